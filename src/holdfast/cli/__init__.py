@@ -1,0 +1,1 @@
+"""Floor 6: commands. Thin: parse, call one function below, show."""

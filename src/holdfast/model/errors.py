@@ -1,0 +1,85 @@
+"""The one family of errors, ordered by who has to act.
+
+Rules
+  * Everything Holdfast raises on purpose is a HoldfastError; a foreign
+    exception is wrapped where it enters, its original kept as ``__cause__``.
+  * ``place`` says where (file and line, site and path, table and row),
+    ``hint`` what to do about it; the message itself is one line.
+  * ``retryable`` is true only where the same call may succeed unchanged.
+  * Exit codes are part of the family's contract and documented in
+    ``holdfast --help``; HTTP codes are chosen at the edge that has HTTP.
+"""
+
+from __future__ import annotations
+
+
+class HoldfastError(Exception):
+    """Base of the family.
+
+    ``message`` is one line without a full stop; ``place`` and ``hint`` may be
+    empty.
+    """
+
+    exit_code = 70
+    retryable = False
+
+    def __init__(self, message: str, *, place: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.place = place
+        self.hint = hint
+
+    def __str__(self) -> str:
+        where = f"{self.place}: " if self.place else ""
+        remedy = f" ({self.hint})" if self.hint else ""
+        return f"{where}{self.message}{remedy}"
+
+
+class BadInput(HoldfastError):
+    """The caller gave something that cannot be used; nothing was done."""
+
+    exit_code = 2
+
+
+class InvalidName(BadInput):
+    """A name breaks the naming rules of ``holdfast.model.names``."""
+
+
+class UnknownName(BadInput):
+    """A site, dataset, block, file, lock or request that is not there."""
+
+
+class OperatorError(HoldfastError):
+    """The installation cannot go on until its operator acts: disk full, read-only folder, wrong schema."""
+
+    exit_code = 2
+
+
+class PeerError(HoldfastError):
+    """A storage, service or other far side failed."""
+
+    exit_code = 3
+    retryable = True
+
+
+class Conflict(HoldfastError):
+    """A precondition does not hold; nothing was done.
+
+    ``rows`` names what is in the way, at most a few hundred items.
+    """
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, rows: tuple[str, ...] = (), place: str = "", hint: str = "") -> None:
+        super().__init__(message, place=place, hint=hint)
+        self.rows = rows
+
+
+class ResyncNeeded(Conflict):
+    """A journal reader's cursor is not on our history, or fell behind what is kept."""
+
+
+class BrokenInvariant(HoldfastError):
+    """Our own bug or damaged state: raised at once and never swallowed."""
+
+    exit_code = 70

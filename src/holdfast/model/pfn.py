@@ -1,0 +1,133 @@
+"""From LFN to PFN and back, by a door's ordered chains of rules.
+
+A door has a root (a folder or a URL prefix) and an ordered list of chains. A
+chain is a list of steps (regular expression, template), applied one after the
+other to the whole text, ``{0}``, ``{1}`` ... standing for the captures. The
+first chain all of whose steps match wins; none means the file has no PFN
+there. No chains at all means: the path is the LFN. (The grammar is that of
+Dynamo's filename mappings.) Paths are then appended to the root.
+
+Rules
+  * A path that comes out is validated like an LFN, so no rule can climb out of
+    the root.
+  * Going back is only by rules the site states (``inverse``); the answer
+    counts only if going forth from it gives the path again.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from holdfast.model import names
+from holdfast.model.errors import BadInput, InvalidName
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rewriting: the pattern must match the whole text."""
+
+    pattern: str
+    template: str
+
+
+Chain = tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PfnRules:
+    """Chains from LFN to path, and from path to LFN; both empty: the path is the LFN."""
+
+    chains: tuple[Chain, ...] = ()
+    inverse: tuple[Chain, ...] = ()
+
+    @staticmethod
+    def prefix(lfn_prefix: str, path_prefix: str) -> PfnRules:
+        """Rules that exchange one leading directory for another ("" for none)."""
+        forth = Step(f"{re.escape(lfn_prefix)}(/.*)", f"{_literal(path_prefix)}{{0}}")
+        back = Step(f"{re.escape(path_prefix)}(/.*)", f"{_literal(lfn_prefix)}{{0}}")
+        return PfnRules(chains=((forth,),), inverse=((back,),))
+
+
+def check(rules: PfnRules) -> None:
+    """BadInput if a pattern or template of ``rules`` cannot work."""
+    for chain in (*rules.chains, *rules.inverse):
+        if not chain:
+            raise BadInput("a chain of PFN rules is empty", hint="give at least one step")
+        for step in chain:
+            try:
+                groups = re.compile(step.pattern).groups
+                step.template.format(*[""] * groups)
+            except (re.error, IndexError, KeyError, ValueError) as error:
+                raise BadInput(f"PFN rule {step.pattern!r} -> {step.template!r}: {error}") from error
+
+
+def path_of(rules: PfnRules, lfn: str) -> str | None:
+    """The path of ``lfn`` within the door's root, or None if no chain fits."""
+    if not rules.chains:
+        return lfn
+    return _validated(_first_match(rules.chains, lfn), lfn)
+
+
+def lfn_of(rules: PfnRules, path: str) -> str | None:
+    """The LFN whose path is ``path``, or None if there is none that we can name."""
+    if not rules.chains:
+        return path
+    lfn = _first_match(rules.inverse, path)
+    if lfn is None:
+        return None
+    try:
+        names.lfn(lfn)
+    except InvalidName:
+        return None
+    return lfn if path_of(rules, lfn) == path else None
+
+
+def may_have_lfn(rules: PfnRules, path: str) -> bool:
+    """Whether some LFN could lead to ``path``: true unless the rules prove that none does.
+
+    Only rules with an inverse can prove anything; without one the answer is
+    "yes, it may", so that nobody deletes what he cannot name.
+    """
+    if not rules.chains or lfn_of(rules, path) is not None:
+        return True
+    if not rules.inverse:
+        return True
+    # The inverse claims to cover every path the chains can make; one that it does not know is nobody's.
+    return _first_match(rules.inverse, path) is not None
+
+
+def pfn_of(root: str, rules: PfnRules, lfn: str) -> str | None:
+    """The whole PFN: root and path; None if the door has none for ``lfn``."""
+    path = path_of(rules, lfn)
+    return None if path is None else root.rstrip("/") + path
+
+
+def _literal(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def _first_match(chains: tuple[Chain, ...], text: str) -> str | None:
+    for chain in chains:
+        result: str | None = text
+        for step in chain:
+            match = _compiled(step.pattern).fullmatch(result) if result is not None else None
+            result = step.template.format(*match.groups(default="")) if match else None
+        if result is not None:
+            return result
+    return None
+
+
+def _validated(path: str | None, lfn: str) -> str | None:
+    if path is not None:
+        try:
+            names.lfn(path)
+        except InvalidName as error:
+            raise InvalidName(f"the PFN rules make {path!r} of {lfn!r}, which is no path: {error.message}") from error
+    return path

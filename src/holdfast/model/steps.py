@@ -1,0 +1,60 @@
+"""Named steps: the points between which a crash must do no harm.
+
+A room calls ``reach("publish.block-staged")`` after each durable effect. In
+production that does nothing. Crash tests install an observer that kills the
+process there; the simulator installs one that raises. ``STEPS`` lists every
+name, so that a crash test can prove that it has hit each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+STEPS: dict[str, tuple[str, ...]] = {
+    "publish": (
+        "publish.staged",
+        "publish.scanned",
+        "publish.hashed",
+        "publish.block-staged",
+        "publish.revealed",
+    ),
+    "copy": (
+        "copy.requested",
+        "copy.planned",
+        "copy.claimed",
+        "copy.part-written",
+        "copy.renamed",
+        "copy.task-done",
+        "copy.reported",
+    ),
+    "check": (
+        "check.snapshot-taken",
+        "check.listed",
+        "check.compared",
+        "check.reported",
+        "check.repair-requested",
+        "check.deletion-claimed",
+        "check.orphan-deleted",
+    ),
+}
+"""Every step by the command that passes it, in the order it passes them."""
+
+_observer: Callable[[str], None] | None = None
+
+
+def reach(name: str) -> None:
+    """Say that the step ``name`` has been passed."""
+    if _observer is not None:
+        _observer(name)
+
+
+@contextmanager
+def observed(observer: Callable[[str], None]) -> Iterator[None]:
+    """Call ``observer`` at each step while the context lasts; for tests only."""
+    global _observer
+    previous, _observer = _observer, observer
+    try:
+        yield
+    finally:
+        _observer = previous

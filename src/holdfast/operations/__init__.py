@@ -1,0 +1,1 @@
+"""Floor 3: transfers and deletions, exactly as asked, exactly once."""

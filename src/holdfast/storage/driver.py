@@ -1,0 +1,219 @@
+"""StorageDriver: what Holdfast asks of a storage, whatever its protocol.
+
+A driver serves one door of one site. It is asked in *paths*: absolute text
+within the site's root, "/" being the root itself, components as in
+``holdfast.model.names``. How an LFN becomes such a path is the business of
+``holdfast.model.pfn``.
+
+Rules
+  * No path leaves the root: a path with an empty component, ``.`` or ``..`` is
+    refused with InvalidName before the storage is asked, and symbolic links
+    are never followed, neither on the way to a file nor at its end.
+  * A driver raises only the family of ``holdfast.model.errors``: NotThere,
+    AlreadyThere, NotADirectory and NotAFile, NotAllowed, NoSpace, ChangedWhileRead,
+    Unsupported below, else PeerError. Only PeerError and its retryable
+    children are worth trying again.
+  * A method that fails leaves nothing half done under the final name; ``write``
+    may leave a part behind only if the process dies.
+  * Listing reports what it could not name or enter instead of leaving it out.
+  * What a protocol cannot do it declares in ``capabilities``; the method then
+    raises Unsupported.
+  * Times are whole nanoseconds since 1970 UTC, as fine as
+    ``capabilities.mtime_resolution_ns`` says. Sizes are bytes.
+  * Drivers keep no opinion: retry, limits and dry run are wrappers of this
+    interface.
+
+Every implementation passes ``holdfast.testing.driver_suite``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+from holdfast.model.checksums import Checksums
+from holdfast.model.errors import BadInput, Conflict, HoldfastError, OperatorError, PeerError
+
+CHUNK_BYTES = 1 << 20
+"""How much a driver hands over at a time when reading."""
+
+
+class NotThere(HoldfastError):
+    """No such file or directory."""
+
+    exit_code = 3
+
+
+class AlreadyThere(Conflict):
+    """The name is taken and the call was not allowed to replace it."""
+
+
+class NotADirectory(BadInput):
+    """A directory was needed; this is a file, a link or something else."""
+
+
+class NotAFile(BadInput):
+    """A regular file was needed; this is a directory, a link or something else."""
+
+
+class DirectoryNotEmpty(Conflict):
+    """Only an empty directory is removed."""
+
+
+class NotAllowed(OperatorError):
+    """The storage refuses us."""
+
+
+class NoSpace(OperatorError):
+    """The storage, or our quota on it, is full, or it is mounted read-only."""
+
+
+class ChangedWhileRead(PeerError):
+    """The file was not the same at the end of reading as at its beginning."""
+
+
+class Unsupported(BadInput):
+    """The protocol cannot do this; see the driver's capabilities."""
+
+
+class Kind(StrEnum):
+    """What a name stands for."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    OTHER = "other"
+    """A symbolic link, socket, device: never read, never deleted, always reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a driver can do and how well."""
+
+    writable: bool = True
+    rename: bool = True
+    atomic_rename: bool = True
+    """``rename`` with ``replace`` shows either the old or the new file at every moment."""
+    directories: bool = True
+    """Directories exist by themselves; false for object stores."""
+    permissions: bool = False
+    """The driver is also a PermissionsDriver."""
+    checksums: frozenset[str] = frozenset()
+    """Algorithms of which ``checksum`` can answer."""
+    mtime_resolution_ns: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What the storage says of one name.
+
+    ``version`` changes whenever the content may have changed (inode and ctime,
+    ETag ...); "" where the storage has nothing of the kind. It is compared for
+    equality only.
+    """
+
+    kind: Kind
+    size: int
+    mtime_ns: int
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name in a directory and what the listing said of it."""
+
+    name: str
+    stat: Stat
+
+
+@dataclass(frozen=True, slots=True)
+class Unnameable:
+    """An entry whose name cannot be one of ours: the raw bytes and the reason."""
+
+    raw: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryListing:
+    """Everything directly below one directory, in the order of the names' bytes."""
+
+    entries: tuple[Entry, ...]
+    unnameable: tuple[Unnameable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """The checksums of a file and the Stat they were taken of."""
+
+    checksums: Checksums
+    stat: Stat
+
+
+@runtime_checkable
+class StorageDriver(Protocol):
+    """One door of one site. The module's docstring is the contract."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this driver can do."""
+
+    @property
+    def label(self) -> str:
+        """Where errors happened, for people: ``SITE:root`` or a URL."""
+
+    async def list(self, path: str) -> DirectoryListing:
+        """The entries of one directory; NotThere, NotADirectory, NotAllowed, PeerError."""
+
+    async def stat(self, path: str) -> Stat:
+        """What ``path`` is; NotThere if it is not."""
+
+    async def checksum(self, path: str, algorithms: Sequence[str]) -> Digest:
+        """Digests of a file; all ``algorithms`` or an error; ChangedWhileRead if it moved under us."""
+
+    def read(self, path: str) -> AsyncIterator[bytes]:
+        """The bytes of a file, in chunks of about CHUNK_BYTES; ChangedWhileRead at the end if it moved."""
+
+    async def write(self, path: str, chunks: AsyncIterable[bytes]) -> Stat:
+        """Make a new file, durable when the call returns; AlreadyThere if the name is taken.
+
+        Missing parent directories are made. If ``chunks`` raises or space runs
+        out, nothing stays under ``path``.
+        """
+
+    async def rename(self, source: str, target: str, *, replace: bool = False) -> None:
+        """Move a file, durably; AlreadyThere unless ``replace`` allows an existing file to go."""
+
+    async def delete(self, path: str) -> None:
+        """Remove one file; NotThere if it is gone already, NotAFile if it is none."""
+
+    async def make_directory(self, path: str) -> None:
+        """Make a directory and its parents; no error if it is there."""
+
+    async def remove_directory(self, path: str) -> None:
+        """Remove one empty directory; DirectoryNotEmpty, NotThere."""
+
+    async def close(self) -> None:
+        """Let go of connections and handles; calling twice does no harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Owner and group as the storage names them, mode bits, ACL text ("" if none)."""
+
+    owner: str
+    group: str
+    mode: int
+    acl: str = ""
+
+
+@runtime_checkable
+class PermissionsDriver(Protocol):
+    """The optional ability behind ``capabilities.permissions``."""
+
+    async def permissions(self, path: str) -> Permissions:
+        """Who owns ``path`` and who may use it."""
+
+    async def set_mode(self, path: str, mode: int) -> None:
+        """Change the mode bits of ``path``."""

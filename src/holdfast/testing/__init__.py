@@ -1,0 +1,4 @@
+"""Conformance suites, in-memory implementations, strategies and the simulator.
+
+Shipped for writers of plug-ins; nothing outside tests imports it.
+"""
