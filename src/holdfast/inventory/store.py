@@ -1,0 +1,192 @@
+"""Store: the durable inventory and its journal, and the snapshots read from it.
+
+The only way in is ``commit``: one ChangeSet, one SQL transaction, one journal
+entry at the next position. The only ways out are snapshots (what is) and
+entries (what happened). There is no third.
+
+Rules
+  * A commit is atomic, durable when ``commit`` returns, and serial: one writer
+    at a time over all processes. If it raises, nothing happened.
+  * Positions are 1, 2, 3 ... without a gap, in commit order, over epochs. A
+    change set without changes only checks its requirements (and carries
+    ``also``) and takes no position.
+  * ``at_us`` never runs backwards, whatever the clock does.
+  * Every entry's digest covers the digest before it. (epoch, position, digest)
+    is the identity of a history; a reader whose cursor does not lie on ours
+    gets ResyncNeeded, never a guess.
+  * Requirements are checked first, then each change against the state its
+    predecessors left (``holdfast.inventory.rules``); a violation is a Conflict,
+    UnknownName or BadInput that names the rows.
+  * A snapshot is one position of the inventory, whole; it does not move while
+    it is held, and holding it stops nobody.
+  * Rooms may keep their own passing state beside the inventory (``room``), in
+    tables of their own, written in the same turn: alone by ``write``, or
+    together with a change set by ``commit(also=...)``.
+
+Every implementation passes ``holdfast.testing.store_suite``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from holdfast.model.changes import Change, ChangeSet, Origin
+from holdfast.model.names import BlockKey, DatasetKey
+from holdfast.model.records import (
+    Block,
+    BlockReplica,
+    CopyRequest,
+    Dataset,
+    DeletionRequest,
+    FileColumns,
+    FileRecord,
+    Lock,
+    Permission,
+    Site,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, MetaData
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A point of a history: what a reader of the journal keeps."""
+
+    epoch: str
+    position: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the journal ends: the cursor of its last entry, and that entry's time."""
+
+    epoch: str
+    position: int
+    digest: str
+    at_us: int
+
+    @property
+    def cursor(self) -> Cursor:
+        """The point a reader has reached that knows everything up to here."""
+        return Cursor(self.epoch, self.position, self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One change set as the journal keeps it."""
+
+    epoch: str
+    position: int
+    at_us: int
+    actor: str
+    cause: str
+    origin: Origin | None
+    changes: tuple[Change, ...]
+    digest: str
+
+    @property
+    def cursor(self) -> Cursor:
+        """The point a reader has reached that has taken this entry in."""
+        return Cursor(self.epoch, self.position, self.digest)
+
+
+class Snapshot(Protocol):
+    """The inventory at one position. Lists are in the order of their keys.
+
+    Staged datasets are left out of ``datasets`` unless asked for; everything
+    else answers for them too, for they are in the inventory.
+    """
+
+    @property
+    def head(self) -> Head:
+        """The position this snapshot shows."""
+
+    def sites(self) -> list[Site]:
+        """All sites."""
+
+    def site(self, name: str) -> Site:
+        """One site; UnknownName with the nearest known names."""
+
+    def groups(self) -> list[str]:
+        """The names of all groups."""
+
+    def datasets(self, *, staged: bool = False) -> list[Dataset]:
+        """All visible datasets, with ``staged`` also the others."""
+
+    def dataset(self, key: DatasetKey) -> Dataset:
+        """One dataset, visible or not; UnknownName."""
+
+    def blocks(self, dataset: DatasetKey) -> list[Block]:
+        """The blocks of a dataset; UnknownName if there is no such dataset."""
+
+    def files(self, block: BlockKey) -> FileColumns:
+        """All files of a block by ordinal; UnknownName."""
+
+    def replicas(
+        self, *, dataset: DatasetKey | None = None, block: BlockKey | None = None, site: str | None = None
+    ) -> list[BlockReplica]:
+        """Block replicas, of one dataset, of one block, at one site, or all."""
+
+    def lookup(self, lfns: Sequence[str]) -> list[FileRecord | None]:
+        """Each LFN's file or None, in the order asked. Unparsable LFNs are InvalidName."""
+
+    def locks(self) -> list[Lock]:
+        """All locks, expired ones too."""
+
+    def copy_requests(self, *, only_open: bool = True) -> list[CopyRequest]:
+        """Copies that were asked for."""
+
+    def deletion_requests(self, *, only_open: bool = True) -> list[DeletionRequest]:
+        """Deletions that were asked for."""
+
+    def permissions(self) -> list[Permission]:
+        """What is known of owners and modes, directories first."""
+
+    def changed_since(self, position: int) -> tuple[frozenset[DatasetKey], frozenset[str]]:
+        """Datasets and sites that entries after ``position`` have touched."""
+
+
+class RoomTables(Protocol):
+    """A room's own tables beside the inventory."""
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """One transaction in the writer's turn: committed at the end, undone by an exception."""
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """One consistent view of the room's tables."""
+
+
+class Store(Protocol):
+    """The durable inventory. The module's docstring is the contract."""
+
+    def head(self) -> Head:
+        """Where the journal ends now."""
+
+    def commit(self, change_set: ChangeSet, *, also: Callable[[Connection], None] | None = None) -> Head:
+        """Do it all or nothing; returns the head after it."""
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """The inventory as it is now, held still."""
+
+    def entries(self, after: Cursor | None = None, *, limit: int = 1000) -> Iterable[Entry]:
+        """The entries after a cursor (None: from the first kept), oldest first; ResyncNeeded."""
+
+    def cursor(self, name: str) -> Cursor | None:
+        """How far the reader ``name`` has come; None if there is no such reader."""
+
+    def advance(self, name: str, cursor: Cursor) -> None:
+        """Keep how far the reader ``name`` has come; ResyncNeeded if the cursor is not on our history."""
+
+    def cursors(self) -> dict[str, Cursor]:
+        """All readers that keep their cursor here."""
+
+    def room(self, tables: MetaData) -> RoomTables:
+        """The tables of one room, made if they are not there."""
+
+    def close(self) -> None:
+        """Let go of files and connections; calling twice does no harm."""

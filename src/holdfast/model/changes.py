@@ -1,0 +1,352 @@
+"""Changes are data: what a transaction does to the inventory, and what it requires.
+
+A ChangeSet is a list of typed changes with the requirements under which they
+hold, who wants them and why. The journal keeps it, messages carry it, a
+follower folds it into its image. Changes are applied in order; each is checked
+against the state its predecessors left (``holdfast.inventory.rules``).
+
+Rules
+  * A change names everything it touches, so that its effect follows from it and
+    the state before it alone: no clocks, no randomness, no database ids.
+  * Changes that report an outcome are idempotent: the second delivery is
+    accepted and alters nothing.
+  * Bulk changes are columns, never a change per row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from holdfast.model.names import BlockKey, DatasetKey
+from holdfast.model.records import (
+    CopyRequest,
+    Dataset,
+    DatasetStatus,
+    DeletionRequest,
+    Evidence,
+    FileColumns,
+    Group,
+    Lock,
+    Permission,
+    RequestState,
+    Site,
+)
+
+ROWS_MAX = 50_000
+"""Most rows (files, ordinals, paths) in one change set."""
+BYTES_MAX = 8_000_000
+"""Most bytes of one encoded change set."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutSite:
+    """Add a site or replace its record."""
+
+    site: Site
+    kind: Literal["put-site"] = "put-site"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveSite:
+    """Forget a site that holds no replica and is wanted by no open request."""
+
+    name: str
+    kind: Literal["remove-site"] = "remove-site"
+
+
+@dataclass(frozen=True, slots=True)
+class PutGroup:
+    """Add a group; idempotent."""
+
+    group: Group
+    kind: Literal["put-group"] = "put-group"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateDataset:
+    """Add a dataset: at once, or unseen if its ``staging`` is set."""
+
+    dataset: Dataset
+    kind: Literal["create-dataset"] = "create-dataset"
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateDataset:
+    """Change the given fields of a dataset; None leaves one as it is."""
+
+    dataset: DatasetKey
+    status: DatasetStatus | None = None
+    metadata: Mapping[str, Any] | None = None
+    is_open: bool | None = None
+    required_copies: int | None = None
+    kind: Literal["update-dataset"] = "update-dataset"
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterFiles:
+    """Add new files to a block, made if it is not there; ``site`` (or "" for none) holds them already.
+
+    ``first_ordinal`` must be the block's present number of files. LFNs are
+    unique over the whole inventory. ``verified_us``: when they were read whole
+    and their checksums taken.
+    """
+
+    block: BlockKey
+    first_ordinal: int
+    files: FileColumns
+    site: str = ""
+    group: str = ""
+    verified_us: int | None = None
+    kind: Literal["register-files"] = "register-files"
+
+
+@dataclass(frozen=True, slots=True)
+class RevealDataset:
+    """Make a staged dataset visible, complete and closed. ``n_files`` and ``size`` must be its totals."""
+
+    dataset: DatasetKey
+    n_files: int
+    size: int
+    kind: Literal["reveal-dataset"] = "reveal-dataset"
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonStaged:
+    """Forget a staged dataset with its blocks, files and replicas; the files at the site stay."""
+
+    dataset: DatasetKey
+    kind: Literal["abandon-staged"] = "abandon-staged"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCopy:
+    """Ask for a copy; makes the partial replicas that it will fill."""
+
+    request: CopyRequest
+    kind: Literal["request-copy"] = "request-copy"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDeletion:
+    """Ask for the removal of orphans; passes the check of ``holdfast.inventory.deletion``."""
+
+    request: DeletionRequest
+    kind: Literal["request-deletion"] = "request-deletion"
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRequest:
+    """The final outcome of a request."""
+
+    id: str
+    state: RequestState
+    detail: str = ""
+    kind: Literal["close-request"] = "close-request"
+
+
+@dataclass(frozen=True, slots=True)
+class FilesArrived:
+    """Files of a block are at a site, proved by checksum at ``verified_us``; ordinals None: all."""
+
+    block: BlockKey
+    site: str
+    ordinals: tuple[int, ...] | None
+    verified_us: int
+    kind: Literal["files-arrived"] = "files-arrived"
+
+
+@dataclass(frozen=True, slots=True)
+class FilesGone:
+    """Files of a block are not, or not rightly, at a site. Needs evidence and another copy of each.
+
+    The bytes stay where they are, if there are any. Only DECLARED evidence may
+    take the last copy that is known.
+    """
+
+    block: BlockKey
+    site: str
+    ordinals: tuple[int, ...]
+    evidence: Evidence
+    reason: str = ""
+    kind: Literal["files-gone"] = "files-gone"
+
+
+@dataclass(frozen=True, slots=True)
+class FilesVerified:
+    """Every file that these replicas hold was proved by checksum at ``verified_us``."""
+
+    site: str
+    blocks: tuple[BlockKey, ...]
+    verified_us: int
+    kind: Literal["files-verified"] = "files-verified"
+
+
+@dataclass(frozen=True, slots=True)
+class PutLock:
+    """Add a lock or replace the one with the same id."""
+
+    lock: Lock
+    kind: Literal["put-lock"] = "put-lock"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveLock:
+    """Lift a lock."""
+
+    id: str
+    kind: Literal["remove-lock"] = "remove-lock"
+
+
+@dataclass(frozen=True, slots=True)
+class SetPermissions:
+    """Owner, group, mode and ACL of directories and files."""
+
+    items: tuple[Permission, ...]
+    kind: Literal["set-permissions"] = "set-permissions"
+
+
+@dataclass(frozen=True, slots=True)
+class StartEpoch:
+    """Written by restore: our history goes on from an earlier point than some reader may have seen."""
+
+    previous_epoch: str
+    restored_position: int
+    restored_digest: str
+    kind: Literal["start-epoch"] = "start-epoch"
+
+
+Change = (
+    PutSite
+    | RemoveSite
+    | PutGroup
+    | CreateDataset
+    | UpdateDataset
+    | RegisterFiles
+    | RevealDataset
+    | AbandonStaged
+    | RequestCopy
+    | RequestDeletion
+    | CloseRequest
+    | FilesArrived
+    | FilesGone
+    | FilesVerified
+    | PutLock
+    | RemoveLock
+    | SetPermissions
+    | StartEpoch
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetUnchanged:
+    """Nothing has touched the dataset after ``position``."""
+
+    dataset: DatasetKey
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class SiteUnchanged:
+    """Nothing has touched the site after ``position``."""
+
+    site: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetVisible:
+    """The dataset is there and revealed."""
+
+    dataset: DatasetKey
+
+
+@dataclass(frozen=True, slots=True)
+class NotLocked:
+    """No lock on the dataset, its blocks or files covers the site and group now."""
+
+    dataset: DatasetKey
+    site: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestIsOpen:
+    """The request has no final outcome yet."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StillOrphans:
+    """The check of every deletion, again: nobody knows, wants or locks these paths now."""
+
+    site: str
+    orphans: tuple[str, ...]
+    request: str = ""
+    """The deletion request that asks, which is not in its own way."""
+
+
+Requirement = DatasetUnchanged | SiteUnchanged | DatasetVisible | NotLocked | RequestIsOpen | StillOrphans
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a change set came from, if not from here; it is never sent back there."""
+
+    endpoint: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """One transaction: changes, requirements, who and why."""
+
+    changes: tuple[Change, ...]
+    actor: str
+    cause: str
+    requirements: tuple[Requirement, ...] = ()
+    origin: Origin | None = None
+
+
+def rows(change: Change) -> int:
+    """How many rows a change counts for against ROWS_MAX."""
+    match change:
+        case RegisterFiles():
+            return len(change.files)
+        case FilesArrived() | FilesGone():
+            return len(change.ordinals or ()) or 1
+        case RequestCopy():
+            return sum(len(part.ordinals or ()) or 1 for part in change.request.scope)
+        case RequestDeletion():
+            return len(change.request.orphans)
+        case FilesVerified():
+            return len(change.blocks)
+        case SetPermissions():
+            return len(change.items)
+        case _:
+            return 1
+
+
+def touched(change: Change) -> tuple[frozenset[DatasetKey], frozenset[str]]:
+    """The datasets and sites a change names; CloseRequest's are those of its request."""
+    match change:
+        case PutSite():
+            return frozenset(), frozenset({change.site.name})
+        case RemoveSite():
+            return frozenset(), frozenset({change.name})
+        case CreateDataset():
+            return frozenset({change.dataset.key}), frozenset()
+        case UpdateDataset() | RevealDataset() | AbandonStaged():
+            return frozenset({change.dataset}), frozenset()
+        case RegisterFiles() | FilesArrived() | FilesGone():
+            return frozenset({change.block.dataset}), frozenset({change.site} - {""})
+        case RequestCopy():
+            return frozenset({change.request.dataset}), frozenset({change.request.site})
+        case RequestDeletion():
+            return frozenset(), frozenset({change.request.site})
+        case FilesVerified():
+            return frozenset(block.dataset for block in change.blocks), frozenset({change.site})
+        case _:
+            return frozenset(), frozenset()

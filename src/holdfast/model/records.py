@@ -1,0 +1,310 @@
+"""Records: what the inventory knows of sites, datasets, files, replicas, locks and requests.
+
+Frozen values. Times are microseconds since 1970 UTC (``_us``), sizes bytes.
+Text fields that name things have passed ``holdfast.model.names``; ``check``
+functions do that for whole records and raise the errors of that module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from holdfast.model import checksums, names, pfn
+from holdfast.model.errors import BadInput
+from holdfast.model.fileset import FileSet
+from holdfast.model.names import BlockKey, DatasetKey
+
+BLOCK_FILES_MAX = 10_000
+"""Automatic blocks hold at most this many files."""
+
+
+class StorageType(StrEnum):
+    """What a site stores on."""
+
+    DISK = "disk"
+    TAPE = "tape"
+    BUFFER = "buffer"
+    UNKNOWN = "unknown"
+
+
+class SiteStatus(StrEnum):
+    """Whether a site may be used."""
+
+    READY = "ready"
+    WAITROOM = "waitroom"
+    MORGUE = "morgue"
+    UNKNOWN = "unknown"
+
+
+class DatasetStatus(StrEnum):
+    """What the collaboration thinks of a dataset."""
+
+    UNKNOWN = "unknown"
+    PRODUCTION = "production"
+    VALID = "valid"
+    DEPRECATED = "deprecated"
+    INVALID = "invalid"
+    IGNORED = "ignored"
+
+
+class Evidence(StrEnum):
+    """How we know that a file is gone or wrong, weakest first."""
+
+    HEARD = "heard"
+    STATED = "stated"
+    """Our own stat or checksum of it said so."""
+    DECLARED = "declared"
+    """An authorised person said so."""
+
+
+class RequestState(StrEnum):
+    """Open until its final outcome is in the journal."""
+
+    OPEN = "open"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One way into a site: protocol, root (URL or folder) and how an LFN becomes a path below it."""
+
+    protocol: str
+    root: str
+    rules: pfn.PfnRules = field(default_factory=pfn.PfnRules)
+
+    def pfn(self, lfn: str) -> str | None:
+        """The PFN of ``lfn`` through this door; None if its rules give none."""
+        return pfn.pfn_of(self.root, self.rules, lfn)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A storage element. The first door is the one that is used unless a caller asks for another."""
+
+    name: str
+    doors: tuple[Door, ...]
+    storage_type: StorageType = StorageType.DISK
+    status: SiteStatus = SiteStatus.READY
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """An owner of replicas; "" is nobody."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """Where an unrevealed dataset is being published from; its files are nobody's orphans."""
+
+    site: str
+    directory: str
+    plan: str = ""
+    """Digest of the list of files that is to be registered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset and what is known of it; its sizes are the sums of its blocks."""
+
+    key: DatasetKey
+    status: DatasetStatus = DatasetStatus.VALID
+    type: str = ""
+    software_version: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    is_open: bool = False
+    required_copies: int = 1
+    staging: Staging | None = None
+    created_us: int = 0
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether all of it is in, so that others may see it."""
+        return self.staging is None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block: the unit of replication."""
+
+    key: BlockKey
+    n_files: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileColumns:
+    """Many files of one block as columns; row i is the block's file ``first ordinal + i``.
+
+    ``dirs`` are distinct; ``dir_index[i]`` points into it. ``checksums`` has a
+    column per algorithm, None where unknown; digests are normalised.
+    """
+
+    dirs: tuple[str, ...]
+    dir_index: tuple[int, ...]
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+    checksums: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def lfn(self, row: int) -> str:
+        """The LFN of one row."""
+        return names.join(self.dirs[self.dir_index[row]], self.names[row])
+
+    def lfns(self) -> Iterator[str]:
+        """The LFNs of all rows, in order."""
+        prefixes = ["/" if text == "/" else f"{text}/" for text in self.dirs]
+        return (prefixes[place] + name for place, name in zip(self.dir_index, self.names, strict=True))
+
+    def checksums_of(self, row: int) -> dict[str, str]:
+        """The known checksums of one row."""
+        columns = self.checksums.items()
+        return {algorithm: column[row] for algorithm, column in columns if column[row] is not None}  # type: ignore[misc]
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One file as a look-up finds it."""
+
+    lfn: str
+    block: BlockKey
+    ordinal: int
+    size: int
+    checksums: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Owner, group, mode bits and ACL text of a directory (name "") or of a file."""
+
+    dir: str
+    name: str
+    owner: str
+    group: str
+    mode: int
+    acl: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockReplica:
+    """A block at a site. ``held`` None: complete; else the files that are there."""
+
+    block: BlockKey
+    site: str
+    group: str = ""
+    is_custodial: bool = False
+    held: FileSet | None = None
+    n_files: int = 0
+    size: int = 0
+    verified_us: int | None = None
+    """When all held files were last proved by checksum; None: not since one arrived unproved."""
+    updated_us: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every file of the block is there."""
+        return self.held is None
+
+    def files(self, n_files: int) -> FileSet:
+        """The files that are there, of a block that has ``n_files``."""
+        return FileSet.full(n_files) if self.held is None else self.held
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What must not be deleted: an item (dataset, block or LFN), at sites and of groups that fit the patterns."""
+
+    id: str
+    item: str
+    owner: str
+    reason: str = ""
+    sites: str = "*"
+    groups: str = "*"
+    expires_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFiles:
+    """Some files of a block; ``ordinals`` None: all of them."""
+
+    block: str
+    ordinals: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRequest:
+    """Bring files of one dataset to a site."""
+
+    id: str
+    dataset: DatasetKey
+    site: str
+    scope: tuple[BlockFiles, ...]
+    reason: str = ""
+    group: str = ""
+    state: RequestState = RequestState.OPEN
+    detail: str = ""
+    created_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A file at a site that nobody knows, as the listing saw it: path below the first door, size, mtime, version."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionRequest:
+    """Remove orphans from a site."""
+
+    id: str
+    site: str
+    orphans: tuple[Orphan, ...]
+    reason: str = ""
+    state: RequestState = RequestState.OPEN
+    detail: str = ""
+    created_us: int = 0
+
+
+def check_site(site: Site) -> None:
+    """Errors of names and rules if ``site`` cannot be one."""
+    names.site_name(site.name)
+    if not site.doors:
+        raise BadInput(f"site {site.name} has no door", hint="give a protocol and a root")
+    for door in site.doors:
+        pfn.check(door.rules)
+
+
+def check_dataset(dataset: Dataset) -> None:
+    """Errors of names and numbers if ``dataset`` cannot be one."""
+    names.dataset_key(str(dataset.key))
+    if dataset.required_copies < 1:
+        raise BadInput(f"dataset {dataset.key}: required_copies is {dataset.required_copies}", hint="1 or more")
+
+
+def check_files(files: FileColumns) -> None:
+    """Errors of names, sizes and digests if ``files`` cannot be files."""
+    columns = {"dir_index": files.dir_index, "sizes": files.sizes, **files.checksums}
+    for column, values in columns.items():
+        if len(values) != len(files.names):
+            raise BadInput(f"column {column} has {len(values)} rows, names has {len(files.names)}")
+    if files.dir_index and not 0 <= min(files.dir_index) <= max(files.dir_index) < len(files.dirs):
+        raise BadInput("dir_index points outside dirs")
+    names.check_files(files.dirs, files.dir_index, files.names)
+    if files.sizes and min(files.sizes) < 0:
+        raise BadInput(f"{files.lfn(files.sizes.index(min(files.sizes)))} has a negative size")
+    for algorithm, digests in files.checksums.items():
+        for digest in digests:
+            if digest is not None and checksums.normalise(algorithm, digest) != digest:
+                raise BadInput(f"{digest!r} is not a normalised digest of {algorithm}")
