@@ -45,6 +45,7 @@ from holdfast.model.records import (
     FileRecord,
     Lock,
     Permission,
+    Request,
     Site,
 )
 
@@ -143,6 +144,9 @@ class Snapshot(Protocol):
 
     def deletion_requests(self, *, only_open: bool = True) -> list[DeletionRequest]:
         """Deletions that were asked for."""
+
+    def request(self, id: str) -> Request | None:
+        """One request, open or not; None if there is none."""
 
     def permissions(self) -> list[Permission]:
         """What is known of owners and modes, directories first."""

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Any
 
-from holdfast.model import checksums, names, pfn
+from holdfast.model import checksums, names
+from holdfast.model import pfn as pfn_rules
 from holdfast.model.errors import BadInput
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
@@ -75,11 +77,11 @@ class Door:
 
     protocol: str
     root: str
-    rules: pfn.PfnRules = field(default_factory=pfn.PfnRules)
+    rules: pfn_rules.PfnRules = field(default_factory=pfn_rules.PfnRules)
 
     def pfn(self, lfn: str) -> str | None:
         """The PFN of ``lfn`` through this door; None if its rules give none."""
-        return pfn.pfn_of(self.root, self.rules, lfn)
+        return pfn_rules.pfn_of(self.root, self.rules, lfn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,15 +222,34 @@ class BlockReplica:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What must not be deleted: an item (dataset, block or LFN), at sites and of groups that fit the patterns."""
+    """What must not be deleted, at sites and of groups that fit the patterns (``*`` and ``?``).
+
+    Either a dataset (with ``block`` one block of it), or one ``lfn``, which
+    need not be registered.
+    """
 
     id: str
-    item: str
     owner: str
+    dataset: DatasetKey | None = None
+    block: str = ""
+    lfn: str = ""
     reason: str = ""
     sites: str = "*"
     groups: str = "*"
     expires_us: int | None = None
+
+    @property
+    def item(self) -> str:
+        """What is locked, as text."""
+        if self.dataset is None:
+            return self.lfn
+        return str(BlockKey(self.dataset, self.block)) if self.block else str(self.dataset)
+
+    def covers(self, site: str, group: str, now_us: int) -> bool:
+        """Whether the lock is in force for replicas of ``group`` at ``site``."""
+        if self.expires_us is not None and self.expires_us <= now_us:
+            return False
+        return fnmatchcase(site, self.sites) and fnmatchcase(group, self.groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,13 +298,16 @@ class DeletionRequest:
     created_us: int = 0
 
 
+Request = CopyRequest | DeletionRequest
+
+
 def check_site(site: Site) -> None:
     """Errors of names and rules if ``site`` cannot be one."""
     names.site_name(site.name)
     if not site.doors:
         raise BadInput(f"site {site.name} has no door", hint="give a protocol and a root")
     for door in site.doors:
-        pfn.check(door.rules)
+        pfn_rules.check(door.rules)
 
 
 def check_dataset(dataset: Dataset) -> None:

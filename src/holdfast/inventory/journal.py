@@ -1,0 +1,91 @@
+"""The journal's form: change sets as bytes, and the chain of digests.
+
+An entry is a header (epoch, position, time, actor, cause, origin) and a body,
+the changes as JSON in columns, compressed when stored. Its digest is
+
+    sha256(digest before || 0x00 || header as JSON || 0x00 || body, uncompressed)
+
+so that whoever knows one digest can tell whether a history is the one he saw.
+
+Rules
+  * Reading a body back gives equal changes; a body we cannot read is a
+    BrokenInvariant, never a guess.
+  * A body is at most BYTES_MAX bytes and ROWS_MAX rows; more is BadInput with
+    the remedy to split or to stage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from functools import lru_cache
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from holdfast.model.changes import BYTES_MAX, ROWS_MAX, Change, ChangeSet, Origin, rows
+from holdfast.model.errors import BadInput, BrokenInvariant
+
+
+@lru_cache(maxsize=1)
+def _adapter() -> TypeAdapter[tuple[Change, ...]]:
+    return TypeAdapter(tuple[Annotated[Change, Field(discriminator="kind")], ...])
+
+
+def genesis(epoch: str) -> str:
+    """The digest before the first entry of a new inventory."""
+    return hashlib.sha256(b"holdfast journal\0" + epoch.encode()).hexdigest()
+
+
+def encode(change_set: ChangeSet) -> bytes:
+    """The body of a change set; BadInput if it is too big for one entry."""
+    n_rows = sum(rows(change) for change in change_set.changes)
+    if n_rows > ROWS_MAX:
+        raise BadInput(f"a change set of {n_rows} rows", hint=f"split it: {ROWS_MAX} rows at most")
+    body = _adapter().dump_json(change_set.changes)
+    if len(body) > BYTES_MAX:
+        raise BadInput(f"a change set of {len(body)} bytes", hint=f"split it: {BYTES_MAX} bytes at most")
+    return body
+
+
+def decode(body: bytes, *, position: int) -> tuple[Change, ...]:
+    """The changes of a body."""
+    try:
+        return _adapter().validate_json(body)
+    except ValidationError as error:
+        reason = error.errors(include_url=False, include_input=False)[:1]
+        raise BrokenInvariant(f"the journal entry cannot be read: {reason}", place=f"position {position}") from error
+
+
+def pack(body: bytes) -> bytes:
+    """A body as it is stored."""
+    return zlib.compress(body, 1)
+
+
+def unpack(stored: bytes, *, position: int) -> bytes:
+    """A stored body as it was."""
+    try:
+        return zlib.decompress(stored)
+    except zlib.error as error:
+        raise BrokenInvariant("the journal entry is damaged", place=f"position {position}") from error
+
+
+def digest(
+    before: str,
+    body: bytes,
+    *,
+    epoch: str,
+    position: int,
+    at_us: int,
+    actor: str,
+    cause: str,
+    origin: Origin | None,
+) -> str:
+    """The digest of an entry, as hexadecimal text."""
+    source = [origin.endpoint, origin.message_id] if origin else None
+    header = json.dumps([epoch, position, at_us, actor, cause, source], separators=(",", ":"))
+    chain = hashlib.sha256(bytes.fromhex(before))
+    for part in (b"\0", header.encode(), b"\0", body):
+        chain.update(part)
+    return chain.hexdigest()

@@ -1,0 +1,306 @@
+"""Which changes the inventory accepts. Pure: a view of the state and a change in, an error or nothing out.
+
+Every form of the inventory asks here before it applies a change, so that they
+refuse the same things with the same words. The one rule that is kept by the
+store itself, because only its index can, is that LFNs are unique.
+
+Raises UnknownName for what is not there, BadInput for what can never be right,
+Conflict, naming the rows, for what is not right now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from holdfast.inventory import deletion
+from holdfast.inventory.store import Snapshot
+from holdfast.model import changes as c
+from holdfast.model import names, pfn, records
+from holdfast.model.errors import BadInput, Conflict, UnknownName
+from holdfast.model.fileset import FileSet
+from holdfast.model.names import BlockKey
+from holdfast.model.records import Block, BlockReplica, Evidence, Request, RequestState, SiteStatus
+
+ROWS_SHOWN = 20
+
+
+def check_requirement(requirement: c.Requirement, view: Snapshot, *, now_us: int) -> None:
+    """Raise unless ``requirement`` holds in ``view``."""
+    match requirement:
+        case c.DatasetUnchanged(dataset, position):
+            if dataset in view.changed_since(position)[0]:
+                raise Conflict(f"dataset {dataset} has changed after position {position}", rows=(str(dataset),))
+        case c.SiteUnchanged(site, position):
+            if site in view.changed_since(position)[1]:
+                raise Conflict(f"site {site} has changed after position {position}", rows=(site,))
+        case c.DatasetVisible(dataset):
+            if not view.dataset(dataset).is_visible:
+                raise Conflict(f"dataset {dataset} is still being published", rows=(str(dataset),))
+        case c.NotLocked():
+            _check_not_locked(requirement, view, now_us)
+        case c.RequestIsOpen(id):
+            state = _request(view, id).state
+            if state is not RequestState.OPEN:
+                raise Conflict(f"request {id} is {state.value}", rows=(id,))
+        case c.StillOrphans(site, orphans):
+            check_orphans(view, site, orphans, now_us=now_us)
+
+
+def _check_not_locked(requirement: c.NotLocked, view: Snapshot, now_us: int) -> None:
+    view.dataset(requirement.dataset)
+    for lock in view.locks():
+        record = view.lookup([lock.lfn])[0] if lock.lfn else None
+        locked = record.block.dataset if record else lock.dataset
+        if locked == requirement.dataset and lock.covers(requirement.site, requirement.group, now_us):
+            raise Conflict(f"{lock.item} is locked by {lock.owner} ({lock.id})", rows=(lock.id,))
+
+
+def check_orphans(view: Snapshot, site: str, paths: Sequence[str], *, now_us: int) -> None:
+    """The check of every deletion; Conflict names the paths that must stay."""
+    found = deletion.obstacles(view, view.site(site), paths, now_us=now_us)
+    if found:
+        first = f"{found[0].path}: {found[0].reason}"
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        raise Conflict(f"{site}: must not be deleted: {first}{more}", rows=tuple(each.path for each in found))
+
+
+def check_change(change: c.Change, view: Snapshot, *, now_us: int) -> None:
+    """Raise unless ``change`` may follow on the state that ``view`` shows."""
+    match change:
+        case c.PutSite(site):
+            records.check_site(site)
+        case c.RemoveSite(name):
+            _check_remove_site(name, view)
+        case c.PutGroup(group):
+            names.group_name(group.name)
+        case c.CreateDataset(dataset):
+            _check_create(dataset, view)
+        case c.UpdateDataset():
+            _check_update(change, view)
+        case c.RegisterFiles():
+            _check_register(change, view)
+        case c.RevealDataset():
+            _check_reveal(change, view)
+        case c.AbandonStaged(key):
+            if view.dataset(key).is_visible:
+                raise Conflict(f"dataset {key} is published and cannot be abandoned", rows=(str(key),))
+        case c.RequestCopy(request):
+            _check_copy(request, view)
+        case c.RequestDeletion(request):
+            _check_new_request(request.id, view)
+            _check_some(request.orphans, f"deletion request {request.id}")
+            check_orphans(view, request.site, [orphan.path for orphan in request.orphans], now_us=now_us)
+        case c.CloseRequest():
+            _check_close(change, view)
+        case c.FilesArrived(block, site, ordinals):
+            _replica(view, block, site)
+            _check_ordinals(_block(view, block), ordinals)
+        case c.FilesGone():
+            _check_gone(change, view)
+        case c.FilesVerified(site, blocks):
+            for block in blocks:
+                _replica(view, block, site)
+        case c.PutLock(lock):
+            _check_lock(lock, view)
+        case c.RemoveLock(id):
+            if all(lock.id != id for lock in view.locks()):
+                raise UnknownName(f"there is no lock {id}")
+        case c.SetPermissions(items):
+            _check_permissions(items, view)
+        case c.StartEpoch():
+            raise BadInput("an epoch is started by restore only")
+
+
+def _check_some(items: Sequence[object], what: str) -> None:
+    if not items:
+        raise BadInput(f"{what} asks for nothing")
+
+
+def _block(view: Snapshot, key: BlockKey) -> Block:
+    for block in view.blocks(key.dataset):
+        if block.key == key:
+            return block
+    raise UnknownName(f"there is no block {key}")
+
+
+def _replica(view: Snapshot, block: BlockKey, site: str) -> BlockReplica:
+    view.site(site)
+    for replica in view.replicas(block=block, site=site):
+        return replica
+    raise Conflict(f"block {block} has no replica at {site}", rows=(str(block),))
+
+
+def _request(view: Snapshot, id: str) -> Request:
+    request = view.request(id)
+    if request is None:
+        raise UnknownName(f"there is no request {id}")
+    return request
+
+
+def _check_new_request(id: str, view: Snapshot) -> None:
+    if not id:
+        raise BadInput("a request needs an id")
+    if view.request(id) is not None:
+        raise Conflict(f"there is already a request {id}", rows=(id,))
+
+
+def _check_group(view: Snapshot, group: str) -> None:
+    if group and group not in view.groups():
+        raise UnknownName(f"there is no group {group!r}", hint="add it first")
+
+
+def _check_ordinals(block: Block, ordinals: Iterable[int] | None) -> None:
+    if ordinals is not None and not FileSet.of(ordinals).within(block.n_files):
+        raise BadInput(f"block {block.key} has {block.n_files} files, and an ordinal is beyond them")
+
+
+def _check_remove_site(name: str, view: Snapshot) -> None:
+    view.site(name)
+    held = view.replicas(site=name)
+    if held:
+        raise Conflict(f"site {name} still has {len(held)} block replicas", rows=(str(held[0].block),))
+    requests: list[Request] = [*view.copy_requests(), *view.deletion_requests()]
+    wanting = [each.id for each in requests if each.site == name]
+    if wanting:
+        raise Conflict(f"site {name} is wanted by open requests", rows=tuple(wanting[:ROWS_SHOWN]))
+
+
+def _check_create(dataset: records.Dataset, view: Snapshot) -> None:
+    records.check_dataset(dataset)
+    if any(other.key == dataset.key for other in view.datasets(staged=True)):
+        raise Conflict(f"there is already a dataset {dataset.key}", rows=(str(dataset.key),))
+    if dataset.staging is not None:
+        view.site(dataset.staging.site)
+    if dataset.is_open and dataset.key.version:
+        raise BadInput(f"dataset {dataset.key} has a version and cannot be open")
+
+
+def _check_update(change: c.UpdateDataset, view: Snapshot) -> None:
+    dataset = view.dataset(change.dataset)
+    if change.is_open and dataset.key.version:
+        raise Conflict(f"dataset {dataset.key} is a published version and cannot be opened", rows=(str(dataset.key),))
+    if change.required_copies is not None and change.required_copies < 1:
+        raise BadInput(f"required_copies is {change.required_copies}", hint="1 or more")
+
+
+def _check_register(change: c.RegisterFiles, view: Snapshot) -> None:
+    key = change.block
+    dataset = view.dataset(key.dataset)
+    names.block_name(key.block)
+    _check_some(change.files.names, f"registration in {key}")
+    records.check_files(change.files)
+    _check_group(view, change.group)
+    if dataset.is_visible and not dataset.is_open:
+        raise Conflict(f"dataset {dataset.key} is closed: its files cannot change", rows=(str(dataset.key),))
+    n_files = next((block.n_files for block in view.blocks(key.dataset) if block.key == key), 0)
+    if change.first_ordinal != n_files:
+        raise Conflict(f"block {key} has {n_files} files, not {change.first_ordinal}", rows=(str(key),))
+    if change.site:
+        _check_no_deletion(view, change.site, change.files.lfns)
+
+
+def _check_no_deletion(view: Snapshot, site: str, lfns: Callable[[], Iterable[str]]) -> None:
+    """No open deletion at ``site`` of the paths of these files. ``lfns`` is called only if one is open."""
+    rules = view.site(site).doors[0].rules
+    going = {orphan.path for each in view.deletion_requests() if each.site == site for orphan in each.orphans}
+    if going:
+        hit = [lfn for lfn in lfns() if pfn.path_of(rules, lfn) in going]
+        if hit:
+            raise Conflict(
+                f"{site}: {hit[0]} is being deleted", rows=tuple(hit[:ROWS_SHOWN]), hint="try again after the deletion"
+            )
+
+
+def _check_reveal(change: c.RevealDataset, view: Snapshot) -> None:
+    dataset = view.dataset(change.dataset)
+    if dataset.staging is None:
+        raise Conflict(f"dataset {dataset.key} is already published", rows=(str(dataset.key),))
+    blocks = view.blocks(dataset.key)
+    totals = (sum(block.n_files for block in blocks), sum(block.size for block in blocks))
+    if totals != (change.n_files, change.size) or not change.n_files:
+        raise Conflict(
+            f"dataset {dataset.key} has {totals[0]} files of {totals[1]} bytes, not {change.n_files} of {change.size}",
+            rows=(str(dataset.key),),
+        )
+    there = view.replicas(dataset=dataset.key, site=dataset.staging.site)
+    lacking = {block.key for block in blocks} - {replica.block for replica in there if replica.is_complete}
+    if lacking:
+        raise Conflict(
+            f"{dataset.staging.site} does not hold all of {dataset.key}", rows=tuple(map(str, sorted(lacking)))
+        )
+
+
+def _check_copy(request: records.CopyRequest, view: Snapshot) -> None:
+    _check_new_request(request.id, view)
+    _check_some(request.scope, f"copy request {request.id}")
+    _check_group(view, request.group)
+    if not view.dataset(request.dataset).is_visible:
+        raise Conflict(f"dataset {request.dataset} is still being published", rows=(str(request.dataset),))
+    site = view.site(request.site)
+    if site.status is not SiteStatus.READY:
+        raise Conflict(f"site {site.name} is {site.status.value}", rows=(site.name,))
+    blocks = {block.key.block: block for block in view.blocks(request.dataset)}
+    for part in request.scope:
+        if part.block not in blocks:
+            raise UnknownName(f"there is no block {BlockKey(request.dataset, part.block)}")
+        _check_ordinals(blocks[part.block], part.ordinals)
+    _check_no_deletion(view, site.name, lambda: _lfns_of(request, view))
+
+
+def _lfns_of(request: records.CopyRequest, view: Snapshot) -> Iterator[str]:
+    for part in request.scope:
+        files = view.files(BlockKey(request.dataset, part.block))
+        yield from (files.lfn(row) for row in (range(len(files)) if part.ordinals is None else part.ordinals))
+
+
+def _check_close(change: c.CloseRequest, view: Snapshot) -> None:
+    state = _request(view, change.id).state
+    if change.state is RequestState.OPEN:
+        raise BadInput(f"request {change.id} cannot be closed as open")
+    if state not in (RequestState.OPEN, change.state):
+        raise Conflict(f"request {change.id} is already {state.value}", rows=(change.id,))
+
+
+def _check_gone(change: c.FilesGone, view: Snapshot) -> None:
+    block = _block(view, change.block)
+    _check_ordinals(block, change.ordinals)
+    replica = _replica(view, change.block, change.site)
+    if change.evidence is Evidence.HEARD:
+        raise Conflict(f"{change.block} at {change.site}: hearsay is not evidence", hint="stat the files first")
+    if change.evidence is Evidence.DECLARED:
+        return
+    gone = FileSet.of(change.ordinals) & replica.files(block.n_files)
+    for other in view.replicas(block=change.block):
+        if other.site != change.site:
+            gone = gone - other.files(block.n_files)
+    if gone:
+        files = view.files(change.block)
+        rows = tuple(files.lfn(ordinal) for ordinal in list(gone)[:ROWS_SHOWN])
+        raise Conflict(
+            f"{change.site} has the last known copy of {rows[0]}", rows=rows, hint="only a person may say so"
+        )
+
+
+def _check_lock(lock: records.Lock, view: Snapshot) -> None:
+    if not lock.id or not lock.owner:
+        raise BadInput("a lock needs an id and an owner")
+    if (lock.dataset is None) == (not lock.lfn):
+        raise BadInput("a lock is on a dataset, a block of it, or an LFN")
+    if lock.lfn:
+        names.lfn(lock.lfn)
+    if lock.dataset is not None:
+        view.dataset(lock.dataset)
+        if lock.block:
+            _block(view, BlockKey(lock.dataset, lock.block))
+
+
+def _check_permissions(items: Sequence[records.Permission], view: Snapshot) -> None:
+    _check_some(items, "a change of permissions")
+    for item in items:
+        names.directory(item.dir)
+        if not 0 <= item.mode <= 0o7777:
+            raise BadInput(f"{item.mode:#o} is not a mode", place=names.join(item.dir, item.name))
+    lfns = [names.join(item.dir, item.name) for item in items if item.name]
+    unknown = [lfn for lfn, record in zip(lfns, view.lookup(lfns), strict=True) if record is None]
+    if unknown:
+        raise UnknownName(f"there is no file {unknown[0]}")

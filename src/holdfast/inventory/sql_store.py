@@ -1,0 +1,333 @@
+"""SqlStore: the inventory in a SQLite file, the Store for one machine.
+
+Write-ahead log, ``synchronous=FULL``: a commit is on disk when it returns.
+Writers take turns (``turn.py``); readers hold a read transaction and are never
+in anybody's way. Exactly one SQLite library touches the file in a process.
+
+A failure leaves the file as it was before the commit; a process that dies
+leaves a log that the next one replays or drops, by SQLite's own rules.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, insert, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from holdfast.inventory import journal, rules, schema, sql_apply
+from holdfast.inventory.sql_snapshot import SqlSnapshot
+from holdfast.inventory.store import Cursor, Entry, Head, RoomTables, Snapshot
+from holdfast.inventory.turn import writer_turn
+from holdfast.model.changes import Change, ChangeSet, Origin, RegisterFiles, StartEpoch
+from holdfast.model.clock import Clock, system_clock
+from holdfast.model.errors import BrokenInvariant, Conflict, OperatorError, ResyncNeeded
+
+BUSY_TIMEOUT_MS = 60_000
+
+
+class SqlStore:
+    """The Store of ``holdfast.inventory.store`` on SQLite."""
+
+    def __init__(self, path: Path, *, clock: Clock = system_clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._writer = _engine(path, "BEGIN IMMEDIATE")
+        self._reader = _engine(path, "BEGIN")
+
+    @classmethod
+    def create(cls, path: Path, *, clock: Clock = system_clock, epoch: str = "") -> SqlStore:
+        """Make a new inventory in a file that is not there; OperatorError if it is, or cannot be made."""
+        path = path.absolute()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _operator_error(path.parent, error.strerror or str(error)) from error
+        _check_writable(path)
+        store = cls(path, clock=clock)
+        with translated(path), writer_turn(_turn_path(path)), store._writer.begin() as connection:
+            if connection.dialect.has_table(connection, schema.head.name):
+                raise OperatorError("there is an inventory already", place=str(path), hint="choose another place")
+            schema.metadata.create_all(connection)
+            epoch = epoch or uuid.uuid4().hex
+            values = {"epoch": epoch, "first_epoch": epoch, "position": 0, "at_us": 0, "schema_version": schema.VERSION}
+            connection.execute(insert(schema.head).values(id=1, digest=journal.genesis(epoch), **values))
+        return store
+
+    @classmethod
+    def open(cls, path: Path, *, clock: Clock = system_clock) -> SqlStore:
+        """Open an inventory; OperatorError if it is not there, not ours, not writable, or of another version."""
+        path = path.absolute()
+        if not path.is_file():
+            raise OperatorError(
+                "there is no inventory", place=str(path), hint="run `holdfast init` or restore a backup"
+            )
+        _check_writable(path)
+        store = cls(path, clock=clock)
+        with translated(path), store._reader.begin() as connection:
+            if not connection.dialect.has_table(connection, schema.head.name):
+                raise OperatorError("this is no inventory of Holdfast", place=str(path), hint="run `holdfast init`")
+            version = connection.scalar(select(schema.head.c.schema_version))
+        if version != schema.VERSION:
+            hint = "use the release of Holdfast that wrote it"
+            raise OperatorError(f"its schema is {version}, ours is {schema.VERSION}", place=str(path), hint=hint)
+        return store
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return self._path
+
+    def head(self) -> Head:
+        """Where the journal ends now."""
+        with self.snapshot() as snapshot:
+            return snapshot.head
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """The inventory as it is now, held still."""
+        with self.reading() as connection:
+            yield SqlSnapshot(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A read transaction; its first statement fixes what it shows."""
+        with translated(self._path), self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A write transaction in the writer's turn."""
+        with translated(self._path), writer_turn(_turn_path(self._path)), self._writer.begin() as connection:
+            yield connection
+
+    def commit(self, change_set: ChangeSet, *, also: Callable[[Connection], None] | None = None) -> Head:
+        """Do it all or nothing; returns the head after it."""
+        body = journal.encode(change_set)  # Before the turn: the others need not wait for it.
+        if any(isinstance(change, StartEpoch) for change in change_set.changes):
+            raise OperatorError("an epoch is started by restore only")
+        with self.writing() as connection:
+            view = SqlSnapshot(connection)
+            at_us = max(self._clock(), view.head.at_us)
+            for requirement in change_set.requirements:
+                rules.check_requirement(requirement, view, now_us=at_us)
+            touched = _apply_all(change_set.changes, connection, view, at_us=at_us)
+            if also is not None:
+                also(connection)
+            if not change_set.changes:
+                return view.head
+            return append(connection, view.head, change_set, body, touched, at_us=at_us)
+
+    def entries(self, after: Cursor | None = None, *, limit: int = 1000) -> Iterable[Entry]:
+        """The entries after a cursor, oldest first."""
+        with self.reading() as connection:
+            if after is not None:
+                check_cursor(connection, after)
+            table = schema.journal
+            start = after.position if after is not None else 0
+            query = select(table).where(table.c.position > start).order_by(table.c.position).limit(limit)
+            rows = connection.execute(query).all()
+        return [entry_of(row) for row in rows]
+
+    def cursor(self, name: str) -> Cursor | None:
+        """How far the reader ``name`` has come."""
+        return self.cursors().get(name)
+
+    def cursors(self) -> dict[str, Cursor]:
+        """All readers that keep their cursor here."""
+        with self.reading() as connection:
+            rows = connection.execute(select(schema.cursor).order_by(schema.cursor.c.name)).all()
+        return {row.name: Cursor(row.epoch, row.position, row.digest) for row in rows}
+
+    def advance(self, name: str, cursor: Cursor) -> None:
+        """Keep how far the reader ``name`` has come."""
+        with self.writing() as connection:
+            check_cursor(connection, cursor)
+            values = {"epoch": cursor.epoch, "position": cursor.position, "digest": cursor.digest}
+            sql_apply.put(connection, schema.cursor, {"name": name}, values)
+
+    def room(self, tables: MetaData) -> RoomTables:
+        """The tables of one room, made if they are not there."""
+        with self.writing() as connection:
+            tables.create_all(connection)
+        return SqlRoomTables(self)
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        self._writer.dispose()
+        self._reader.dispose()
+
+
+class SqlRoomTables:
+    """The RoomTables of ``holdfast.inventory.store``, in the inventory's own database."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+
+    def write(self) -> Any:
+        """One transaction in the writer's turn."""
+        return self._store.writing()
+
+    def read(self) -> Any:
+        """One consistent view of the room's tables."""
+        return self._store.reading()
+
+
+def _apply_all(
+    changes: tuple[Change, ...], connection: Connection, view: SqlSnapshot, *, at_us: int
+) -> set[tuple[str, str]]:
+    touched: set[tuple[str, str]] = set()
+    for change in changes:
+        rules.check_change(change, view, now_us=at_us)
+        touched |= sql_apply.touched_rows(change, view)
+        try:
+            with connection.begin_nested() if isinstance(change, RegisterFiles) else _nothing():
+                sql_apply.apply(change, connection, view, at_us=at_us)
+        except IntegrityError as error:
+            if not isinstance(change, RegisterFiles):
+                raise BrokenInvariant(f"the tables refuse a change that the rules allow: {error.orig}") from error
+            taken = tuple(sql_apply.taken_lfns(change, view))
+            if not taken:
+                raise BrokenInvariant(f"the tables refuse a registration: {error.orig}") from error
+            more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+            raise Conflict(f"{taken[0]}{more}: already registered", rows=taken[:200]) from error
+    return touched
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def append(
+    connection: Connection,
+    head: Head,
+    change_set: ChangeSet,
+    body: bytes,
+    touched: set[tuple[str, str]],
+    *,
+    at_us: int,
+    epoch: str = "",
+) -> Head:
+    """Write the next journal entry and move the head to it."""
+    epoch, position, origin = epoch or head.epoch, head.position + 1, change_set.origin
+    digest = journal.digest(
+        head.digest,
+        body,
+        epoch=epoch,
+        position=position,
+        at_us=at_us,
+        actor=change_set.actor,
+        cause=change_set.cause,
+        origin=origin,
+    )
+    row = {"position": position, "epoch": epoch, "at_us": at_us, "digest": digest, "body": journal.pack(body)}
+    row |= {"actor": change_set.actor, "cause": change_set.cause}
+    row |= {"origin_endpoint": origin and origin.endpoint, "origin_message": origin and origin.message_id}
+    connection.execute(insert(schema.journal).values(**row))
+    if touched:
+        rows = [{"position": position, "kind": kind, "item": item} for kind, item in sorted(touched)]
+        connection.execute(insert(schema.touched), rows)
+    moved = update(schema.head).where(schema.head.c.position == head.position)
+    result = connection.execute(moved.values(epoch=epoch, position=position, digest=digest, at_us=at_us))
+    if result.rowcount != 1:
+        raise BrokenInvariant(f"the head moved during a commit at position {position}")
+    return Head(epoch, position, digest, at_us)
+
+
+def entry_of(row: Any) -> Entry:
+    """A journal row as an Entry."""
+    body = journal.unpack(row.body, position=row.position)
+    origin = None if row.origin_endpoint is None else Origin(row.origin_endpoint, row.origin_message)
+    changes = journal.decode(body, position=row.position)
+    return Entry(row.epoch, row.position, row.at_us, row.actor, row.cause, origin, changes, row.digest)
+
+
+def check_cursor(connection: Connection, cursor: Cursor) -> None:
+    """ResyncNeeded unless ``cursor`` is a point of our history."""
+    head = connection.execute(select(schema.head)).one()
+    if cursor.position == 0:
+        known = (head.first_epoch, journal.genesis(head.first_epoch))
+    else:
+        table = schema.journal.c
+        query = select(table.epoch, table.digest).where(table.position == cursor.position)
+        row = connection.execute(query).one_or_none()
+        known = (row.epoch, row.digest) if row is not None else ("", "")
+    if (cursor.epoch, cursor.digest) != known:
+        raise ResyncNeeded(
+            f"resync needed: position {cursor.position} of epoch {cursor.epoch} is not on this history",
+            hint=f"start again from a snapshot at {head.position} of epoch {head.epoch}",
+        )
+
+
+def _turn_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.writer")
+
+
+def _check_writable(path: Path) -> None:
+    for place in (path.parent, path):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise OperatorError(
+                "cannot be written", place=str(place), hint="is it mounted read-only, or owned by another user?"
+            )
+
+
+def _engine(path: Path, begin: str) -> Engine:
+    engine = create_engine(f"sqlite+pysqlite:///{path}")
+
+    @event.listens_for(engine, "connect")
+    def _connected(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # We say BEGIN ourselves; the module would say it late.
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: ("the disk is full", "free some space; nothing was changed"),
+    sqlite3.SQLITE_READONLY: ("cannot be written", "is it mounted read-only, or owned by another user?"),
+    sqlite3.SQLITE_CANTOPEN: ("cannot be opened", "is the folder there, and may we write to it?"),
+    sqlite3.SQLITE_IOERR: ("the disk reports an error", "look at the system log; nothing was changed"),
+    sqlite3.SQLITE_CORRUPT: ("the file is damaged", "restore a backup"),
+    sqlite3.SQLITE_NOTADB: ("this is no inventory of Holdfast", "is the path right?"),
+    sqlite3.SQLITE_BUSY: ("another program holds the file", "try again"),
+}
+
+
+def _operator_error(path: Path, problem: str, hint: str = "") -> OperatorError:
+    return OperatorError(problem, place=str(path), hint=hint)
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the file system say into our errors."""
+    try:
+        yield
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        if code not in _REMEDIES:
+            raise
+        problem, hint = _REMEDIES[code]
+        raise _operator_error(path, problem, hint) from error
+    except sqlite3.Error as error:
+        problem, hint = _REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, (str(error), ""))
+        raise _operator_error(path, problem, hint) from error

@@ -1,0 +1,25 @@
+"""The writer's turn: one writer at a time over all threads and processes, first come first served.
+
+SQLite's own waiting is a lottery; ``flock`` on a file of its own queues the
+waiting in order, threads included, because each turn opens the file anew. A
+process that dies gives its turn back.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def writer_turn(path: Path) -> Iterator[None]:
+    """Wait for the turn that belongs to the lock file ``path`` and hold it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
