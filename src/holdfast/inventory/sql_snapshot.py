@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Row, select, tuple_
+from sqlalchemy import Connection, Integer, Row, Text, column, select, values
 
 from holdfast.inventory import schema
 from holdfast.inventory.store import Head
@@ -253,7 +253,9 @@ class SqlSnapshot:
 
 
 def _lookup_query(keys: Sequence[tuple[int, str]]) -> Any:
+    # A join with constant rows uses the index for each; SQLite answers (a, b) IN (...) by a scan of the table.
     table = schema.file.c
+    wanted = values(column("dir_id", Integer), column("name", Text), name="wanted").data(keys).cte("wanted")
     return (
         select(
             schema.dataset.c.name.label("dataset_name"),
@@ -261,9 +263,10 @@ def _lookup_query(keys: Sequence[tuple[int, str]]) -> Any:
             schema.block.c.name.label("block_name"),
             *schema.file.c,
         )
+        .select_from(wanted)
+        .join(schema.file, (table.dir_id == wanted.c.dir_id) & (table.name == wanted.c.name))
         .join(schema.block, schema.block.c.id == table.block_id)
         .join(schema.dataset, schema.dataset.c.id == schema.block.c.dataset_id)
-        .where(tuple_(table.dir_id, table.name).in_(keys))
     )
 
 
@@ -294,4 +297,4 @@ def _replica(row: Row[Any]) -> BlockReplica:
 
 def body_of(record: Any) -> str:
     """A record as text for a ``body`` column."""
-    return json.dumps(record_adapter(type(record)).dump_python(record, mode="json"), separators=(",", ":"))
+    return json.dumps(record_adapter(record.__class__).dump_python(record, mode="json"), separators=(",", ":"))

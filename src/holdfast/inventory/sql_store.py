@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from holdfast.inventory import journal, rules, schema, sql_apply
 from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.inventory.store import Cursor, Entry, Head, RoomTables, Snapshot
-from holdfast.inventory.turn import writer_turn
+from holdfast.inventory.turn import turn_path, writer_turn
 from holdfast.model.changes import Change, ChangeSet, Origin, RegisterFiles, StartEpoch
 from holdfast.model.clock import Clock, system_clock
 from holdfast.model.errors import BrokenInvariant, Conflict, OperatorError, ResyncNeeded
@@ -51,7 +51,7 @@ class SqlStore:
             raise _operator_error(path.parent, error.strerror or str(error)) from error
         _check_writable(path)
         store = cls(path, clock=clock)
-        with translated(path), writer_turn(_turn_path(path)), store._writer.begin() as connection:
+        with translated(path), writer_turn(turn_path(path)), store._writer.begin() as connection:
             if connection.dialect.has_table(connection, schema.head.name):
                 raise OperatorError("there is an inventory already", place=str(path), hint="choose another place")
             schema.metadata.create_all(connection)
@@ -104,7 +104,7 @@ class SqlStore:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A write transaction in the writer's turn."""
-        with translated(self._path), writer_turn(_turn_path(self._path)), self._writer.begin() as connection:
+        with translated(self._path), writer_turn(turn_path(self._path)), self._writer.begin() as connection:
             yield connection
 
     def commit(self, change_set: ChangeSet, *, also: Callable[[Connection], None] | None = None) -> Head:
@@ -241,6 +241,12 @@ def append(
     return Head(epoch, position, digest, at_us)
 
 
+def read_entries(connection: Connection) -> Iterator[Entry]:
+    """The whole journal, entry by entry."""
+    for row in connection.execute(select(schema.journal).order_by(schema.journal.c.position)):
+        yield entry_of(row)
+
+
 def entry_of(row: Any) -> Entry:
     """A journal row as an Entry."""
     body = journal.unpack(row.body, position=row.position)
@@ -264,10 +270,6 @@ def check_cursor(connection: Connection, cursor: Cursor) -> None:
             f"resync needed: position {cursor.position} of epoch {cursor.epoch} is not on this history",
             hint=f"start again from a snapshot at {head.position} of epoch {head.epoch}",
         )
-
-
-def _turn_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.writer")
 
 
 def _check_writable(path: Path) -> None:

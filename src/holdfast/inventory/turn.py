@@ -14,6 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def turn_path(inventory: Path) -> Path:
+    """The lock file that belongs to an inventory's file."""
+    return inventory.with_name(f"{inventory.name}.writer")
+
+
 @contextmanager
 def writer_turn(path: Path) -> Iterator[None]:
     """Wait for the turn that belongs to the lock file ``path`` and hold it."""
