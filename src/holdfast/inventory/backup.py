@@ -44,9 +44,9 @@ def backup(store: SqlStore, destination: Path) -> Head:
         raise OperatorError("is there already", place=str(destination), hint="choose another name")
     with _temporary(destination) as part:
         _copy(store.path, part)
-        with closing(sqlite3.connect(part)) as connection:
-            connection.execute("PRAGMA journal_mode=DELETE")  # One file, without a log beside it.
         head = _proved(part)
+        with closing(sqlite3.connect(part)) as connection:
+            connection.execute("PRAGMA journal_mode=DELETE")  # One file, readable without a log beside it.
         _durable(part)
         os.link(part, destination)  # Unlike a rename, it fails if the name has been taken meanwhile.
     _durable(destination.parent)
@@ -102,12 +102,12 @@ def _start_epoch(path: Path, *, clock: Clock, actor: str, source: Path) -> Head:
 
 def _copy(source: Path, target: Path) -> None:
     """All pages of one SQLite file into another, in one transaction of the target."""
-    with translated(target), closing(_open(source)) as reader, closing(_open(target)) as writer:
+    with translated(target), closing(_open(source, "ro")) as reader, closing(_open(target, "rwc")) as writer:
         reader.backup(writer)
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=60)
+def _open(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, timeout=60)
     connection.execute("PRAGMA synchronous=FULL")
     return connection
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from holdfast.inventory.store import Snapshot
 from holdfast.model import pfn
@@ -24,11 +25,23 @@ from holdfast.model.names import BlockKey
 from holdfast.model.records import BlockReplica, FileRecord, Lock, Site, Staging
 
 
+class Ground(StrEnum):
+    """On which ground a path must stay."""
+
+    WANTED = "wanted"
+    """The inventory has or awaits it here, or it is being published: it is no orphan."""
+    UNKNOWN = "unknown"
+    """We cannot tell which file it is."""
+    LAST_COPY = "last-copy"
+    LOCKED = "locked"
+
+
 @dataclass(frozen=True, slots=True)
 class Obstacle:
     """Why one path must stay."""
 
     path: str
+    ground: Ground
     reason: str
 
 
@@ -46,40 +59,55 @@ def obstacles(view: Snapshot, site: Site, paths: Sequence[str], *, now_us: int) 
         record = records.get(lfn) if lfn is not None else None
         if record is not None and record.block not in replicas:
             replicas[record.block] = view.replicas(block=record.block)
-        reason = _being_published(path, stagings)
-        if not reason and lfn is None and pfn.may_have_lfn(rules, path):
-            reason = "the site's rules do not tell which file it is; give them an inverse"
-        if not reason and record is not None:
-            reason = _known_file(record, site.name, replicas[record.block])
-        if not reason and lfn is not None:
-            reason = _locked(lfn, record, site.name, locks, now_us)
-        if reason:
-            found.append(Obstacle(path, reason))
+        held = replicas[record.block] if record is not None else []
+        obstacle = (
+            _being_published(path, stagings)
+            or _unknown(path, lfn, rules)
+            or _known_file(path, record, site.name, held)
+            or _locked(path, lfn, record, site.name, locks, now_us)
+        )
+        if obstacle is not None:
+            found.append(obstacle)
     return found
 
 
-def _being_published(path: str, stagings: Sequence[Staging]) -> str:
+def _being_published(path: str, stagings: Sequence[Staging]) -> Obstacle | None:
     for staging in stagings:
         if staging.directory == "/" or path.startswith(f"{staging.directory}/"):
-            return f"a dataset is being published from {staging.directory}"
-    return ""
+            return Obstacle(path, Ground.WANTED, f"a dataset is being published from {staging.directory}")
+    return None
 
 
-def _known_file(record: FileRecord, site: str, replicas: Sequence[BlockReplica]) -> str:
+def _unknown(path: str, lfn: str | None, rules: pfn.PfnRules) -> Obstacle | None:
+    if not path.startswith("/") or {"", ".", ".."} & set(path[1:].split("/")):
+        # Not as a listing names a file: it may be another name of one that we know.
+        return Obstacle(path, Ground.UNKNOWN, "it is not a plain path below the site's root")
+    if lfn is None and pfn.may_have_lfn(rules, path):
+        reason = "the site's rules do not tell which file it is; give them an inverse"
+        return Obstacle(path, Ground.UNKNOWN, reason)
+    return None
+
+
+def _known_file(path: str, record: FileRecord | None, site: str, replicas: Sequence[BlockReplica]) -> Obstacle | None:
+    if record is None:
+        return None
     if any(replica.site == site for replica in replicas):
-        return f"the inventory has or awaits it here, in {record.block}"
+        return Obstacle(path, Ground.WANTED, f"the inventory has or awaits it here, in {record.block}")
     if not any(replica.held is None or record.ordinal in replica.held for replica in replicas):
-        return f"it may be the last copy of a file of {record.block}"
-    return ""
+        return Obstacle(path, Ground.LAST_COPY, f"it may be the last copy of a file of {record.block}")
+    return None
 
 
-def _locked(lfn: str, record: FileRecord | None, site: str, locks: Sequence[Lock], now_us: int) -> str:
+def _locked(
+    path: str, lfn: str | None, record: FileRecord | None, site: str, locks: Sequence[Lock], now_us: int
+) -> Obstacle | None:
     for lock in locks:
-        if not lock.covers(site, "", now_us) and not lock.covers(site, lock.groups, now_us):
-            continue
-        if lock.lfn == lfn or (record is not None and _on_dataset(lock, record.block)):
-            return f"locked by {lock.owner} ({lock.id})"
-    return ""
+        on_file = lfn is not None and lock.lfn == lfn
+        on_block = record is not None and _on_dataset(lock, record.block)
+        # An orphan has no group, so a lock for some groups counts for it, too.
+        if (on_file or on_block) and lock.covers_site(site, now_us):
+            return Obstacle(path, Ground.LOCKED, f"locked by {lock.owner} ({lock.id})")
+    return None
 
 
 def _on_dataset(lock: Lock, block: BlockKey) -> bool:

@@ -43,7 +43,14 @@ def encode(change_set: ChangeSet) -> bytes:
     n_rows = sum(rows(change) for change in change_set.changes)
     if n_rows > ROWS_MAX:
         raise BadInput(f"a change set of {n_rows} rows", hint=f"split it: {ROWS_MAX} rows at most")
-    body = _adapter().dump_json(change_set.changes)
+    origin = change_set.origin or Origin("", "")
+    try:
+        body = _adapter().dump_json(change_set.changes)
+        for text in (change_set.actor, change_set.cause, origin.endpoint, origin.message_id):
+            text.encode()
+    except ValueError as error:  # Of pydantic's errors and of encoding's the common base.
+        reason = str(error).partition("\n")[0]
+        raise BadInput(f"a change set that cannot be written down: {reason}", hint="is all text UTF-8?") from error
     if len(body) > BYTES_MAX:
         raise BadInput(f"a change set of {len(body)} bytes", hint=f"split it: {BYTES_MAX} bytes at most")
     return body
@@ -65,10 +72,14 @@ def pack(body: bytes) -> bytes:
 
 def unpack(stored: bytes, *, position: int) -> bytes:
     """A stored body as it was."""
+    stream = zlib.decompressobj()
     try:
-        return zlib.decompress(stored)
+        body = stream.decompress(stored, BYTES_MAX)  # A few damaged bytes must not become gigabytes.
     except zlib.error as error:
         raise BrokenInvariant("the journal entry is damaged", place=f"position {position}") from error
+    if not stream.eof or stream.unused_data:
+        raise BrokenInvariant("the journal entry is damaged: cut off or too long", place=f"position {position}")
+    return body
 
 
 def digest(

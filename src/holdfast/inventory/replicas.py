@@ -52,6 +52,13 @@ def without_files(replica: BlockReplica, ordinals: Iterable[int], sizes: Sequenc
     return _holding(replica, after, sizes, replica.verified_us if after else None, at_us)
 
 
+def verified(replica: BlockReplica, verified_us: int) -> BlockReplica:
+    """``replica`` after all that it holds was proved; an older proof than the one it has, come late, alters nothing."""
+    if replica.held == FileSet():
+        return replica
+    return replace(replica, verified_us=max(verified_us, replica.verified_us or 0))
+
+
 def of_grown_block(replica: BlockReplica, n_files_before: int) -> BlockReplica:
     """``replica`` once its block has new files that it does not hold: no longer complete."""
     return replace(replica, held=FileSet.full(n_files_before)) if replica.held is None else replica

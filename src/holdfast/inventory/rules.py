@@ -10,18 +10,21 @@ Conflict, naming the rows, for what is not right now.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from holdfast.inventory import deletion
 from holdfast.inventory.store import Snapshot
 from holdfast.model import changes as c
 from holdfast.model import names, pfn, records
-from holdfast.model.errors import BadInput, Conflict, UnknownName
+from holdfast.model.errors import BadInput, Conflict, UnknownName, unknown_name
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
 from holdfast.model.records import Block, BlockReplica, Evidence, Request, RequestState, SiteStatus
 
 ROWS_SHOWN = 20
+INT64_MAX = 2**63 - 1
+"""What a column of numbers can hold."""
 
 
 def check_requirement(requirement: c.Requirement, view: Snapshot, *, now_us: int) -> None:
@@ -87,17 +90,20 @@ def check_change(change: c.Change, view: Snapshot, *, now_us: int) -> None:
         case c.RequestCopy(request):
             _check_copy(request, view)
         case c.RequestDeletion(request):
-            _check_new_request(request.id, view)
+            _check_new_request(request, view)
             _check_some(request.orphans, f"deletion request {request.id}")
             check_orphans(view, request.site, [orphan.path for orphan in request.orphans], now_us=now_us)
         case c.CloseRequest():
             _check_close(change, view)
         case c.FilesArrived(block, site, ordinals):
+            _check_moment(change.verified_us)
             _replica(view, block, site)
             _check_ordinals(_block(view, block), ordinals)
         case c.FilesGone():
             _check_gone(change, view)
         case c.FilesVerified(site, blocks):
+            _check_moment(change.verified_us)
+            view.site(site)
             for block in blocks:
                 _replica(view, block, site)
         case c.PutLock(lock):
@@ -111,16 +117,32 @@ def check_change(change: c.Change, view: Snapshot, *, now_us: int) -> None:
             raise BadInput("an epoch is started by restore only")
 
 
+def already_registered(change: c.RegisterFiles, view: Snapshot) -> Conflict | None:
+    """The error for LFNs that are taken, in the inventory or by another row of the same change; None if none is."""
+    lfns = list(change.files.lfns())
+    twice = {lfn for lfn, n_rows in Counter(lfns).items() if n_rows > 1}
+    taken = sorted(twice | {record.lfn for record in view.lookup(lfns) if record is not None})
+    if not taken:
+        return None
+    more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
+    return Conflict(f"{taken[0]}{more}: already registered", rows=tuple(taken[:200]))
+
+
 def _check_some(items: Sequence[object], what: str) -> None:
     if not items:
         raise BadInput(f"{what} asks for nothing")
+
+
+def _check_moment(at_us: int | None) -> None:
+    if at_us is not None and not 0 <= at_us <= INT64_MAX:
+        raise BadInput(f"{at_us} is not a time in microseconds since 1970")
 
 
 def _block(view: Snapshot, key: BlockKey) -> Block:
     for block in view.blocks(key.dataset):
         if block.key == key:
             return block
-    raise UnknownName(f"there is no block {key}")
+    raise unknown_name("block", str(key), (str(block.key) for block in view.blocks(key.dataset)))
 
 
 def _replica(view: Snapshot, block: BlockKey, site: str) -> BlockReplica:
@@ -137,11 +159,13 @@ def _request(view: Snapshot, id: str) -> Request:
     return request
 
 
-def _check_new_request(id: str, view: Snapshot) -> None:
-    if not id:
+def _check_new_request(request: Request, view: Snapshot) -> None:
+    if not request.id:
         raise BadInput("a request needs an id")
-    if view.request(id) is not None:
-        raise Conflict(f"there is already a request {id}", rows=(id,))
+    if request.state is not RequestState.OPEN:
+        raise BadInput(f"request {request.id} is new and already {request.state.value}")
+    if view.request(request.id) is not None:
+        raise Conflict(f"there is already a request {request.id}", rows=(request.id,))
 
 
 def _check_group(view: Snapshot, group: str) -> None:
@@ -150,7 +174,8 @@ def _check_group(view: Snapshot, group: str) -> None:
 
 
 def _check_ordinals(block: Block, ordinals: Iterable[int] | None) -> None:
-    if ordinals is not None and not FileSet.of(ordinals).within(block.n_files):
+    # Not by a FileSet: its size is that of the greatest ordinal, which anybody may have sent.
+    if ordinals is not None and not all(0 <= ordinal < block.n_files for ordinal in ordinals):
         raise BadInput(f"block {block.key} has {block.n_files} files, and an ordinal is beyond them")
 
 
@@ -163,6 +188,10 @@ def _check_remove_site(name: str, view: Snapshot) -> None:
     wanting = [each.id for each in requests if each.site == name]
     if wanting:
         raise Conflict(f"site {name} is wanted by open requests", rows=tuple(wanting[:ROWS_SHOWN]))
+    stagings = ((each.key, each.staging) for each in view.datasets(staged=True))
+    publishing = [str(key) for key, staging in stagings if staging is not None and staging.site == name]
+    if publishing:
+        raise Conflict(f"{publishing[0]} is being published from site {name}", rows=tuple(publishing[:ROWS_SHOWN]))
 
 
 def _check_create(dataset: records.Dataset, view: Snapshot) -> None:
@@ -171,6 +200,7 @@ def _check_create(dataset: records.Dataset, view: Snapshot) -> None:
         raise Conflict(f"there is already a dataset {dataset.key}", rows=(str(dataset.key),))
     if dataset.staging is not None:
         view.site(dataset.staging.site)
+        names.directory(dataset.staging.directory)  # Else no path would lie below it, and none be safe.
     if dataset.is_open and dataset.key.version:
         raise BadInput(f"dataset {dataset.key} has a version and cannot be open")
 
@@ -181,6 +211,8 @@ def _check_update(change: c.UpdateDataset, view: Snapshot) -> None:
         raise Conflict(f"dataset {dataset.key} is a published version and cannot be opened", rows=(str(dataset.key),))
     if change.required_copies is not None and change.required_copies < 1:
         raise BadInput(f"required_copies is {change.required_copies}", hint="1 or more")
+    if change.metadata is not None:
+        records.check_metadata(change.metadata)
 
 
 def _check_register(change: c.RegisterFiles, view: Snapshot) -> None:
@@ -192,9 +224,12 @@ def _check_register(change: c.RegisterFiles, view: Snapshot) -> None:
     _check_group(view, change.group)
     if dataset.is_visible and not dataset.is_open:
         raise Conflict(f"dataset {dataset.key} is closed: its files cannot change", rows=(str(dataset.key),))
-    n_files = next((block.n_files for block in view.blocks(key.dataset) if block.key == key), 0)
-    if change.first_ordinal != n_files:
-        raise Conflict(f"block {key} has {n_files} files, not {change.first_ordinal}", rows=(str(key),))
+    block = next((block for block in view.blocks(key.dataset) if block.key == key), Block(key))
+    if change.first_ordinal != block.n_files:
+        raise Conflict(f"block {key} has {block.n_files} files, not {change.first_ordinal}", rows=(str(key),))
+    if block.size + sum(change.files.sizes) > INT64_MAX:
+        raise BadInput(f"block {key} would hold more than {INT64_MAX} bytes", hint="are the sizes right?")
+    _check_moment(change.verified_us)
     if change.site:
         _check_no_deletion(view, change.site, change.files.lfns)
 
@@ -231,7 +266,7 @@ def _check_reveal(change: c.RevealDataset, view: Snapshot) -> None:
 
 
 def _check_copy(request: records.CopyRequest, view: Snapshot) -> None:
-    _check_new_request(request.id, view)
+    _check_new_request(request, view)
     _check_some(request.scope, f"copy request {request.id}")
     _check_group(view, request.group)
     if not view.dataset(request.dataset).is_visible:

@@ -16,8 +16,6 @@ from sqlalchemy.dialects import sqlite
 from holdfast.inventory import replicas, schema
 from holdfast.inventory.sql_snapshot import SqlSnapshot, body_of
 from holdfast.model import changes as c
-from holdfast.model import names
-from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
 from holdfast.model.records import BlockReplica, CopyRequest, Dataset, DeletionRequest, FileColumns, Group, RequestState
 
@@ -37,7 +35,7 @@ def apply(change: c.Change, connection: Connection, view: SqlSnapshot, *, at_us:
         case c.CreateDataset(dataset):
             _create(replace(dataset, created_us=at_us), connection)
         case c.UpdateDataset():
-            _save(_updated(view.dataset(change.dataset), change), connection)
+            _save(change.of(view.dataset(change.dataset)), connection)
         case c.RegisterFiles():
             _register(change, connection, view, at_us)
         case c.RevealDataset(key):
@@ -87,16 +85,6 @@ def _save(dataset: Dataset, connection: Connection) -> None:
         .where(table.c.name == dataset.key.name, table.c.version == dataset.key.version)
         .values(is_staged=int(not dataset.is_visible), body=body_of(dataset))
     )
-
-
-def _updated(dataset: Dataset, change: c.UpdateDataset) -> Dataset:
-    given = {
-        "status": change.status,
-        "metadata": change.metadata,
-        "is_open": change.is_open,
-        "required_copies": change.required_copies,
-    }
-    return replace(dataset, **{field: value for field, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
 def _register(change: c.RegisterFiles, connection: Connection, view: SqlSnapshot, at_us: int) -> None:
@@ -245,8 +233,9 @@ def _move_files(change: c.FilesArrived | c.FilesGone, connection: Connection, vi
 def _verified(change: c.FilesVerified, connection: Connection, view: SqlSnapshot) -> None:
     for block in change.blocks:
         (replica,) = view.replicas(block=block, site=change.site)
-        if replica.held != FileSet():
-            _put_replica(replace(replica, verified_us=change.verified_us), connection, view)
+        new = replicas.verified(replica, change.verified_us)
+        if new != replica:
+            _put_replica(new, connection, view)
 
 
 def touched_rows(change: c.Change, view: SqlSnapshot) -> set[tuple[str, str]]:
@@ -259,12 +248,3 @@ def touched_rows(change: c.Change, view: SqlSnapshot) -> set[tuple[str, str]]:
         return {("site", request.site)} | dataset
     datasets, sites = c.touched(change)
     return {("dataset", str(key)) for key in datasets} | {("site", name) for name in sites}
-
-
-def taken_lfns(change: c.RegisterFiles, view: SqlSnapshot) -> list[str]:
-    """Which LFNs of a registration are taken, in the inventory or by an earlier row of the same change."""
-    lfns = list(change.files.lfns())
-    seen: set[str] = set()
-    twice = [lfn for lfn in lfns if lfn in seen or seen.add(lfn)]  # type: ignore[func-returns-value]
-    known = [names.join(*names.split(each.lfn)) for each in view.lookup(lfns) if each is not None]
-    return sorted({*known, *twice})

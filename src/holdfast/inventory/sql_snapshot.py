@@ -7,19 +7,18 @@ the same change set did. It keeps nothing, so it cannot be stale.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Integer, Row, Text, column, select, values
+from sqlalchemy import Connection, Integer, Row, Text, column, func, select, values
 
 from holdfast.inventory import schema
 from holdfast.inventory.store import Head
 from holdfast.model import names
-from holdfast.model.errors import UnknownName
+from holdfast.model.errors import unknown_name
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import (
@@ -53,12 +52,6 @@ def digest_text(algorithm: str, value: Any) -> str | None:
     return f"{value:08x}" if algorithm in schema.NUMBER_DIGESTS else bytes(value).hex()
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> UnknownName:
-    """The error for a name that is not there, with the nearest that are."""
-    near = difflib.get_close_matches(name, list(known), 3)
-    return UnknownName(f"there is no {what} {name!r}", hint=f"did you mean {', '.join(near)}?" if near else "")
-
-
 class SqlSnapshot:
     """The Snapshot of ``holdfast.inventory.store`` over one open transaction."""
 
@@ -80,7 +73,7 @@ class SqlSnapshot:
         """One site."""
         found: list[Site] = self._bodies(Site, select(schema.site.c.body).where(schema.site.c.name == name))
         if not found:
-            raise unknown("site", name, (site.name for site in self.sites()))
+            raise unknown_name("site", name, (site.name for site in self.sites()))
         return found[0]
 
     def groups(self) -> list[str]:
@@ -98,7 +91,7 @@ class SqlSnapshot:
         query = select(table.body).where(table.name == key.name, table.version == key.version)
         found: list[Dataset] = self._bodies(Dataset, query)
         if not found:
-            raise unknown("dataset", str(key), (str(each.key) for each in self.datasets(staged=True)))
+            raise unknown_name("dataset", str(key), (str(each.key) for each in self.datasets(staged=True)))
         return found[0]
 
     def blocks(self, dataset: DatasetKey) -> list[Block]:
@@ -216,6 +209,16 @@ class SqlSnapshot:
             by_kind[kind].add(item)
         return frozenset(map(names.dataset_key, by_kind["dataset"])), frozenset(by_kind["site"])
 
+    def last_touched(self) -> tuple[dict[DatasetKey, int], dict[str, int]]:
+        """The position of the last entry that touched each dataset and each site."""
+        table = schema.touched.c
+        query = select(table.kind, table.item, func.max(table.position)).group_by(table.kind, table.item)
+        by_kind: dict[str, dict[str, int]] = {"dataset": {}, "site": {}}
+        for kind, item, position in self._connection.execute(query):
+            by_kind[kind][item] = position
+        datasets = {names.dataset_key(item): position for item, position in by_kind["dataset"].items()}
+        return datasets, by_kind["site"]
+
     def dataset_id(self, key: DatasetKey) -> int:
         """The number of a dataset in the tables; UnknownName."""
         table = schema.dataset.c
@@ -223,7 +226,7 @@ class SqlSnapshot:
         number: int | None = self._connection.scalar(query)
         if number is None:
             self.dataset(key)
-            raise unknown("dataset", str(key), ())
+            raise unknown_name("dataset", str(key), ())
         return number
 
     def block_id(self, key: BlockKey) -> int:
@@ -232,7 +235,7 @@ class SqlSnapshot:
         query = select(table.id).where(table.dataset_id == self.dataset_id(key.dataset), table.name == key.block)
         number: int | None = self._connection.scalar(query)
         if number is None:
-            raise unknown("block", str(key), (str(block.key) for block in self.blocks(key.dataset)))
+            raise unknown_name("block", str(key), (str(block.key) for block in self.blocks(key.dataset)))
         return number
 
     def sizes(self, block_id: int) -> list[int]:

@@ -27,7 +27,7 @@ from holdfast.inventory.store import Cursor, Entry, Head, RoomTables, Snapshot
 from holdfast.inventory.turn import turn_path, writer_turn
 from holdfast.model.changes import Change, ChangeSet, Origin, RegisterFiles, StartEpoch
 from holdfast.model.clock import Clock, system_clock
-from holdfast.model.errors import BrokenInvariant, Conflict, OperatorError, ResyncNeeded
+from holdfast.model.errors import BrokenInvariant, OperatorError, ResyncNeeded
 
 BUSY_TIMEOUT_MS = 60_000
 
@@ -192,11 +192,10 @@ def _apply_all(
         except IntegrityError as error:
             if not isinstance(change, RegisterFiles):
                 raise BrokenInvariant(f"the tables refuse a change that the rules allow: {error.orig}") from error
-            taken = tuple(sql_apply.taken_lfns(change, view))
-            if not taken:
+            conflict = rules.already_registered(change, view)
+            if conflict is None:
                 raise BrokenInvariant(f"the tables refuse a registration: {error.orig}") from error
-            more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
-            raise Conflict(f"{taken[0]}{more}: already registered", rows=taken[:200]) from error
+            raise conflict from error
     return touched
 
 
@@ -259,12 +258,12 @@ def check_cursor(connection: Connection, cursor: Cursor) -> None:
     """ResyncNeeded unless ``cursor`` is a point of our history."""
     head = connection.execute(select(schema.head)).one()
     if cursor.position == 0:
-        known = (head.first_epoch, journal.genesis(head.first_epoch))
+        known: tuple[str, str] | None = (head.first_epoch, journal.genesis(head.first_epoch))
     else:
         table = schema.journal.c
         query = select(table.epoch, table.digest).where(table.position == cursor.position)
         row = connection.execute(query).one_or_none()
-        known = (row.epoch, row.digest) if row is not None else ("", "")
+        known = (row.epoch, row.digest) if row is not None else None
     if (cursor.epoch, cursor.digest) != known:
         raise ResyncNeeded(
             f"resync needed: position {cursor.position} of epoch {cursor.epoch} is not on this history",
@@ -281,7 +280,8 @@ def _check_writable(path: Path) -> None:
 
 
 def _engine(path: Path, begin: str) -> Engine:
-    engine = create_engine(f"sqlite+pysqlite:///{path}")
+    # No limit on connections: a snapshot holds one, and any number may be held.
+    engine = create_engine(f"sqlite+pysqlite:///{path}", max_overflow=-1)
 
     @event.listens_for(engine, "connect")
     def _connected(connection: sqlite3.Connection, _record: object) -> None:
