@@ -1,0 +1,93 @@
+"""Run the benches and print one table of ratios.
+
+    python -m bench [NAME...]        BENCH_ROWS=1000000 for another size
+
+Each bench is a module with ``run(workdir, rows) -> list[Row]``. It makes its
+data in ``workdir`` and may find them there from an earlier run. Ends with 1 if
+a target is missed; the figures stay in bench/out/ as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.row import Row
+
+ROWS = {"compare": 10_000_000, "register": 1_000_000}
+"""Every bench and how many rows it takes unless BENCH_ROWS says otherwise."""
+
+HERE = Path(__file__).parent
+
+
+def main(arguments: list[str]) -> int:
+    """Run the benches named, or all."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Ratios, side by side in one run.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ROWS)}; all by default")
+    parser.add_argument("--rows", type=int, default=os.environ.get("BENCH_ROWS"), help="files (BENCH_ROWS)")
+    options = parser.parse_args(arguments)
+    unknown = sorted(set(options.names) - set(ROWS))
+    if unknown:
+        parser.error(f"no bench {unknown[0]!r}")
+    results: dict[str, list[Row]] = {}
+    for name in options.names or ROWS:
+        rows = options.rows or ROWS[name]
+        print(f"==> {name}, {rows:,} files", file=sys.stderr, flush=True)
+        workdir = HERE / "data" / name
+        workdir.mkdir(parents=True, exist_ok=True)
+        results[name] = importlib.import_module(f"bench.{name}").run(workdir, rows)
+    _show(results)
+    _keep(results, options.rows)
+    every = [row for rows in results.values() for row in rows]
+    return 0 if every and all(row.ok for row in every) else 1
+
+
+def _show(results: dict[str, list[Row]]) -> None:
+    table = Table("what", "ours", "yardstick", "ratio", "target", "", title="the greater the ratio, the better")
+    for name, rows in results.items():
+        table.add_section()
+        for row in rows:
+            verdict = "[green]ok[/]" if row.ok else "[red]missed[/]"
+            cells = (f"{name}: {row.what}", row.figure, row.yardstick, _number(row.ratio), _number(row.target))
+            table.add_row(*map(escape, cells), verdict if row.target is not None else "")
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
+
+
+def _keep(results: dict[str, list[Row]], rows: int | None) -> None:
+    out = HERE / "out"
+    out.mkdir(exist_ok=True)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    record = {
+        "at": stamp,
+        "rows": {name: rows or ROWS[name] for name in results},
+        "machine": {"cpus": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
+        "results": {name: list(_plain(rows)) for name, rows in results.items()},
+    }
+    file = out / f"{stamp}.json"
+    file.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"kept in {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}")
+
+
+def _plain(rows: Iterable[Row]) -> Iterable[dict[str, object]]:
+    for row in rows:
+        yield {**asdict(row), "ok": row.ok}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

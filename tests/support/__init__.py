@@ -1,0 +1,1 @@
+"""What several test files share and plug-in writers have no use for."""

@@ -1,0 +1,84 @@
+"""Real parts: what a test needs of the machine itself, by name.
+
+A test that is marked ``@pytest.mark.real("tmpfs mount")``, or that calls
+``requires_real``, runs where the part is to be had. Elsewhere it is skipped
+with the reason; under ``CI=true`` it fails, because there everything is
+supposed to be installed, and a suite that quietly shrinks proves nothing.
+
+A new part is a function in PARTS which says what is missing, or "" if nothing
+is; what it needs from Debian goes into tools/system-packages.sh.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+
+import pytest
+
+MISSING = "real part missing"
+"""How each such skip begins; the summary finds them by it."""
+
+
+def in_ci() -> bool:
+    """Whether a missing part is a failure."""
+    return os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def requires_real(name: str, available: bool, reason: str) -> None:
+    """Go on if the real part ``name`` is available; else skip, or fail under CI=true."""
+    if available:
+        return
+    message = f"{MISSING}: {name}: {reason}"
+    if in_ci():
+        pytest.fail(f"{message} (CI=true: nothing may be missing here)", pytrace=False)
+    pytest.skip(message)
+
+
+def require(name: str) -> None:
+    """``requires_real`` for a part of PARTS, looked for once per process."""
+    reason = _probe(name)
+    requires_real(name, not reason, reason)
+
+
+@functools.cache
+def _probe(name: str) -> str:
+    if name not in PARTS:
+        raise pytest.UsageError(f"no real part {name!r}; tests/support/real.py knows {', '.join(PARTS)}")
+    return PARTS[name]()
+
+
+def _tmpfs_mount() -> str:
+    for program in ("mount", "umount"):
+        if shutil.which(program) is None:
+            return f"no {program} on this machine"
+    folder = tempfile.mkdtemp(prefix="holdfast-probe-")
+    try:
+        tried = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "holdfast-probe", folder], capture_output=True, text=True
+        )
+        if tried.returncode:
+            said, *_ = tried.stderr.strip().splitlines() or ["no reason given"]
+            return f"mount refused: {said}"
+        subprocess.run(["umount", folder], check=True)
+    finally:
+        os.rmdir(folder)
+    return ""
+
+
+def _unprivileged_user() -> str:
+    if os.geteuid() != 0:
+        return ""
+    tried = subprocess.run(["true"], user=65534, group=65534, extra_groups=[], check=False)
+    return "" if tried.returncode == 0 else "root may not become another user here"
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "tmpfs mount": _tmpfs_mount,
+    "unprivileged user": _unprivileged_user,
+}
+"""What is missing for a part, or "" if nothing is."""

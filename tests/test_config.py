@@ -1,0 +1,202 @@
+"""holdfast.config: what is accepted, where values come from, and what is said of mistakes.
+
+Method: small files in a temporary folder, a made-up environment; the process's
+own environment is never read.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast import config
+from holdfast.model.errors import BadInput, HoldfastError, OperatorError
+
+
+def parse(text: str, **environ: str) -> config.Config:
+    return config.parse(text, Path("/etc/h/holdfast.toml"), environ)
+
+
+def refusal(text: str, **environ: str) -> str:
+    with pytest.raises(BadInput) as caught:
+        parse(text, **environ)
+    said = str(caught.value)
+    assert "\n" not in said
+    assert "pydantic" not in said
+    assert "http" not in said
+    return said
+
+
+def test_an_empty_file_gives_every_default():
+    settings = list(parse("").settings())
+    assert {origin for *_, origin in settings} == {"default"}
+    assert len(settings) == len(config.reference())
+    assert parse("").operations.concurrency == 4
+
+
+def test_relative_paths_are_anchored_at_the_files_folder():
+    assert parse("").inventory.path == Path("/etc/h/state/inventory.db")
+    assert parse('[inventory]\npath = "x.db"').inventory.path == Path("/etc/h/x.db")
+    assert parse('[inventory]\npath = "/var/x.db"').inventory.path == Path("/var/x.db")
+    assert parse("", HOLDFAST_INVENTORY_PATH="y.db").inventory.path == Path("/etc/h/y.db")
+
+
+def test_environment_before_file_before_default():
+    text = "[operations]\nconcurrency = 2\nattempts_max = 9\n"
+    got = parse(text, HOLDFAST_OPERATIONS_CONCURRENCY="7", UNRELATED="1")
+    assert (got.operations.concurrency, got.operations.attempts_max) == (7, 9)
+    assert got.origins == {
+        "operations.concurrency": "HOLDFAST_OPERATIONS_CONCURRENCY",
+        "operations.attempts_max": "/etc/h/holdfast.toml:3",
+    }
+
+
+def test_zero_and_empty_are_values_not_unset():
+    assert parse("[consistency]\nignore_age_s = 0\nmissing_fraction_max = 0.0").consistency.ignore_age_s == 0
+    assert parse("", HOLDFAST_CONSISTENCY_IGNORE_AGE_S="0").consistency.ignore_age_s == 0
+    assert "must be one of debug, info" in refusal("", HOLDFAST_LOG_LEVEL="")
+    assert "must be a path, not ''" in refusal('[inventory]\npath = ""')
+
+
+def test_a_whole_number_does_for_a_number():
+    assert parse("[operations]\nretry_delay_s_min = 0").operations.retry_delay_s_min == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "[operations]\nconcurency = 3",
+            ":2: unknown setting 'concurency' in [operations] (did you mean concurrency?)",
+        ),
+        ("\n[operation]\n", ":2: unknown section [operation] (did you mean [operations]?)"),
+        (
+            "[operations]\nworkers = 3",
+            ":2: unknown setting 'workers' in [operations] (did you mean workers in [publish]?)",
+        ),
+        ("concurrency = 3", ":1: the setting 'concurrency' stands outside of any section"),
+        ("concurrency = 3", "(did you mean concurrency in [operations]?)"),
+        ("[publish]\nzzz = 3", "(there are digest, workers)"),
+        ("[zzz]", "there are [inventory], [operations]"),
+        ("[[log]]", ":1: [log] must be one table of settings"),
+        ("log = 3", ":1: [log] must be one table of settings"),
+        ("[log]\n\nlevel = 3", ":3: [log] level must be one of debug, info, warning, error, not 3"),
+        (
+            '[operations]\nconcurrency = "4"',
+            ":2: [operations] concurrency must be a whole number from 1 to 1024, not '4'",
+        ),
+        ("[operations]\nconcurrency = true", "not true"),
+        ("[operations]\nconcurrency = 0", "not 0"),
+        ("[operations]\nconcurrency = [1]", "not a list"),
+        ("[operations]\nconcurrency = 2026-01-01", "not 2026-01-01"),
+        ("[operations.concurrency]\na = 1", "not a table"),
+        ("operations.concurrency = 0", ":1: [operations] concurrency must be"),
+        ("[consistency]\nmissing_fraction_max = nan", "must be a number from 0 to 1, not nan"),
+        ("[consistency]\nmissing_fraction_max = 1.01", "must be a number from 0 to 1, not 1.01"),
+        ("[inventory]\npath = 3", "must be a path, not 3"),
+        ('[inventory]\npath = "a\\u0000b"', "must be a path, not 'a\\x00b'"),
+        ("[operations]\nretry_delay_s_min = 9999", "retry_delay_s_min is greater than retry_delay_s_max"),
+        ("[operations\n", ":1: not TOML:"),
+        ('[log]\nlevel = "info', ":2: not TOML:"),
+        ("[log]\n[log]", ":2: not TOML:"),
+    ],
+)
+def test_mistakes_in_the_file(text: str, said: str):
+    got = refusal(text)
+    assert got.startswith("/etc/h/holdfast.toml")
+    assert said in got
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("HOLDFAST_OPERATIONS_CONCURENCY", "3", "(did you mean HOLDFAST_OPERATIONS_CONCURRENCY?)"),
+        ("HOLDFAST_OPERATION_CONCURRENCY", "3", "(did you mean HOLDFAST_OPERATIONS_CONCURRENCY?)"),
+        ("HOLDFAST_LOG_QZX", "3", "sets nothing"),
+        ("HOLDFAST_OPERATIONS_CONCURRENCY", "many", "must be a whole number from 1 to 1024, not 'many'"),
+        ("HOLDFAST_OPERATIONS_CONCURRENCY", "", "not ''"),
+        ("HOLDFAST_CONSISTENCY_MISSING_FRACTION_MAX", "nan", "not nan"),
+    ],
+)
+def test_mistakes_in_the_environment(variable: str, value: str, said: str):
+    got = refusal("", **{variable: value})
+    assert got.startswith(f"{variable}: ")
+    assert said in got
+
+
+def test_other_programs_variables_are_left_alone():
+    assert parse("", HOLDFAST_CONFIG="x", HOLDFAST_KILLS="10", HOLDFAST_HOME="/h").origins == {}
+
+
+def test_find_prefers_what_is_nearer(tmp_path: Path):
+    named, here, own = tmp_path / "n.toml", tmp_path / "holdfast.toml", tmp_path / "xdg/holdfast/holdfast.toml"
+    own.parent.mkdir(parents=True)
+    for number, file in enumerate((named, here, own), 1):
+        file.write_text(f"[operations]\nconcurrency = {number}\n")
+    environ = {"HOLDFAST_CONFIG": "n.toml", "XDG_CONFIG_HOME": str(tmp_path / "xdg")}
+    assert config.load(here, environ, cwd=tmp_path).file == here
+    assert config.load(None, environ, cwd=tmp_path).operations.concurrency == 1
+    del environ["HOLDFAST_CONFIG"]
+    assert config.load(None, environ, cwd=tmp_path).operations.concurrency == 2
+    here.unlink()
+    assert config.load(None, environ, cwd=tmp_path).operations.concurrency == 3
+    own.unlink()
+    with pytest.raises(BadInput, match="holdfast init"):
+        config.load(None, environ, cwd=tmp_path)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path):
+    with pytest.raises(BadInput, match="no such file"):
+        config.load(tmp_path / "absent.toml", {})
+    with pytest.raises(BadInput, match="is a folder"):
+        config.load(tmp_path, {})
+    with pytest.raises(BadInput, match="is set, but to nothing"):
+        config.load(None, {"HOLDFAST_CONFIG": ""}, cwd=tmp_path)
+    (tmp_path / "bytes.toml").write_bytes(b"# fine\n# \xff\n")
+    with pytest.raises(BadInput, match=r"bytes\.toml:2: is not UTF-8"):
+        config.load(tmp_path / "bytes.toml", {})
+    (tmp_path / "loop.toml").symlink_to("loop.toml")
+    with pytest.raises(OperatorError, match="cannot be read"):
+        config.load(tmp_path / "loop.toml", {})
+
+
+def test_the_starter_file_is_valid_and_says_the_defaults():
+    assert parse(config.starter_text()) == config.Config(
+        file=Path("/etc/h/holdfast.toml"),
+        inventory=parse("").inventory,
+        consistency=parse("").consistency,
+    )
+    named = [line[2:] for line in config.starter_text().splitlines() if " = " in line and "..." not in line]
+    for line in named:
+        assert tomllib.loads(line)
+    assert len(named) >= 10
+
+
+def test_every_setting_says_what_it_is_for():
+    for setting in config.reference():
+        assert setting.sentence.endswith(".")
+        assert setting.unit
+        assert setting.variable.isupper()
+
+
+def test_sections_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        parse("").operations.concurrency = 3  # type: ignore[misc]
+
+
+@given(st.text(max_size=60), st.dictionaries(st.sampled_from([s.variable for s in config.reference()]), st.text()))
+def test_hostile_input_raises_only_our_errors(text: str, environ: dict[str, str]):
+    try:
+        assert config.parse(text, Path("/x/h.toml"), environ).file
+    except HoldfastError:
+        pass
+
+
+def test_the_process_environment_is_not_read(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(os.environ, "HOLDFAST_OPERATIONS_CONCURRENCY", "9")
+    assert parse("").operations.concurrency == 4
