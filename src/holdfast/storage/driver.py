@@ -12,9 +12,14 @@ Rules
   * A driver raises only the family of ``holdfast.model.errors``: NotThere,
     AlreadyThere, NotADirectory and NotAFile, NotAllowed, NoSpace, ChangedWhileRead,
     Unsupported below, else PeerError. Only PeerError and its retryable
-    children are worth trying again.
+    children are worth trying again. ``place`` is ``label:path``.
+  * A path that leads through something that is no directory is NotADirectory
+    where directories exist by themselves, else NotThere.
+  * A driver that has been closed raises BrokenInvariant: using it is a bug.
   * A method that fails leaves nothing half done under the final name; ``write``
-    may leave a part behind only if the process dies.
+    may leave a part (``holdfast.storage.parts``) behind only if the process dies,
+    and directories that it has made.
+  * Listings show parts like any other file.
   * Listing reports what it could not name or enter instead of leaving it out.
   * What a protocol cannot do it declares in ``capabilities``; the method then
     raises Unsupported.
@@ -176,23 +181,30 @@ class StorageDriver(Protocol):
         """The bytes of a file, in chunks of about CHUNK_BYTES; ChangedWhileRead at the end if it moved."""
 
     async def write(self, path: str, chunks: AsyncIterable[bytes]) -> Stat:
-        """Make a new file, durable when the call returns; AlreadyThere if the name is taken.
+        """Make a new file, durable when the call returns; AlreadyThere if anything has the name.
 
-        Missing parent directories are made. If ``chunks`` raises or space runs
-        out, nothing stays under ``path``.
+        Missing parent directories are made. If ``chunks`` raises (its own
+        exception comes through) or space runs out, nothing stays under
+        ``path``. Of two writers of one name exactly one succeeds, where the
+        storage lets us arrange that.
         """
 
     async def rename(self, source: str, target: str, *, replace: bool = False) -> None:
-        """Move a file, durably; AlreadyThere unless ``replace`` allows an existing file to go."""
+        """Move a file, durably; AlreadyThere unless ``replace`` allows an existing file to go.
+
+        The target's directory has to be there, where directories exist by
+        themselves. NotAFile if the source, or what would be replaced, is none.
+        A file moved to its own name stays as it is, if ``replace`` allows it.
+        """
 
     async def delete(self, path: str) -> None:
         """Remove one file; NotThere if it is gone already, NotAFile if it is none."""
 
     async def make_directory(self, path: str) -> None:
-        """Make a directory and its parents; no error if it is there."""
+        """Make a directory and its parents; no error if it is there, NotADirectory if something else is."""
 
     async def remove_directory(self, path: str) -> None:
-        """Remove one empty directory; DirectoryNotEmpty, NotThere."""
+        """Remove one empty directory; DirectoryNotEmpty, NotThere, NotADirectory; NotAllowed for the root."""
 
     async def close(self) -> None:
         """Let go of connections and handles; calling twice does no harm."""
@@ -216,4 +228,4 @@ class PermissionsDriver(Protocol):
         """Who owns ``path`` and who may use it."""
 
     async def set_mode(self, path: str, mode: int) -> None:
-        """Change the mode bits of ``path``."""
+        """Change the mode bits of ``path``, 0 to 0o777: BadInput beyond, so that nothing becomes setuid."""

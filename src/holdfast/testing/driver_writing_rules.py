@@ -1,0 +1,338 @@
+"""What writing, renaming, deleting and permissions have to do.
+
+Part of ``holdfast.testing.driver_suite``, whose docstring says how to use it.
+"""
+
+# ruff: noqa: D102 - the name of a test is its rule; a docstring would say it twice.
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from holdfast.model.errors import BadInput
+from holdfast.storage.driver import (
+    CHUNK_BYTES,
+    AlreadyThere,
+    DirectoryListing,
+    DirectoryNotEmpty,
+    Kind,
+    NotADirectory,
+    NotAFile,
+    NotAllowed,
+    NotThere,
+    PermissionsDriver,
+    StorageDriver,
+    Unsupported,
+)
+from holdfast.storage.parts import is_part_name
+from holdfast.testing.driver_hooks import DriverHooks, SourceFailedError, broken_stream, pattern, refused, shown, stream
+
+
+class WritingRules(DriverHooks):
+    """What changes a storage."""
+
+    # Writing.
+
+    @pytest.mark.parametrize(
+        "chunks",
+        [(), (b"",), (b"small",), (b"a", b"", b"b"), (pattern(3 * CHUNK_BYTES + 5), b"end"), (b"ab",) * 1000],
+        ids=["nothing", "empty", "small", "pieces", "big", "many"],
+    )
+    def test_what_is_written_is_there(self, chunks: tuple[bytes, ...]) -> None:
+        self.need("writable")
+
+        async def scenario(driver: StorageDriver) -> None:
+            stat = await driver.write("/a/b/file", stream(*chunks))
+            assert stat == await driver.stat("/a/b/file")
+            assert (stat.kind, stat.size) == (Kind.FILE, len(b"".join(chunks)))
+            assert shown(await driver.list("/a/b")) == ["file"]
+
+        self.run(scenario)
+        assert self.get("/a/b/file") == b"".join(chunks)
+
+    def test_writing_replaces_nothing(self) -> None:
+        self.need("writable")
+        self.put("/a/file", b"first")
+
+        async def scenario(driver: StorageDriver) -> None:
+            for path in ("/a/file", "/a", "/"):
+                with pytest.raises(AlreadyThere):
+                    await driver.write(path, stream(b"second"))
+            assert shown(await driver.list("/a")) == ["file"]
+
+        self.run(scenario)
+        assert self.get("/a/file") == b"first"
+
+    def test_of_two_writers_of_one_name_one_succeeds(self) -> None:
+        self.need("writable")
+
+        async def scenario(driver: StorageDriver) -> list[object]:
+            writers = [driver.write("/a/file", stream(str(number).encode() * 9)) for number in range(4)]
+            return list(await asyncio.gather(*writers, return_exceptions=True))
+
+        outcomes = self.run(scenario)
+        losers = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        assert [type(loser) for loser in losers] == [AlreadyThere] * 3
+        (winner,) = [number for number, outcome in enumerate(outcomes) if outcome not in losers]
+        assert self.get("/a/file") == str(winner).encode() * 9
+        assert shown(self.run(lambda driver: driver.list("/a"))) == ["file"]
+
+    def test_while_it_is_written_nothing_has_the_name(self) -> None:
+        self.need("writable")
+
+        async def watched(driver: StorageDriver) -> AsyncIterator[bytes]:
+            for _ in range(3):
+                yield pattern(CHUNK_BYTES)
+                assert self.get("/a/file") is None
+                listing = await driver.list("/a") if driver.capabilities.directories else DirectoryListing(())
+                assert all(is_part_name(name) for name in shown(listing))
+
+        async def scenario(driver: StorageDriver) -> None:
+            await driver.write("/a/file", watched(driver))
+
+        self.run(scenario)
+        assert self.get("/a/file") == pattern(CHUNK_BYTES) * 3
+
+    @pytest.mark.parametrize("written", [0, 1, 3], ids=["at once", "early", "late"])
+    def test_a_write_that_fails_leaves_nothing(self, written: int) -> None:
+        self.need("writable")
+        self.put("/a/other", b"stays")
+
+        async def scenario(driver: StorageDriver) -> None:
+            chunks = [pattern(CHUNK_BYTES)] * written
+            with pytest.raises(SourceFailedError):
+                await driver.write("/a/file", broken_stream(*chunks, error=SourceFailedError()))
+            assert shown(await driver.list("/a")) == ["other"]
+            await driver.write("/a/file", stream(b"second try"))
+
+        self.run(scenario)
+        assert self.get("/a/file") == b"second try"
+
+    def test_the_error_of_the_source_comes_through_untouched(self) -> None:
+        self.need("writable")
+        error = OSError(28, "this is the source's disk, not ours")
+
+        async def scenario(driver: StorageDriver) -> None:
+            with pytest.raises(OSError, match="the source's disk") as caught:
+                await driver.write("/file", broken_stream(b"x", error=error))
+            assert caught.value is error
+
+        self.run(scenario)
+
+    def test_a_write_that_is_cancelled_leaves_nothing(self) -> None:
+        self.need("writable")
+        self.put("/a/other", b"stays")
+
+        async def endless(begun: asyncio.Event) -> AsyncIterator[bytes]:
+            while True:
+                yield pattern(CHUNK_BYTES)
+                begun.set()
+                await asyncio.sleep(0)
+
+        async def scenario(driver: StorageDriver) -> None:
+            begun = asyncio.Event()
+            writing = asyncio.ensure_future(driver.write("/a/file", endless(begun)))
+            await begun.wait()
+            writing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await writing
+            assert shown(await driver.list("/a")) == ["other"]
+
+        self.run(scenario)
+
+    def test_writing_below_a_file_is_refused(self) -> None:
+        self.need("writable", "directories")
+        self.put("/file", b"stays")
+        with pytest.raises(NotADirectory):
+            self.run(lambda driver: driver.write("/file/below", stream(b"x")))
+        assert self.get("/file") == b"stays"
+
+    # Renaming.
+
+    def test_renaming_moves_a_file(self) -> None:
+        self.need("writable", "rename")
+        self.put("/a/old", b"data")
+        self.put("/b/other", b"")
+
+        async def scenario(driver: StorageDriver) -> None:
+            await driver.rename("/a/old", "/b/new")
+            with pytest.raises(NotThere):
+                await driver.stat("/a/old")
+
+        self.run(scenario)
+        assert (self.get("/a/old"), self.get("/b/new")) == (None, b"data")
+
+    def test_renaming_replaces_nothing_unasked(self) -> None:
+        self.need("writable", "rename")
+        self.put("/a/old", b"old")
+        self.put("/a/new", b"new")
+        self.put("/b/file", b"")
+
+        async def scenario(driver: StorageDriver) -> None:
+            for target in ("/a/new", "/b", "/a/old"):
+                with pytest.raises(AlreadyThere):
+                    await driver.rename("/a/old", target)
+
+        self.run(scenario)
+        assert (self.get("/a/old"), self.get("/a/new")) == (b"old", b"new")
+
+    def test_renaming_replaces_when_asked(self) -> None:
+        self.need("writable", "rename")
+        self.put("/a/old", b"old")
+        self.put("/a/new", b"new")
+        self.run(lambda driver: driver.rename("/a/old", "/a/new", replace=True))
+        assert (self.get("/a/old"), self.get("/a/new")) == (None, b"old")
+
+    def test_renaming_to_itself_keeps_the_file(self) -> None:
+        self.need("writable", "rename")
+        self.put("/a/file", b"data")
+        self.run(lambda driver: driver.rename("/a/file", "/a/file", replace=True))
+        assert self.get("/a/file") == b"data"
+
+    def test_renaming_nothing_is_not_there(self) -> None:
+        self.need("writable", "rename")
+        self.put("/a/new", b"new")
+        for replace in (False, True):
+            with pytest.raises(NotThere):
+                self.run(lambda driver, replace=replace: driver.rename("/a/none", "/a/new", replace=replace))  # type: ignore[misc]
+        assert self.get("/a/new") == b"new"
+
+    def test_renaming_into_a_directory_that_is_not_there(self) -> None:
+        self.need("writable", "rename", "directories")
+        self.put("/a/file", b"data")
+        with pytest.raises(NotThere):
+            self.run(lambda driver: driver.rename("/a/file", "/none/file"))
+        assert self.get("/a/file") == b"data"
+
+    @pytest.mark.parametrize("replace", [False, True])
+    def test_directories_are_not_renamed_and_not_replaced(self, replace: bool) -> None:
+        self.need("writable", "rename")
+        self.put("/a/file", b"in a")
+        self.put("/b/file", b"in b")
+
+        async def scenario(driver: StorageDriver) -> None:
+            with pytest.raises(NotAFile):
+                await driver.rename("/a", "/c", replace=replace)
+            with pytest.raises(NotAFile if replace else AlreadyThere):
+                await driver.rename("/a/file", "/b", replace=replace)
+
+        self.run(scenario)
+        assert (self.get("/a/file"), self.get("/b/file")) == (b"in a", b"in b")
+
+    def test_renaming_is_unsupported_where_it_is_not_declared(self) -> None:
+        self.put("/file", b"data")
+
+        async def scenario(driver: StorageDriver) -> None:
+            if driver.capabilities.rename:
+                pytest.skip("the driver declares rename")
+            with pytest.raises(Unsupported):
+                await driver.rename("/file", "/new")
+
+        self.run(scenario)
+        assert self.get("/file") == b"data"
+
+    def test_nothing_is_changed_where_writing_is_not_declared(self) -> None:
+        self.put("/a/file", b"stays")
+
+        async def scenario(driver: StorageDriver) -> None:
+            if driver.capabilities.writable:
+                pytest.skip("the driver declares writable")
+            await refused(Unsupported, driver.write("/new", stream(b"x")))
+            await refused(Unsupported, driver.rename("/a/file", "/a/new"))
+            await refused(Unsupported, driver.delete("/a/file"))
+            await refused(Unsupported, driver.make_directory("/b"))
+            await refused(Unsupported, driver.remove_directory("/a"))
+
+        self.run(scenario)
+        assert self.get("/a/file") == b"stays"
+
+    # Deleting and directories.
+
+    def test_deleting_removes_one_file(self) -> None:
+        self.need("writable")
+        self.put("/a/file", b"")
+        self.put("/a/other", b"stays")
+        self.run(lambda driver: driver.delete("/a/file"))
+        assert (self.get("/a/file"), self.get("/a/other")) == (None, b"stays")
+
+    def test_deleting_nothing_is_not_there(self) -> None:
+        self.need("writable")
+        with pytest.raises(NotThere):
+            self.run(lambda driver: driver.delete("/none"))
+
+    def test_deleting_a_directory_is_refused(self) -> None:
+        self.need("writable")
+        self.put("/a/file", b"stays")
+        for path in ("/a", "/"):
+            with pytest.raises(NotAFile):
+                self.run(lambda driver, path=path: driver.delete(path))  # type: ignore[misc]
+        assert self.get("/a/file") == b"stays"
+
+    def test_making_a_directory_twice_is_no_error(self) -> None:
+        self.need("writable", "directories")
+
+        async def scenario(driver: StorageDriver) -> None:
+            for path in ("/a/b/c", "/a/b/c", "/a", "/"):
+                await driver.make_directory(path)
+            assert shown(await driver.list("/a/b")) == ["c"]
+
+        self.run(scenario)
+
+    @pytest.mark.parametrize("path", ["/a/file", "/a/file/below"])
+    def test_no_directory_takes_the_place_of_a_file(self, path: str) -> None:
+        self.need("writable", "directories")
+        self.put("/a/file", b"stays")
+        with pytest.raises(NotADirectory):
+            self.run(lambda driver: driver.make_directory(path))
+        assert self.get("/a/file") == b"stays"
+
+    def test_an_empty_directory_is_removed(self) -> None:
+        self.need("writable", "directories")
+
+        async def scenario(driver: StorageDriver) -> None:
+            await driver.make_directory("/a/b")
+            await driver.remove_directory("/a/b")
+            assert shown(await driver.list("/a")) == []
+            with pytest.raises(NotThere):
+                await driver.remove_directory("/a/b")
+
+        self.run(scenario)
+
+    def test_only_an_empty_directory_is_removed(self) -> None:
+        self.need("writable", "directories")
+        self.put("/a/file", b"stays")
+
+        async def scenario(driver: StorageDriver) -> None:
+            for path, error in (("/a", DirectoryNotEmpty), ("/a/file", NotADirectory), ("/", NotAllowed)):
+                with pytest.raises(error):
+                    await driver.remove_directory(path)
+
+        self.run(scenario)
+        assert self.get("/a/file") == b"stays"
+
+    # Permissions.
+
+    def test_permissions_are_told_and_set(self) -> None:
+        self.need("writable", "permissions")
+        self.put("/a/file", b"")
+
+        async def scenario(driver: StorageDriver) -> None:
+            assert isinstance(driver, PermissionsDriver)
+            for path in ("/a/file", "/a"):
+                await driver.set_mode(path, 0o700)
+                before = await driver.permissions(path)
+                await driver.set_mode(path, 0o750)
+                after = await driver.permissions(path)
+                assert (before.mode, after.mode) == (0o700, 0o750)
+                assert before.owner
+                assert before.group
+            with pytest.raises(NotThere):
+                await driver.permissions("/none")
+            for mode in (0o4755, 0o2755, -1):
+                with pytest.raises(BadInput):
+                    await driver.set_mode("/a/file", mode)
+
+        self.run(scenario)
