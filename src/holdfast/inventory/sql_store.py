@@ -259,6 +259,8 @@ def check_cursor(connection: Connection, cursor: Cursor) -> None:
     head = connection.execute(select(schema.head)).one()
     if cursor.position == 0:
         known: tuple[str, str] | None = (head.first_epoch, journal.genesis(head.first_epoch))
+    elif not 0 < cursor.position <= head.position:
+        known = None
     else:
         table = schema.journal.c
         query = select(table.epoch, table.digest).where(table.position == cursor.position)

@@ -16,7 +16,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from holdfast.model.names import BlockKey, DatasetKey
@@ -82,6 +82,16 @@ class UpdateDataset:
     is_open: bool | None = None
     required_copies: int | None = None
     kind: Literal["update-dataset"] = "update-dataset"
+
+    def of(self, before: Dataset) -> Dataset:
+        """The dataset after this change."""
+        given = {
+            "status": self.status,
+            "metadata": self.metadata,
+            "is_open": self.is_open,
+            "required_copies": self.required_copies,
+        }
+        return replace(before, **{field: value for field, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

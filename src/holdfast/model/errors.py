@@ -12,6 +12,9 @@ Rules
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class HoldfastError(Exception):
     """Base of the family.
@@ -47,6 +50,12 @@ class InvalidName(BadInput):
 
 class UnknownName(BadInput):
     """A site, dataset, block, file, lock or request that is not there."""
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> UnknownName:
+    """The error for a name that is not there, with the nearest that are."""
+    near = difflib.get_close_matches(name, list(known), 3)
+    return UnknownName(f"there is no {what} {name!r}", hint=f"did you mean {', '.join(near)}?" if near else "")
 
 
 class OperatorError(HoldfastError):

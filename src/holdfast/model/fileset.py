@@ -57,7 +57,7 @@ class FileSet:
         return self.bits != 0
 
     def __contains__(self, ordinal: int) -> bool:
-        return self.bits >> ordinal & 1 == 1
+        return ordinal >= 0 and self.bits >> ordinal & 1 == 1
 
     def __iter__(self) -> Iterator[int]:
         for number, byte in enumerate(self.to_bytes()):

@@ -133,6 +133,8 @@ def block_name(text: str) -> str:
     _check_text("block name", text, BLOCK_BYTES_MAX)
     if _BLOCK_MARK in text or "/" in text or "#" in text:
         raise _fail("block name", text, "contains '/', '#' or '::'")
+    if text.startswith(":"):
+        raise _fail("block name", text, "begins with ':'", "DATASET::BLOCK could be cut in two places")
     return text
 
 

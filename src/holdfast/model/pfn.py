@@ -72,16 +72,14 @@ def path_of(rules: PfnRules, lfn: str) -> str | None:
 
 def lfn_of(rules: PfnRules, path: str) -> str | None:
     """The LFN whose path is ``path``, or None if there is none that we can name."""
-    if not rules.chains:
-        return path
-    lfn = _first_match(rules.inverse, path)
+    lfn = _first_match(rules.inverse, path) if rules.chains else path
     if lfn is None:
         return None
     try:
         names.lfn(lfn)
+        return lfn if path_of(rules, lfn) == path else None
     except InvalidName:
         return None
-    return lfn if path_of(rules, lfn) == path else None
 
 
 def may_have_lfn(rules: PfnRules, path: str) -> bool:

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from math import isfinite
 from typing import Any
 
 from holdfast.model import checksums, names
 from holdfast.model import pfn as pfn_rules
-from holdfast.model.errors import BadInput
+from holdfast.model.errors import BadInput, InvalidName
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
 
@@ -107,8 +108,6 @@ class Staging:
 
     site: str
     directory: str
-    plan: str = ""
-    """Digest of the list of files that is to be registered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +246,12 @@ class Lock:
 
     def covers(self, site: str, group: str, now_us: int) -> bool:
         """Whether the lock is in force for replicas of ``group`` at ``site``."""
-        if self.expires_us is not None and self.expires_us <= now_us:
-            return False
-        return fnmatchcase(site, self.sites) and fnmatchcase(group, self.groups)
+        return self.covers_site(site, now_us) and fnmatchcase(group, self.groups)
+
+    def covers_site(self, site: str, now_us: int) -> bool:
+        """Whether the lock is in force at ``site``, for whatever group."""
+        in_force = self.expires_us is None or self.expires_us > now_us
+        return in_force and fnmatchcase(site, self.sites)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,9 +314,36 @@ def check_site(site: Site) -> None:
 
 def check_dataset(dataset: Dataset) -> None:
     """Errors of names and numbers if ``dataset`` cannot be one."""
-    names.dataset_key(str(dataset.key))
+    if names.dataset_key(str(dataset.key)) != dataset.key:
+        raise InvalidName(f"dataset name {dataset.key.name!r} contains '#'", hint="that mark divides name and version")
     if dataset.required_copies < 1:
         raise BadInput(f"dataset {dataset.key}: required_copies is {dataset.required_copies}", hint="1 or more")
+    check_metadata(dataset.metadata)
+
+
+METADATA_DEPTH_MAX = 16
+
+
+def check_metadata(metadata: Mapping[str, Any]) -> None:
+    """BadInput unless ``metadata`` is JSON and nothing else, so that it is read back as it was written."""
+    _check_json(metadata, "metadata", METADATA_DEPTH_MAX)
+
+
+def _check_json(value: object, place: str, depth_left: int) -> None:
+    if depth_left < 0:
+        raise BadInput("metadata is nested too deeply", hint=f"{METADATA_DEPTH_MAX} levels at most")
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if type(key) is not str:
+                raise BadInput(f"{place} has the key {key!r}, which is not text")
+            _check_json(item, f"{place}[{key!r}]", depth_left - 1)
+    elif type(value) is list:
+        for number, item in enumerate(value):
+            _check_json(item, f"{place}[{number}]", depth_left - 1)
+    elif type(value) is float and not isfinite(value):
+        raise BadInput(f"{place} is {value}, which is not JSON")
+    elif value is not None and type(value) not in (str, int, float, bool):
+        raise BadInput(f"{place} is of type {type(value).__name__}, which is not JSON")
 
 
 def check_files(files: FileColumns) -> None:

@@ -16,6 +16,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "publish.staged",
         "publish.scanned",
         "publish.hashed",
+        "publish.rechecked",
         "publish.block-staged",
         "publish.revealed",
     ),

@@ -1,0 +1,90 @@
+"""Run a command of Holdfast and kill it at a named step, as a power cut would.
+
+    python -m holdfast.testing.killer --at copy.renamed:2 -- copy DATASET --to SITE
+
+The process sends itself SIGKILL when it passes the step for the given time, so
+nothing is flushed, closed or undone. Where it does not come to that, the
+command ends as it always does, with its own exit code.
+
+Rules
+  * Nothing but the step decides when it dies; without ``--at`` it is the
+    command and nothing else, and may be killed from outside.
+  * ``--trace FILE`` gets the name of each step passed, one a line, written
+    before the process dies: the last line tells where it was.
+  * ``--small`` makes blocks, batches and claims so small that a few dozen
+    files pass every step several times. It changes amounts, never behaviour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from holdfast.cli.main import main as holdfast
+from holdfast.model import steps
+
+NAMES = tuple(name for names in steps.STEPS.values() for name in names)
+"""Every named step, in the order in which they are passed."""
+
+BLOCK_FILES = 9
+BATCH_FILES = 5
+CLAIM_FILES = 7
+CLAIM_PATHS = 3
+
+
+def killing(at: str, count: int, trace: Path | None = None) -> Callable[[str], None]:
+    """An observer of steps that kills this process when ``at`` is passed for the ``count``-th time; "": never."""
+    passed = 0
+    handle = -1 if trace is None else os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def observe(name: str) -> None:
+        nonlocal passed
+        if handle >= 0:
+            os.write(handle, f"{name}\n".encode())
+        passed += name == at
+        if name == at and passed == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return observe
+
+
+def shrink() -> None:
+    """Make every amount that is done at once small, for this process."""
+    plan = importlib.import_module("holdfast.replication.plan")
+    publish = importlib.import_module("holdfast.replication.publish")
+    executor = importlib.import_module("holdfast.operations.executor")
+    deletion = importlib.import_module("holdfast.operations.deletion")
+    plan.blocks = partial(plan.blocks, files_max=BLOCK_FILES)  # type: ignore[attr-defined]
+    publish.BatchLimits = partial(publish.BatchLimits, n_files=BATCH_FILES)  # type: ignore[attr-defined]
+    for name in ("CLAIM_FILES", "SETTLE_FILES", "REPORT_FILES"):
+        setattr(executor, name, CLAIM_FILES)
+    deletion.CLAIM_PATHS = CLAIM_PATHS  # type: ignore[attr-defined]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that stands behind ``--``; returns its exit code, if it lives so long."""
+    parser = argparse.ArgumentParser(prog="python -m holdfast.testing.killer", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--at", metavar="STEP:COUNT", default="", help="die at this pass of a step; COUNT is 1 if left out")
+    parser.add_argument("--trace", metavar="FILE", type=Path, help="append each step that is passed")
+    parser.add_argument("--small", action="store_true", help="small blocks, batches and claims")
+    parser.add_argument("command", nargs="+", help="the command, behind --")
+    given = parser.parse_args(arguments)
+    step, _, count = given.at.partition(":")
+    if step and step not in NAMES:
+        parser.error(f"there is no step {step!r}; known are {', '.join(NAMES)}")
+    if count and not count.isdecimal():
+        parser.error(f"{count!r} is not a number of passes")
+    if given.small:
+        shrink()
+    with steps.observed(killing(step, int(count or 1), given.trace)):
+        return holdfast(given.command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,247 @@
+"""MemoryStore: a whole Store in memory that fails when told to.
+
+It keeps the Store contract to the letter, with the rules and the image of
+``holdfast.inventory``, and passes its suite. What a disk would keep is in an
+object of its own: ``reopen`` gives the store that a new process would open
+after a crash of the one that had this one.
+
+Rules
+  * No disk and no randomness: the same calls in the same order have the same
+    outcome.
+  * ``faults(point)`` is called at the points named in FAULT_POINTS and may
+    raise, also a BaseException (the simulator's crash). Before the effect, the
+    call fails without one; at ``.done`` the effect stands and only the answer
+    is lost.
+  * A store that was closed or reopened elsewhere raises BrokenInvariant when it
+    is used: a dead process does nothing more.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, MetaData
+
+from holdfast.inventory import image_apply, journal, rules
+from holdfast.inventory.image import Image
+from holdfast.inventory.image_snapshot import ImageSnapshot
+from holdfast.inventory.image_tables import Tables
+from holdfast.inventory.store import Cursor, Entry, Head, RoomTables, Snapshot
+from holdfast.model.changes import Change, ChangeSet, RegisterFiles, StartEpoch
+from holdfast.model.clock import Clock, system_clock
+from holdfast.model.errors import BrokenInvariant, OperatorError, ResyncNeeded
+from holdfast.testing.memory_rooms import MemoryRooms
+
+Faults = Callable[[str], None]
+
+FAULT_POINTS = ("commit", "commit.done", "room.write", "room.write.done", "advance", "advance.done")
+"""Where ``faults`` is called."""
+
+
+@dataclass(slots=True)
+class Disk:
+    """What outlives the process: state, journal, cursors, the rooms' tables; and who has the writer's turn."""
+
+    tables: Tables
+    genesis: Cursor
+    entries: list[Entry] = field(default_factory=list)
+    cursors: dict[str, Cursor] = field(default_factory=dict)
+    rooms: MemoryRooms = field(default_factory=MemoryRooms)
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    writer: int = 0
+
+
+def _no_faults(point: str) -> None:
+    """Nothing ever fails."""
+
+
+class MemoryStore:
+    """The Store of ``holdfast.inventory.store`` in memory."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock = system_clock,
+        epoch: str = "memory",
+        faults: Faults = _no_faults,
+        disk: Disk | None = None,
+    ) -> None:
+        self._clock = clock
+        self._faults = faults
+        tables = Tables.empty(epoch)
+        self._disk = disk or Disk(tables, tables.head.cursor)
+        self._is_open = True
+
+    def reopen(self, *, clock: Clock | None = None, faults: Faults | None = None) -> MemoryStore:
+        """What a new process finds; this store is dead from now on."""
+        self._is_open = False
+        return MemoryStore(clock=clock or self._clock, faults=faults or self._faults, disk=self._disk)
+
+    def restored(self, epoch: str, *, position: int | None = None) -> MemoryStore:
+        """A store as a restored backup leaves it: our history up to ``position``, then ``epoch``. Without rooms."""
+        kept = self._disk.entries[:position]
+        image = Image.empty(self._disk.genesis.epoch)
+        image.apply_all(kept)
+        head = image.head
+        change_set = ChangeSet((StartEpoch(head.epoch, head.position, head.digest),), "restore", "a backup")
+        at_us = max(self._clock(), head.at_us)
+        body = journal.encode(change_set)
+        entry = _entry(head, change_set, change_set.changes, body, at_us=at_us, epoch=epoch)
+        image.apply(entry)
+        disk = Disk(image.tables, self._disk.genesis, [*kept, entry])
+        return MemoryStore(clock=self._clock, faults=self._faults, disk=disk)
+
+    def head(self) -> Head:
+        """Where the journal ends now."""
+        return self._opened().tables.head
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """The inventory as it is now, held still."""
+        yield ImageSnapshot(self._opened().tables)
+
+    def commit(self, change_set: ChangeSet, *, also: Callable[[Connection], None] | None = None) -> Head:
+        """Do it all or nothing; returns the head after it."""
+        body = journal.encode(change_set)
+        if any(isinstance(change, StartEpoch) for change in change_set.changes):
+            raise OperatorError("an epoch is started by restore only")
+        with self._turn() as disk:
+            self._faults("commit")
+            before = disk.tables.head
+            at_us = max(self._clock(), before.at_us)
+            # What is kept is what the journal says, not the caller's objects: he may go on changing them.
+            changes = journal.decode(body, position=before.position + 1)
+            draft = _drafted(change_set, changes, disk.tables, at_us=at_us)
+            entry = _entry(before, change_set, changes, body, at_us=at_us, epoch=before.epoch)
+            if also is not None:
+                with disk.rooms.write() as connection:
+                    also(connection)
+            if changes:
+                draft.head = Head(entry.epoch, entry.position, entry.digest, entry.at_us)
+                disk.entries.append(entry)
+                disk.tables = draft
+            self._faults("commit.done")
+            return draft.head
+
+    def entries(self, after: Cursor | None = None, *, limit: int = 1000) -> list[Entry]:
+        """The entries after a cursor, oldest first."""
+        disk = self._opened()
+        if after is not None:
+            _check_cursor(disk, after)
+        start = after.position if after is not None else 0
+        return list(itertools.islice(disk.entries, start, start + limit))
+
+    def cursor(self, name: str) -> Cursor | None:
+        """How far the reader ``name`` has come."""
+        return self._opened().cursors.get(name)
+
+    def cursors(self) -> dict[str, Cursor]:
+        """All readers that keep their cursor here."""
+        return dict(sorted(self._opened().cursors.items()))
+
+    def advance(self, name: str, cursor: Cursor) -> None:
+        """Keep how far the reader ``name`` has come."""
+        with self._turn() as disk:
+            self._faults("advance")
+            _check_cursor(disk, cursor)
+            disk.cursors[name] = cursor
+            self._faults("advance.done")
+
+    def room(self, tables: MetaData) -> RoomTables:
+        """The tables of one room, made if they are not there."""
+        with self._turn() as disk, disk.rooms.write() as connection:
+            tables.create_all(connection)
+        return MemoryRoomTables(self)
+
+    def close(self) -> None:
+        """Use this store no more."""
+        self._is_open = False
+
+    @contextmanager
+    def room_write(self) -> Iterator[Connection]:
+        """One transaction of room tables, in the writer's turn."""
+        with self._turn() as disk:
+            self._faults("room.write")
+            with disk.rooms.write() as connection:
+                yield connection
+            self._faults("room.write.done")
+
+    @contextmanager
+    def room_read(self) -> Iterator[Connection]:
+        """One consistent view of room tables."""
+        with self._opened().rooms.read() as connection:
+            yield connection
+
+    def _opened(self) -> Disk:
+        if not self._is_open:
+            raise BrokenInvariant("this store was closed, and is used")
+        return self._disk
+
+    @contextmanager
+    def _turn(self) -> Iterator[Disk]:
+        disk = self._opened()
+        if disk.writer == threading.get_ident():
+            # A file's lock would wait for ever here, and so would the test.
+            raise BrokenInvariant("a writer who has the turn asks for it again")
+        with disk.turn:
+            disk.writer = threading.get_ident()
+            try:
+                yield self._opened()
+            finally:
+                disk.writer = 0
+
+
+class MemoryRoomTables:
+    """The RoomTables of a MemoryStore."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.write = store.room_write
+        self.read = store.room_read
+
+
+def _drafted(change_set: ChangeSet, decoded: tuple[Change, ...], tables: Tables, *, at_us: int) -> Tables:
+    """The state after a change set, ``decoded`` being its changes, if its requirements hold and the rules allow it."""
+    draft = tables.draft()
+    view = ImageSnapshot(draft)
+    for requirement in change_set.requirements:
+        rules.check_requirement(requirement, view, now_us=at_us)
+    for given, change in zip(change_set.changes, decoded, strict=True):
+        rules.check_change(given, view, now_us=at_us)
+        conflict = rules.already_registered(change, view) if isinstance(change, RegisterFiles) else None
+        if conflict is not None:
+            raise conflict
+        image_apply.apply(change, draft, at_us=at_us, position=tables.head.position + 1)
+    return draft
+
+
+def _entry(
+    before: Head, change_set: ChangeSet, changes: tuple[Change, ...], body: bytes, *, at_us: int, epoch: str
+) -> Entry:
+    position, origin = before.position + 1, change_set.origin
+    digest = journal.digest(
+        before.digest,
+        body,
+        epoch=epoch,
+        position=position,
+        at_us=at_us,
+        actor=change_set.actor,
+        cause=change_set.cause,
+        origin=origin,
+    )
+    return Entry(epoch, position, at_us, change_set.actor, change_set.cause, origin, changes, digest)
+
+
+def _check_cursor(disk: Disk, cursor: Cursor) -> None:
+    known = disk.genesis if cursor.position == 0 else None
+    if 0 < cursor.position <= len(disk.entries):
+        known = disk.entries[cursor.position - 1].cursor
+    if cursor != known:
+        head = disk.tables.head
+        raise ResyncNeeded(
+            f"resync needed: position {cursor.position} of epoch {cursor.epoch} is not on this history",
+            hint=f"start again from a snapshot at {head.position} of epoch {head.epoch}",
+        )

@@ -1,0 +1,280 @@
+"""DeletionRules: what may be deleted, and the requirements of a change set. Part of StoreSuite."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from holdfast.model import changes as c
+from holdfast.model.errors import BadInput, Conflict, UnknownName
+from holdfast.model.names import DatasetKey
+from holdfast.model.pfn import PfnRules, Step
+from holdfast.model.records import Evidence, Group, Lock, Orphan, RequestState
+from holdfast.testing.store_hooks import (
+    BLOCK,
+    DATA,
+    PROVED_US,
+    STAGED,
+    START_US,
+    StoreHooks,
+    copy_request,
+    deletion_request,
+    site,
+)
+
+KNOWN = "/data/one/file1"
+UPPER = PfnRules(((Step("(/data/.*)", "/x{0}"),),))
+"""Rules that cannot be gone back."""
+
+
+class DeletionRules(StoreHooks):
+    """The check that every deletion passes."""
+
+    def check_stays(self, path: str, reason: str, *, at: str = "A") -> None:
+        """Check that ``path`` may not go, neither by a request nor by a claim, and that the reason is told."""
+        innocent = "/entirely/dark"
+        error = self.refused(Conflict, deletion_request(innocent, path, at=at), says=reason)
+        assert error.rows == (path,)
+        error = self.refused(Conflict, require=[c.StillOrphans(at, (path, innocent))], says=reason)
+        assert error.rows == (path,)
+
+    def check_goes(self, path: str, *, at: str = "A") -> None:
+        """Check that ``path`` may go."""
+        self.commit(require=[c.StillOrphans(at, (path,))])
+        id = f"deletion at {self.store.head().position}"
+        self.commit(deletion_request(path, at=at, id=id))
+        self.commit(c.CloseRequest(id, RequestState.CANCELLED))
+
+    def test_what_nobody_knows_may_go(self) -> None:
+        self.begin()
+        asked = deletion_request("/dark/1", "/dark/2", reason="found by a check").request
+        asked = replace(asked, orphans=(*asked.orphans, Orphan("/dark/3", 2**40, 2**60, "version")))
+        self.commit(c.RequestDeletion(asked))
+        assert self.view().deletion_requests() == [replace(asked, created_us=START_US)]
+        assert self.view().request("deletion") == replace(asked, created_us=START_US)
+        self.commit(require=[c.StillOrphans("A", tuple(each.path for each in asked.orphans), request="deletion")])
+
+    def test_a_deletion_of_nothing_is_refused(self) -> None:
+        self.begin()
+        self.refused(BadInput, deletion_request(), says="nothing")
+        self.refused(UnknownName, deletion_request("/dark", at="none"))
+        self.refused(UnknownName, require=[c.StillOrphans("none", ("/dark",))])
+
+    def test_a_file_that_is_known_here_stays(self) -> None:
+        self.begin()
+        self.copied()
+        self.check_stays(KNOWN, "has or awaits it here", at="B")
+
+    def test_a_file_that_is_awaited_here_stays(self) -> None:
+        self.begin()
+        self.commit(copy_request())
+        self.check_stays(KNOWN, "has or awaits it here", at="B")
+
+    def test_a_file_that_is_gone_from_here_stays_while_it_is_awaited(self) -> None:
+        self.begin()
+        self.copied()
+        self.commit(c.FilesGone(BLOCK, "B", (0, 1, 2, 3), Evidence.STATED))
+        self.check_stays(KNOWN, "has or awaits it here", at="B")
+
+    def test_a_file_that_is_whole_elsewhere_may_go(self) -> None:
+        self.begin()
+        self.check_goes(KNOWN, at="B")
+
+    def test_the_last_copy_stays(self) -> None:
+        self.begin()
+        self.commit(c.FilesGone(BLOCK, "A", (1,), Evidence.DECLARED))
+        self.check_stays(KNOWN, "last copy", at="B")
+        self.check_goes("/data/one/file2", at="B")
+        self.commit(copy_request(to="C"))
+        self.check_stays(KNOWN, "last copy", at="B")
+        self.commit(c.FilesArrived(BLOCK, "C", (1,), PROVED_US))
+        self.check_goes(KNOWN, at="B")
+
+    def test_what_is_being_published_stays(self) -> None:
+        self.begin()
+        self.stage()
+        self.check_stays("/staged/new", "being published")
+        self.check_stays("/staged/below/new", "being published")
+        self.check_goes("/staged/new", at="B")
+        self.check_goes("/staged2/new")
+        self.commit(c.AbandonStaged(STAGED))
+        self.check_goes("/staged/new")
+
+    @pytest.mark.parametrize(
+        "path", ["dark", "", "/", "/a//b", "/a/./b", "/a/../data/one/file1", "/a/..", "/a/", "//data/one/file1"]
+    )
+    @pytest.mark.parametrize("place", ["A", "X"])
+    def test_a_path_that_is_not_plain_stays(self, path: str, place: str) -> None:
+        self.begin()
+        self.commit(c.PutSite(site("X", rules=PfnRules.prefix("/data", "/only/here"))))
+        self.check_stays(path, "not a plain path", at=place)
+
+    def test_a_name_that_no_file_can_have_stays(self) -> None:
+        self.begin()
+        self.check_stays("/dark/new\nline", "do not tell")
+
+    def test_rules_that_do_not_tell_the_file_stop_all(self) -> None:
+        self.begin()
+        self.commit(c.PutSite(site("X", rules=UPPER)))
+        for path in ("/x/data/one/file1", "/y/dark"):
+            error = self.refused(Conflict, deletion_request(path, at="X"), says="do not tell")
+            assert error.rows == (path,)
+
+    def test_rules_lead_from_the_path_to_the_file(self) -> None:
+        self.begin()
+        self.commit(c.PutSite(site("X", rules=PfnRules.prefix("/data", "/x"))))
+        self.commit(copy_request(to="X"))
+        self.check_stays("/x/one/file1", "has or awaits it here", at="X")
+        self.check_goes("/x/one/dark", at="X")
+        self.check_goes("/data/one/file1", at="X")
+
+    @pytest.mark.parametrize(
+        "lock",
+        [
+            Lock("l", "me", DATA),
+            Lock("l", "me", DATA, "block"),
+            Lock("l", "me", lfn=KNOWN),
+            Lock("l", "me", DATA, sites="B"),
+            Lock("l", "me", DATA, groups="physics"),
+            Lock("l", "me", DATA, groups="[a-z]*"),
+            Lock("l", "me", DATA, expires_us=START_US + 1),
+        ],
+        ids=repr,
+    )
+    def test_a_locked_file_stays(self, lock: Lock) -> None:
+        self.begin()
+        self.commit(c.PutLock(lock))
+        self.check_stays(KNOWN, "locked by me (l)", at="B")
+        self.commit(c.RemoveLock("l"))
+        self.check_goes(KNOWN, at="B")
+
+    @pytest.mark.parametrize(
+        "lock",
+        [
+            Lock("l", "me", lfn="/data/one/file2"),
+            Lock("l", "me", DATA, sites="A"),
+            Lock("l", "me", DATA, expires_us=START_US),
+        ],
+        ids=repr,
+    )
+    def test_a_lock_on_something_else_holds_nothing(self, lock: Lock) -> None:
+        self.begin()
+        self.commit(c.PutLock(lock))
+        self.check_goes(KNOWN, at="B")
+
+    def test_a_locked_path_stays_even_if_nobody_knows_it(self) -> None:
+        self.begin()
+        self.commit(c.PutLock(Lock("l", "me", lfn="/dark")))
+        self.check_stays("/dark", "locked by me")
+
+    def test_all_paths_that_stay_are_named_in_their_order(self) -> None:
+        self.begin()
+        paths = ["/data/one/file3", "/dark", "/data/one/file0"]
+        error = self.refused(Conflict, deletion_request(*paths), says="and 1 more")
+        assert error.rows == ("/data/one/file3", "/data/one/file0")
+
+    def test_an_orphan_may_be_known_again_when_it_is_claimed(self) -> None:
+        self.begin()
+        self.commit(deletion_request("/dark", KNOWN, at="B"))
+        claim = c.StillOrphans("B", ("/dark", KNOWN), request="deletion")
+        self.commit(require=[claim])
+        self.commit(c.PutLock(Lock("l", "me", DATA)))
+        error = self.refused(Conflict, require=[claim])
+        assert error.rows == (KNOWN,)
+
+
+class RequirementRules(StoreHooks):
+    """What a change set may require."""
+
+    def check_holds(self, requirement: c.Requirement) -> None:
+        """Check that a change set with the requirement is accepted."""
+        self.commit(c.PutGroup(Group("any")), require=[requirement])
+
+    def check_fails(self, requirement: c.Requirement, *, says: str = "") -> Conflict:
+        """Check that a change set with the requirement is refused."""
+        return self.refused(Conflict, c.PutGroup(Group("any")), require=[requirement], says=says)
+
+    def test_dataset_unchanged(self) -> None:
+        self.begin()
+        position = self.store.head().position
+        self.check_holds(c.DatasetUnchanged(DATA, position))
+        self.check_holds(c.DatasetUnchanged(DatasetKey("/none"), 0))
+        error = self.check_fails(c.DatasetUnchanged(DATA, position - 1), says="has changed")
+        assert error.rows == (str(DATA),)
+        touching: list[c.Change] = [
+            c.UpdateDataset(DATA),
+            copy_request(),
+            c.FilesArrived(BLOCK, "B", (), 1),
+            c.FilesGone(BLOCK, "B", (), Evidence.STATED),
+            c.FilesVerified("A", (BLOCK,), 1),
+            c.CloseRequest("copy", RequestState.DONE),
+        ]
+        for change in touching:
+            position = self.store.head().position
+            self.commit(change)
+            self.check_fails(c.DatasetUnchanged(DATA, position))
+            self.check_holds(c.DatasetUnchanged(DATA, position + 1))
+
+    def test_site_unchanged(self) -> None:
+        self.begin()
+        position = self.store.head().position
+        self.check_holds(c.SiteUnchanged("A", position))
+        self.check_holds(c.SiteUnchanged("none", 0))
+        error = self.check_fails(c.SiteUnchanged("A", position - 1), says="has changed")
+        assert error.rows == ("A",)
+        touching: list[c.Change] = [
+            c.PutSite(site("B")),
+            copy_request(),
+            c.FilesArrived(BLOCK, "B", (), 1),
+            c.CloseRequest("copy", RequestState.DONE),
+            deletion_request("/dark", at="B"),
+            c.CloseRequest("deletion", RequestState.DONE),
+        ]
+        for change in touching:
+            position = self.store.head().position
+            self.commit(change)
+            self.check_fails(c.SiteUnchanged("B", position))
+            self.check_holds(c.SiteUnchanged("A", position))
+
+    def test_dataset_visible(self) -> None:
+        self.begin()
+        self.stage(1)
+        self.check_holds(c.DatasetVisible(DATA))
+        self.check_fails(c.DatasetVisible(STAGED), says="still being published")
+        self.refused(UnknownName, require=[c.DatasetVisible(DatasetKey("/none"))])
+        self.commit(c.RevealDataset(STAGED, 1, 10))
+        self.check_holds(c.DatasetVisible(STAGED))
+
+    @pytest.mark.parametrize("lock", [{"dataset": DATA}, {"dataset": DATA, "block": "block"}, {"lfn": KNOWN}], ids=str)
+    def test_not_locked(self, lock: dict[str, object]) -> None:
+        self.begin()
+        self.stage(1)
+        self.check_holds(c.NotLocked(DATA, "A"))
+        self.commit(c.PutLock(Lock("l", "me", **lock)))  # type: ignore[arg-type]
+        assert self.check_fails(c.NotLocked(DATA, "A"), says="locked by me").rows == ("l",)
+        self.check_holds(c.NotLocked(STAGED, "A"))
+        self.refused(UnknownName, require=[c.NotLocked(DatasetKey("/none"), "A")])
+
+    def test_not_locked_for_a_site_and_a_group(self) -> None:
+        self.begin()
+        self.commit(c.PutLock(Lock("l", "me", DATA, sites="T2_*", groups="phys*", expires_us=START_US + 10)))
+        self.check_fails(c.NotLocked(DATA, "T2_X", "physics"))
+        self.check_holds(c.NotLocked(DATA, "T1_X", "physics"))
+        self.check_holds(c.NotLocked(DATA, "T2_X", "admin"))
+        self.clock.now_us += 10
+        self.check_holds(c.NotLocked(DATA, "T2_X", "physics"))
+
+    def test_request_is_open(self) -> None:
+        self.begin()
+        self.commit(copy_request())
+        self.check_holds(c.RequestIsOpen("copy"))
+        self.commit(c.CloseRequest("copy", RequestState.FAILED))
+        assert self.check_fails(c.RequestIsOpen("copy"), says="is failed").rows == ("copy",)
+        self.refused(UnknownName, require=[c.RequestIsOpen("none")])
+
+    def test_every_requirement_must_hold(self) -> None:
+        self.begin()
+        good, bad = c.DatasetVisible(DATA), c.SiteUnchanged("A", 0)
+        self.refused(Conflict, c.PutGroup(Group("any")), require=[good, bad])
+        self.refused(Conflict, c.PutGroup(Group("any")), require=[bad, good])

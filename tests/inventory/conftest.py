@@ -1,0 +1,19 @@
+"""What the tests of the inventory share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import fast_folder
+
+# Asserts of the shipped helpers tell what was compared, in whatever order the test files import them.
+pytest.register_assert_rewrite("holdfast.testing")
+
+
+@pytest.fixture(name="fast_folder")
+def _fast_folder() -> Iterator[Path]:
+    with fast_folder.fast_folder() as folder:
+        yield folder
