@@ -1,0 +1,619 @@
+"""Copies from asking to outcome, where nothing or only a storage goes wrong. Crashes are in test_copy_crash."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from operations_world import DATASET, FULL, SETTINGS, SiteStatus, StorageType, World
+
+from holdfast.model import changes as c
+from holdfast.model.errors import BadInput, BrokenInvariant, Conflict, OperatorError, PeerError, UnknownName
+from holdfast.model.names import BlockKey, DatasetKey
+from holdfast.model.pfn import PfnRules, Step
+from holdfast.model.records import BlockFiles, Door, Orphan, RequestState, Site
+from holdfast.operations import overview, requests
+from holdfast.operations.lockfile import Lockfile
+from holdfast.operations.progress import Progress
+from holdfast.storage.driver import NoSpace, NotAllowed
+from holdfast.testing.memory_driver import MemoryDriver
+
+
+def test_brings_a_dataset(any_world: World) -> None:
+    lfns = any_world.publish(30, n_blocks=3)
+    request = any_world.ask("B")
+    seen: list[Progress] = []
+    report = any_world.run(progress=seen.append)
+    any_world.assert_copied(lfns)
+    assert (report.files_copied, report.files_found, report.files_failed) == (30, 0, 0)
+    assert report.bytes_copied == sum(map(len, any_world.data.values()))
+    assert any_world.request(request.id).state is RequestState.DONE
+    assert seen[-1].files_done == seen[-1].files_total == 30
+    assert seen[-1].bytes_done == seen[-1].bytes_total == report.bytes_copied
+    assert [each.id for each in report.requests] == [request.id]
+
+
+def test_asking_again_joins(world: World) -> None:
+    world.publish(4)
+    first = world.ask("B")
+    assert world.ask("B") == first
+    assert world.ask("B", scope=[BlockFiles("0", (1, 2))]) == first
+    assert world.ask("C").id != first.id
+
+
+def test_asking_for_more_does_not_join(world: World) -> None:
+    world.publish(4)
+    first = world.ask("B", scope=[BlockFiles("0", (1, 2))])
+    assert world.ask("B", scope=[BlockFiles("0", (2, 1, 2))]) == first
+    assert world.ask("B").id != first.id
+
+
+def test_nothing_to_do_writes_nothing(world: World) -> None:
+    world.publish(4, at="AB")
+    head = world.store.head()
+    assert world.ask("B").state is RequestState.DONE
+    assert world.store.head() == head
+
+
+def test_asking_survives_a_changing_dataset(world: World) -> None:
+    world.publish(4)
+    commit, calls = world.store.commit, []
+
+    def meddling(change_set: c.ChangeSet, **given: object) -> object:
+        if not calls:
+            calls.append(1)
+            commit(c.ChangeSet((c.UpdateDataset(DATASET, metadata={"a": 1}),), actor="x", cause="x"))
+        return commit(change_set, **given)  # type: ignore[arg-type]
+
+    world.store.commit = meddling  # type: ignore[method-assign,assignment]
+    assert world.ask("B").state is RequestState.OPEN
+
+
+def test_refuses_what_cannot_be_asked(world: World) -> None:
+    world.publish(4)
+    with pytest.raises(UnknownName):
+        world.ask("B", dataset=DatasetKey("nope"))
+    with pytest.raises(UnknownName):
+        world.ask("X")
+    with pytest.raises(UnknownName):
+        world.ask("B", scope=[BlockFiles("nope")])
+    with pytest.raises(BadInput):
+        world.ask("B", scope=[BlockFiles("0", (1, 99))])
+    world.change_site("B", status=SiteStatus.MORGUE)
+    with pytest.raises(Conflict):
+        world.ask("B")
+
+
+def test_only_part_of_a_dataset(world: World) -> None:
+    lfns = world.publish(6, n_blocks=2)
+    world.ask("B", scope=[BlockFiles("1", (2, 0))])
+    world.run()
+    assert world.paths("B") == [lfns[3], lfns[5]]
+    (replica,) = world.replica("B")
+    assert replica.held is not None
+    assert list(replica.held) == [0, 2]
+
+
+def test_two_requests_for_one_file_copy_it_once(world: World) -> None:
+    lfns = world.publish(4)
+    world.ask("B", scope=[BlockFiles("0", (0, 1))])
+    world.ask("B")
+    report = world.run()
+    world.assert_copied(lfns)
+    assert all(world.drivers["B"].count("rename", lfn) == 1 for lfn in lfns)
+    assert [request.state for request in report.requests] == [RequestState.DONE] * 2
+
+
+def test_a_small_request_does_not_wait_for_a_huge_one(world: World) -> None:
+    huge, small = DatasetKey("huge"), DatasetKey("small")
+    world.publish(1500, dataset=huge)
+    world.publish(3, dataset=small)
+    world.ask("B", dataset=huge)
+    world.ask("B", dataset=small)
+    world.run()
+    order = [path for operation, path in world.drivers["B"].done if operation == "rename"]
+    last_small = max(place for place, path in enumerate(order) if path.startswith("/data" + "small"))
+    assert last_small < 300
+    with world.store.snapshot() as snapshot:
+        assert not snapshot.copy_requests()
+
+
+def test_only_the_named_requests_are_worked_on(world: World) -> None:
+    world.publish(3)
+    first, second = world.ask("B"), world.ask("C")
+    report = world.run(second)
+    assert world.paths("B") == []
+    assert len(world.paths("C")) == 3
+    assert [each.id for each in report.requests] == [second.id]
+    assert world.request(first.id).state is RequestState.OPEN
+
+
+def test_what_is_there_and_good_is_found(any_world: World) -> None:
+    lfns = any_world.publish(5)
+    any_world.put("B", lfns[2], any_world.data[lfns[2]])
+    any_world.ask("B")
+    report = any_world.run()
+    assert (report.files_copied, report.files_found) == (4, 1)
+    assert any_world.drivers["B"].count("rename", lfns[2]) == 0
+    any_world.assert_copied(lfns)
+
+
+@pytest.mark.parametrize("damage", ["size", "byte"])
+def test_what_is_there_and_wrong_is_replaced(any_world: World, damage: str) -> None:
+    lfns = any_world.publish(5)
+    good = any_world.data[lfns[2]]
+    any_world.put("B", lfns[2], good[:-3] if damage == "size" else b"X" + good[1:])
+    any_world.ask("B")
+    any_world.run()
+    any_world.assert_copied(lfns)
+
+
+def test_what_is_there_and_wrong_stays_until_a_good_part_is_complete(world: World) -> None:
+    lfns = world.publish(1)
+    world.put("B", lfns[0], b"wrong")
+    world.memory("A").flip_byte(lfns[0])
+    request = world.ask("B")
+    world.run()
+    assert world.get("B", lfns[0]) == b"wrong"
+    assert world.request(request.id).state is RequestState.FAILED
+
+
+def test_a_directory_in_the_way_stays(world: World) -> None:
+    (lfn,) = world.publish(1)
+    world.put("B", f"{lfn}/inner", b"mine")
+    request = world.ask("B")
+    report = world.run()
+    assert world.paths("B") == [f"{lfn}/inner"]
+    assert "directory" in report.errors[0]
+    assert world.request(request.id).state is RequestState.FAILED
+
+
+def test_anything_else_in_the_way_stays(world: World) -> None:
+    (lfn,) = world.publish(1)
+    world.memory("B").tree.put_other(lfn)
+    world.ask("B")
+    assert world.run().files_failed == 1
+
+
+# ---- sources ------------------------------------------------------------------
+
+
+def test_a_wrong_source_is_named_and_another_is_taken(any_world: World) -> None:
+    lfns = any_world.publish(5, at="AC")
+    any_world.put("A", lfns[1], b"X" + any_world.data[lfns[1]][1:])
+    any_world.put("A", lfns[3], any_world.data[lfns[3]] + b"more")
+    any_world.put("A", lfns[4], any_world.data[lfns[4]][:-1])
+    any_world.ask("B")
+    report = any_world.run()
+    any_world.assert_copied(lfns)
+    assert [fault.site for fault in report.wrong_sources] == ["A"] * len(report.wrong_sources)
+    assert report.wrong_sources
+    assert all("source is wrong: A" in fault.error for fault in report.wrong_sources)
+
+
+def test_only_wrong_sources_fail_and_leave_nothing(any_world: World) -> None:
+    lfns = any_world.publish(5)
+    any_world.put("A", lfns[1], b"X" + any_world.data[lfns[1]][1:])
+    request = any_world.ask("B")
+    report = any_world.run()
+    assert any_world.paths("B") == sorted(set(lfns) - {lfns[1]})
+    outcome = any_world.request(request.id)
+    assert outcome.state is RequestState.FAILED
+    assert "4 files" in outcome.detail
+    assert "1 failed" in outcome.detail
+    assert lfns[1] in outcome.detail
+    assert "source is wrong: A" in outcome.detail
+    (replica,) = any_world.replica("B")
+    assert not replica.is_complete
+    assert replica.n_files == 4
+    assert report.retries == 0
+
+
+def test_copying_again_after_a_failure_brings_what_lacks(world: World) -> None:
+    lfns = world.publish(5)
+    good = world.data[lfns[1]]
+    world.put("A", lfns[1], b"X" + good[1:])
+    first = world.ask("B")
+    world.run()
+    world.put("A", lfns[1], good)
+    second = world.ask("B")
+    assert second.id != first.id
+    report = world.run()
+    assert report.files_copied == 1
+    world.assert_copied(lfns)
+
+
+def test_what_is_damaged_on_the_way_is_tried_again(world: World) -> None:
+    (lfn,) = world.publish(1)
+    memory = world.memory("A")
+
+    def faults(operation: str, path: str) -> None:
+        # The bytes are wrong once, though the file is right: read while a byte was flipped.
+        if (operation == "read" and not flipped) or (operation == "checksum" and len(flipped) == 1):
+            flipped.append(path)
+            memory.tree.flip_byte(path)
+
+    flipped: list[str] = []
+    memory.faults = faults
+    world.ask("B")
+    report = world.run()
+    assert (report.files_copied, report.retries) == (1, 1)
+    assert "damaged on the way" in report.errors[0]
+    assert not report.wrong_sources
+    world.assert_copied([lfn])
+
+
+def test_disk_goes_before_tape(world: World) -> None:
+    lfns = world.publish(3, at="AC")
+    world.change_site("A", storage_type=StorageType.TAPE)
+    world.drivers["A"].done.clear()
+    world.ask("B")
+    world.run()
+    world.assert_copied(lfns)
+    assert not any(operation == "read" for operation, _ in world.drivers["A"].done)
+
+
+def test_a_site_that_is_not_ready_is_no_source(world: World) -> None:
+    world.publish(3)
+    world.change_site("A", status=SiteStatus.WAITROOM)
+    request = world.ask("B")
+    report = world.run()
+    assert "no source" in report.errors[0]
+    assert world.request(request.id).state is RequestState.FAILED
+
+
+def test_a_source_that_is_gone_is_passed_over(world: World) -> None:
+    lfns = world.publish(3, at="AC")
+    asyncio.run(world.memory("A").delete(lfns[0]))
+    world.ask("B")
+    world.run()
+    world.assert_copied(lfns)
+
+
+def test_a_source_without_a_path_or_door_is_passed_over(world: World) -> None:
+    lfns = world.publish(3, at="AC")
+    world.change_site("A", doors=(Door("memory", "memory:A", PfnRules(((Step("/elsewhere(/.*)", "{0}"),),))),))
+    world.ask("B")
+    world.run()
+    world.assert_copied(lfns)
+
+
+def test_a_destination_without_a_path_fails(world: World) -> None:
+    world.publish(2)
+    world.change_site("B", doors=(Door("memory", "memory:B", PfnRules(((Step("/elsewhere(/.*)", "{0}"),),))),))
+    world.ask("B")
+    report = world.run()
+    assert report.files_failed == 2
+    assert "no path" in report.errors[0]
+
+
+def test_paths_follow_the_rules_of_each_site(world: World) -> None:
+    (lfn,) = world.publish(1)
+    world.change_site("B", doors=(Door("memory", "memory:B", PfnRules.prefix("/data", "/mirror")),))
+    world.ask("B")
+    world.run()
+    assert world.paths("B") == [lfn.replace("/data", "/mirror", 1)]
+
+
+def test_a_file_without_a_known_checksum_is_refused(world: World) -> None:
+    world.publish(2, digests=())
+    world.ask("B")
+    report = world.run()
+    assert report.files_failed == 2
+    assert "no checksum" in report.errors[0]
+    assert world.paths("B") == []
+
+
+# ---- storages -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "capabilities",
+    [
+        replace(FULL, atomic_rename=False),
+        replace(FULL, rename=False, atomic_rename=False),
+        replace(FULL, checksums=frozenset()),
+        replace(FULL, checksums=frozenset({"adler32"})),
+        replace(FULL, directories=False, rename=False, atomic_rename=False, checksums=frozenset()),
+    ],
+)
+def test_poorer_storages(world: World, capabilities: object) -> None:
+    world.drivers["B"].inner = MemoryDriver(world.clock, label="B", capabilities=capabilities)  # type: ignore[arg-type]
+    lfns = world.publish(4)
+    world.put("B", lfns[0], world.data[lfns[0]])
+    world.put("B", lfns[1], b"X" + world.data[lfns[1]][1:])
+    world.ask("B")
+    report = world.run()
+    world.assert_copied(lfns)
+    assert (report.files_copied, report.files_found) == (3, 1)
+
+
+def test_a_wrong_file_stays_if_no_good_one_can_be_had_and_nothing_renamed(world: World) -> None:
+    poor = replace(FULL, rename=False, atomic_rename=False)
+    world.drivers["B"].inner = MemoryDriver(world.clock, label="B", capabilities=poor)
+    (lfn,) = world.publish(1)
+    world.memory("A").flip_byte(lfn)
+    world.put("B", lfn, b"wrong")
+    world.ask("B")
+    world.run()
+    assert world.get("B", lfn) == b"wrong"
+
+
+@pytest.mark.parametrize("lie", ["nothing", "truncated", "flipped"])
+@pytest.mark.parametrize("can_rename", [True, False])
+def test_a_storage_that_says_done_and_lies(world: World, lie: str, can_rename: bool) -> None:
+    poor = replace(FULL, rename=can_rename, atomic_rename=can_rename)
+    world.drivers["B"].inner = MemoryDriver(world.clock, label="B", capabilities=poor)
+    lfns = world.publish(3)
+    tree = world.memory("B").tree
+    act = {"nothing": tree.remove, "truncated": lambda path: tree.truncate(path, 3), "flipped": tree.flip_byte}[lie]
+    world.drivers["B"].after_write = act
+    request = world.ask("B")
+    report = world.run()
+    assert world.paths("B") == []
+    assert (report.files_failed, report.retries) == (3, 3 * (SETTINGS.attempts_max - 1))
+    assert world.request(request.id).state is RequestState.FAILED
+    (replica,) = world.replica("B")
+    assert replica.n_files == 0
+    assert not report.wrong_sources
+    world.drivers["B"].after_write = None
+    world.ask("B")
+    world.run()
+    world.assert_copied(lfns)
+
+
+def test_passing_errors_are_tried_again_with_growing_waits(world: World) -> None:
+    lfns = world.publish(1)
+    failing = iter(range(3))
+
+    def faults(operation: str, path: str) -> None:
+        if operation == "write" and next(failing, None) is not None:
+            raise PeerError("not now")
+
+    world.memory("B").faults = faults
+    world.ask("B")
+    before_us = world.clock.now_us
+    report = world.run()
+    world.assert_copied(lfns)
+    assert (report.retries, report.files_copied) == (3, 1)
+    # 1 + 2 + 4 s, each less up to half by chance.
+    assert 3.5 <= (world.clock.now_us - before_us) / 1e6 <= 8
+    assert "B:" in report.errors[0]
+
+
+def test_tries_are_bounded(world: World) -> None:
+    world.publish(1)
+
+    def faults(operation: str, path: str) -> None:
+        if operation == "read":
+            raise PeerError("never")
+
+    world.memory("A").faults = faults
+    request = world.ask("B")
+    report = world.run()
+    assert report.retries == SETTINGS.attempts_max - 1
+    assert f"given up after {SETTINGS.attempts_max} tries" in world.request(request.id).detail
+
+
+def test_permanent_errors_are_not_tried_again(world: World) -> None:
+    world.publish(2)
+
+    def faults(operation: str, path: str) -> None:
+        if operation == "write":
+            raise NotAllowed("go away")
+
+    world.memory("B").faults = faults
+    world.ask("B")
+    report = world.run()
+    assert (report.retries, report.files_failed) == (0, 2)
+
+
+def test_a_full_destination_stops_for_itself_only(world: World) -> None:
+    lfns = world.publish(300)
+    n_written: list[str] = []
+
+    def faults(operation: str, path: str) -> None:
+        if operation == "write":
+            n_written.append(path)
+        if operation == "write.finish" and len(n_written) > 10:
+            raise NoSpace("no space left")
+
+    world.memory("B").faults = faults
+    full, fine = world.ask("B"), world.ask("C")
+    report = world.run()
+    assert list(report.stopped) == ["B"]
+    assert "no space" in report.stopped["B"]
+    assert len(n_written) < 20
+    assert world.request(full.id).state is RequestState.OPEN
+    assert world.request(fine.id).state is RequestState.DONE
+    assert world.parts("B") == []
+    (replica,) = world.replica("B")
+    assert replica.n_files == len(world.paths("B")) <= 10
+    world.memory("B").faults = None
+    report = world.run()
+    assert (report.files_copied, report.files_failed) == (300 - replica.n_files, 0)
+    world.assert_copied(lfns)
+
+
+def test_a_destination_that_does_not_open_stops_for_itself_only(world: World) -> None:
+    lfns = world.publish(3)
+    drivers = dict(world.drivers)
+
+    def opening(site: Site) -> object:
+        if site.name == "B":
+            raise OperatorError("not mounted")
+        return drivers[site.name]
+
+    world.drivers = opening  # type: ignore[assignment]
+    world.ask("B")
+    world.ask("C")
+    report = world.run()
+    assert report.stopped == {"B": "not mounted"}
+    world.drivers = drivers
+    assert world.paths("C") == lfns
+
+
+def test_a_site_that_falls_out_of_use_keeps_its_request_open(world: World) -> None:
+    world.publish(3)
+    request = world.ask("B")
+    world.change_site("B", status=SiteStatus.WAITROOM)
+    report = world.run()
+    assert "waitroom" in report.stopped["B"]
+    assert world.request(request.id).state is RequestState.OPEN
+
+
+def test_a_bug_ends_the_run_at_once(world: World) -> None:
+    world.publish(3)
+
+    def faults(operation: str, path: str) -> None:
+        if operation == "write":
+            raise BrokenInvariant("a bug")
+
+    world.memory("B").faults = faults
+    world.ask("B")
+    with pytest.raises(BrokenInvariant):
+        world.run()
+
+
+# ---- several executors, cancelling, looking --------------------------------------
+
+
+def test_a_second_executor_goes_away_if_asked(world: World) -> None:
+    world.publish(3)
+    world.ask("B")
+    lock = Lockfile(world.folder / "copies.lock")
+    assert lock.acquire()
+    report = world.run(wait=False)
+    assert report.is_busy
+    assert world.paths("B") == []
+    lock.release()
+
+
+def test_a_second_executor_waits_and_says_so(world: World) -> None:
+    lfns = world.publish(3)
+    world.ask("B")
+    lock = Lockfile(world.folder / "copies.lock")
+    assert lock.acquire()
+    said: list[str] = []
+
+    def listen(progress: Progress) -> None:
+        said.append(progress.message)
+        if len(said) == 3:
+            lock.release()
+
+    world.run(progress=listen)
+    assert "waiting for another executor (process " in said[0]
+    world.assert_copied(lfns)
+
+
+def test_two_executors_at_once(world: World) -> None:
+    lfns = world.publish(40)
+    request = world.ask("B")
+
+    async def both() -> None:
+        await asyncio.gather(world.running(request), world.running(request))
+
+    asyncio.run(both())
+    world.assert_copied(lfns)
+    assert all(world.drivers["B"].count("rename", lfn) == 1 for lfn in lfns)
+
+
+def test_cancelling_a_request_stops_it(world: World) -> None:
+    world.publish(400)
+    request = world.ask("B")
+
+    def listen(progress: Progress) -> None:
+        if progress.files_done > 100 and world.request(request.id).state is RequestState.OPEN:
+            requests.cancel(world.store, request.id, reason="changed my mind", actor="test")
+
+    world.run(progress=listen)
+    assert world.request(request.id).state is RequestState.CANCELLED
+    n_files = len(world.paths("B"))
+    assert 100 < n_files < 400
+    assert world.parts("B") == []
+
+
+def test_interrupting_gives_everything_back(world: World) -> None:
+    lfns = world.publish(200)
+    request = world.ask("B")
+
+    async def interrupted() -> None:
+        running = asyncio.ensure_future(world.running())
+        while not world.paths("B"):
+            await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(interrupted())
+    assert world.parts("B") == []
+    status = overview.find(world.store, request.id)
+    assert isinstance(status, overview.CopyStatus)
+    assert status.counts.n_files.get("active", 0) == 0
+    world.run()
+    world.assert_copied(lfns)
+    assert all(world.drivers["B"].count("rename", lfn) == 1 for lfn in lfns)
+
+
+def test_a_request_made_meanwhile_is_taken_in(world: World) -> None:
+    world.publish(300)
+    world.ask("B")
+    later: list[str] = []
+
+    def listen(progress: Progress) -> None:
+        if progress.files_done > 10 and not later:
+            later.append(world.ask("C").id)
+
+    report = world.run(progress=listen)
+    assert [each.state for each in report.requests] == [RequestState.DONE] * 2
+    assert len(world.paths("C")) == 300
+
+
+def test_overview_tells_how_far_and_why_not(world: World) -> None:
+    lfns = world.publish(4)
+    world.memory("A").flip_byte(lfns[2])
+    request = world.ask("B")
+    assert overview.copies(world.store)[0].is_planned is False
+    world.run()
+    assert overview.copies(world.store) == []
+    status = overview.find(world.store, request.id[:3])
+    assert isinstance(status, overview.CopyStatus)
+    assert (status.n_files, status.n_done, status.n_failed) == (4, 3, 1)
+    (problem,) = overview.problems(world.store, request.id)
+    assert problem.lfn == lfns[2]
+    assert "source is wrong" in problem.error
+    with pytest.raises(UnknownName):
+        overview.find(world.store, "")
+
+
+def test_a_copy_is_refused_where_its_paths_are_being_deleted(world: World) -> None:
+    world.publish(2, dataset=DatasetKey("open"))
+    world.ask_deletion(Orphan("/data" + "open" + "/f0000", 1, 1))
+    with pytest.raises(Conflict):
+        world.ask("B", dataset=DatasetKey("open"))
+
+
+def test_large_chunks_are_hashed_beside_the_writing(world: World) -> None:
+    lfns = world.publish(2, size=3_000_000)
+    world.ask("B")
+    world.run()
+    world.assert_copied(lfns)
+
+
+def test_what_the_inventory_refuses_holds_nothing_else_up(world: World) -> None:
+    lfns = world.publish(4, n_blocks=2)
+    request = world.ask("B")
+    commit = world.store.commit
+
+    def refusing(change_set: c.ChangeSet, **given: object) -> object:
+        bad = BlockKey(DATASET, "0")
+        if any(isinstance(change, c.FilesArrived) and change.block == bad for change in change_set.changes):
+            raise Conflict("not this block")
+        return commit(change_set, **given)  # type: ignore[arg-type]
+
+    world.store.commit = refusing  # type: ignore[method-assign,assignment]
+    world.run()
+    assert [replica.n_files for replica in world.replica("B")] == [0, 2]
+    assert "the inventory refuses it" in world.request(request.id).detail
+    assert world.paths("B") == lfns
