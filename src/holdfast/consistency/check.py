@@ -1,0 +1,213 @@
+"""Check a site: list it, compare with the inventory at a known position, judge, report.
+
+    snapshot before -> listing -> snapshot after -> comparison -> judgement
+                                                 -> proof by checksum, if asked
+
+Rules
+  * The inventory is read before the listing begins and asked again after it:
+    what changed meanwhile is ignored, not reported.
+  * What could not be listed is not judged (``unlisted.py``, ``judge.py``).
+  * A check changes nothing at the site. In the inventory it changes only when
+    blocks were last proved, and only with checksums asked for.
+  * The report appears whole or not at all; killed, a check is simply run again.
+
+Raises what the store and the driver raise; a directory that fails is no
+error but a finding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from holdfast.consistency import findings, proof, site_differences
+from holdfast.consistency.duckdb_session import EngineLimits
+from holdfast.consistency.expected import Expected, write_expected
+from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.judge import Judge
+from holdfast.consistency.report import FINDINGS, Report, work_folder, write_json
+from holdfast.consistency.site_differences import DIFFERENCES, EXPECTED
+from holdfast.consistency.unlisted import Unlisted
+from holdfast.inventory.store import Head, Store
+from holdfast.model import steps
+from holdfast.model.changes import ChangeSet, FilesVerified
+from holdfast.model.clock import Clock
+from holdfast.model.names import BlockKey
+from holdfast.model.records import Site
+from holdfast.storage.driver import StorageDriver
+from holdfast.storage.listing import ENTRIES, ParquetSink
+from holdfast.storage.walk import WalkProgress, WalkSummary, walk
+
+BLOCKS_A_COMMIT = 1000
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is being done, how much of it is done, and of how much (None: not known)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """How to check. ``limits`` are those of the comparison's engine."""
+
+    limits: EngineLimits
+    with_checksums: bool = False
+    list_concurrency: int = 16
+    read_concurrency: int = 4
+    ignore_age_s: int = 86_400
+
+
+def _silent(what: str, done: int, total: int | None) -> None:
+    """Progress that nobody sees."""
+
+
+@dataclass
+class _Run:
+    """What one run carries from step to step."""
+
+    store: Store
+    driver: StorageDriver
+    site: Site
+    settings: CheckSettings
+    clock: Clock
+    actor: str
+    run: str
+    folder: Path
+    progress: Progress
+
+
+async def check(
+    store: Store,
+    driver: StorageDriver,
+    site: str,
+    *,
+    reports: Path,
+    settings: CheckSettings,
+    clock: Clock,
+    actor: str,
+    run: str,
+    progress: Progress = _silent,
+) -> Report:
+    """Check one site; the report's folder is ``reports``/``site``/``run``."""
+    with store.snapshot() as view:
+        record = view.site(site)
+    with work_folder(reports, site, run) as folder:
+        state = _Run(store, driver, record, settings, clock, actor, run, folder, progress)
+        report = await _check(state)
+        report = replace(report, folder=str(reports / site / run))
+        write_json(folder, report.to_json())
+    steps.reach("check.reported")
+    return report
+
+
+async def _check(state: _Run) -> Report:
+    started_us, started = state.clock(), time.monotonic()
+    with state.store.snapshot() as view:
+        expected = write_expected(view, state.site, state.folder / EXPECTED)
+    steps.reach("check.snapshot-taken")
+    listing = await _list(state)
+    steps.reach("check.listed")
+    proved: Counter[BlockKey] = Counter()
+    after = await _judge(state, expected, proved)
+    steps.reach("check.compared")
+    for name in (EXPECTED, ENTRIES, DIFFERENCES):
+        (state.folder / name).unlink()
+    counts, sizes, places = _sums(state.folder / FINDINGS)
+    if state.settings.with_checksums:
+        _tell_proved(state, proved, started_us)
+    return Report(
+        site=state.site.name,
+        run=state.run,
+        started_us=started_us,
+        seconds=round(time.monotonic() - started, 3),
+        epoch=after.epoch,
+        position_before=expected.head.position,
+        position_after=after.position,
+        top_listed=listing.top_listed,
+        directories=listing.listed,
+        unlisted_places=places,
+        expected=expected.files,
+        expected_size=expected.size,
+        actual=listing.files,
+        actual_size=listing.bytes,
+        proved=sum(proved.values()),
+        with_checksums=state.settings.with_checksums,
+        counts=counts,
+        sizes=sizes,
+    )
+
+
+async def _list(state: _Run) -> WalkSummary:
+    def tell(so_far: WalkProgress) -> None:
+        state.progress("listing", so_far.directories, so_far.directories + so_far.queue)
+
+    sink = ParquetSink(state.folder)
+    return await walk(state.driver, concurrency=state.settings.list_concurrency, sink=sink, progress=tell)
+
+
+async def _judge(state: _Run, expected: Expected, proved: Counter[BlockKey]) -> Head:
+    """Write the table of findings; returns the position it was judged at."""
+    folder, limits = state.folder, state.settings.limits
+    state.progress("comparing", 0, None)
+    unlisted = Unlisted.read(folder)
+    await asyncio.to_thread(site_differences.compare_site, folder, limits)
+    wrong: list[Finding] = []
+    if state.settings.with_checksums:
+        there = site_differences.suspects(folder, limits)
+        suspects = (each for each in there if unlisted.hiding(each.finding.path) is None)
+        wrong = await _prove(state, suspects, proved, expected.size)
+    # The snapshot comes last, so that it knows all that happened while we listed and read.
+    with state.store.snapshot() as view:
+        judge = Judge(view, state.site, unlisted, now_us=state.clock(), ignore_age_s=state.settings.ignore_age_s)
+        findings.write_table(_found(judge, folder, wrong, expected.without_path, unlisted), folder / FINDINGS)
+        return view.head
+
+
+def _found(
+    judge: Judge, folder: Path, wrong: Sequence[Finding], without_path: Sequence[str], unlisted: Unlisted
+) -> Iterator[Finding]:
+    for piece in findings.pieces(site_differences.read(folder)):
+        yield from judge.judge(piece)
+    for piece in findings.pieces(wrong):
+        yield from judge.judge(piece)
+    for lfn in without_path:
+        yield Finding(Class.UNLISTED, lfn, "the site's rules have no path for it", lfn=lfn)
+    yield from unlisted.findings()  # Last: judging counts what each place hides.
+
+
+async def _prove(
+    state: _Run, suspects: Iterator[proof.Suspect], proved: Counter[BlockKey], total: int
+) -> list[Finding]:
+    done = 0
+
+    def tell(files: int, size: int) -> None:
+        nonlocal done
+        done += size
+        state.progress("proving", done, total)
+
+    concurrency = state.settings.read_concurrency
+    found = proof.prove(state.driver, suspects, concurrency=concurrency, proved=proved, progress=tell)
+    return [finding async for finding in found]
+
+
+def _tell_proved(state: _Run, proved: Counter[BlockKey], at_us: int) -> None:
+    """Tell the inventory which block replicas were proved whole."""
+    with state.store.snapshot() as view:
+        replicas = view.replicas(site=state.site.name)
+    whole = [each.block for each in replicas if each.n_files and proved[each.block] == each.n_files]
+    cause = f"check {state.run} of {state.site.name}"
+    for start in range(0, len(whole), BLOCKS_A_COMMIT):
+        change = FilesVerified(state.site.name, tuple(whole[start : start + BLOCKS_A_COMMIT]), at_us)
+        state.store.commit(ChangeSet((change,), actor=state.actor, cause=cause))
+
+
+def _sums(table: Path) -> tuple[dict[Class, int], dict[Class, int], int]:
+    """Files and bytes by class, and the number of places that were not listed."""
+    counts, sizes, places = dict.fromkeys(Class, 0), dict.fromkeys(Class, 0), 0
+    for finding in findings.read_table(table):
+        counts[finding.cls] += finding.n_files
+        sizes[finding.cls] += finding.size
+        places += finding.cls is Class.UNLISTED
+    return counts, sizes, places

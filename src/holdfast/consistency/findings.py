@@ -1,0 +1,137 @@
+"""Findings: what a check found, one row a file, and the table they are kept in.
+
+A file is in one class only. ``unlisted`` rows are directories (or files) that
+could not be judged; ``ignored`` rows were different and are left alone, the
+reason says why. The table is written and read in pieces, so its size does not
+matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from holdfast.model import names
+from holdfast.model.names import BlockKey, DatasetKey
+
+PIECE_ROWS = 10_000
+
+
+class Class(StrEnum):
+    """What is wrong with a file."""
+
+    MISSING = "missing"
+    ORPHAN = "orphan"
+    SIZE_MISMATCH = "size_mismatch"
+    CHECKSUM_MISMATCH = "checksum_mismatch"
+    UNLISTED = "unlisted"
+    IGNORED = "ignored"
+
+
+WRONG = (Class.MISSING, Class.SIZE_MISMATCH, Class.CHECKSUM_MISMATCH)
+"""The classes that a good copy from elsewhere mends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One file (or directory) and what is the matter with it. Paths are below the site's first door."""
+
+    cls: Class
+    path: str
+    reason: str = ""
+    lfn: str = ""
+    block: BlockKey | None = None
+    ordinal: int = -1
+    expected_size: int | None = None
+    actual_size: int | None = None
+    mtime_ns: int | None = None
+    version: str = ""
+    n_files: int = 1
+    """Expected files it stands for: those below a directory that was not listed."""
+
+    @property
+    def size(self) -> int:
+        """The bytes at stake: those that should be there, else those that are."""
+        return self.expected_size if self.expected_size is not None else self.actual_size or 0
+
+
+_FIELDS: list[pa.Field[Any]] = [
+    pa.field("class", pa.string(), nullable=False),
+    pa.field("dir", pa.string(), nullable=False),
+    pa.field("name", pa.string(), nullable=False),
+    pa.field("reason", pa.string(), nullable=False),
+    pa.field("lfn", pa.string(), nullable=False),
+    pa.field("dataset", pa.string()),
+    pa.field("dataset_version", pa.string()),
+    pa.field("block", pa.string()),
+    pa.field("ordinal", pa.int32(), nullable=False),
+    pa.field("expected_size", pa.int64()),
+    pa.field("actual_size", pa.int64()),
+    pa.field("mtime_ns", pa.int64()),
+    pa.field("version", pa.string(), nullable=False),
+    pa.field("n_files", pa.int64(), nullable=False),
+]
+SCHEMA = pa.schema(_FIELDS)
+
+
+def write_table(findings: Iterable[Finding], target: Path) -> None:
+    """Write findings in the order given."""
+    with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
+        for piece in pieces(findings):
+            writer.write_table(pa.Table.from_pylist([_row(finding) for finding in piece], schema=SCHEMA))
+
+
+def read_table(source: Path, classes: Sequence[Class] = tuple(Class)) -> Iterator[Finding]:
+    """The findings of ``classes``, in the order they were written."""
+    with pq.ParquetFile(source) as table:
+        for batch in table.iter_batches(PIECE_ROWS):
+            for row in batch.to_pylist():
+                if row["class"] in classes:
+                    yield _finding(row)
+
+
+def pieces(findings: Iterable[Finding], size: int = PIECE_ROWS) -> Iterator[list[Finding]]:
+    """The same findings in lists of at most ``size``."""
+    piece: list[Finding] = []
+    for finding in findings:
+        piece.append(finding)
+        if len(piece) == size:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+def _row(finding: Finding) -> dict[str, object]:
+    dir, name = names.split(finding.path)
+    block = finding.block
+    return {
+        "class": finding.cls.value,
+        "dir": dir,
+        "name": name,
+        "reason": finding.reason,
+        "lfn": finding.lfn,
+        "dataset": block.dataset.name if block else None,
+        "dataset_version": block.dataset.version if block else None,
+        "block": block.block if block else None,
+        "ordinal": finding.ordinal,
+        "expected_size": finding.expected_size,
+        "actual_size": finding.actual_size,
+        "mtime_ns": finding.mtime_ns,
+        "version": finding.version,
+        "n_files": finding.n_files,
+    }
+
+
+def _finding(row: dict[str, object]) -> Finding:
+    values = dict(row)
+    dataset, version, block = (values.pop(name) for name in ("dataset", "dataset_version", "block"))
+    path = names.join(str(values.pop("dir")), str(values.pop("name")))
+    key = None if dataset is None else BlockKey(DatasetKey(str(dataset), str(version)), str(block))
+    return Finding(cls=Class(values.pop("class")), path=path, block=key, **values)  # type: ignore[arg-type]
