@@ -1,0 +1,44 @@
+"""Apply: commit what a command wants, or find out whether it could be, without doing it.
+
+With ``dry_run`` the change set goes through the whole transaction, every
+requirement and rule included, which is then undone: what a dry run accepts,
+the run itself accepts in the same state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from holdfast.cli import show
+from holdfast.cli.context import Context
+from holdfast.inventory.store import Head
+from holdfast.model.changes import Change, ChangeSet, Requirement
+
+
+class _UndoneError(Exception):
+    """Leaves a transaction, so that it is undone."""
+
+
+def commit(
+    context: Context,
+    changes: Sequence[Change],
+    *,
+    cause: str,
+    requirements: Sequence[Requirement] = (),
+    dry_run: bool = False,
+) -> Head | None:
+    """Commit ``changes`` and return the new head; None after a dry run, which says so on standard error."""
+    change_set = ChangeSet(tuple(changes), context.actor, cause, tuple(requirements))
+    if not dry_run:
+        return context.store.commit(change_set)
+    try:
+        context.store.commit(change_set, also=_undo)
+    except _UndoneError:
+        show.note("dry run: it would be accepted; nothing was done")
+    return None
+
+
+def _undo(_connection: Connection) -> None:
+    raise _UndoneError

@@ -1,0 +1,83 @@
+"""Commands: which there are, and how they are loaded only when asked for.
+
+``holdfast --help`` shows ``COMMANDS`` and loads none of them; a command loads
+its own module, and with it the rooms that it calls, and nothing else. Each
+module has ``register(app)``, which adds its commands to a Typer.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command or group: the module of this package that registers it, and its sentence in the list."""
+
+    module: str
+    summary: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "demo": Entry("demo", "Publish, copy, damage, check, repair: the main job."),
+    "init": Entry("init", "Make a holdfast.toml and an empty inventory."),
+    "site": Entry("site", "Sites: where files are stored."),
+    "publish": Entry("publish", "Register a directory tree at a site as a dataset."),
+    "copy": Entry("copy", "Bring a dataset to another site."),
+    "transfers": Entry("transfers", "The queue of copies and deletions."),
+    "check": Entry("check", "Compare a site with the inventory, and repair it."),
+    "compare": Entry("compare", "Compare two listing files; needs no installation."),
+    "dataset": Entry("dataset", "Datasets: what is registered, and where it is."),
+    "whereis": Entry("whereis", "Say where files are: their PFN at each site."),
+    "journal": Entry("journal", "The journal: every change there ever was."),
+    "lock": Entry("lock", "Locks: what must not be deleted."),
+    "verify": Entry("verify", "Check that the inventory keeps its own invariants."),
+    "backup": Entry("backup", "Write a copy of the inventory, while it is in use."),
+    "restore": Entry("restore", "Make an inventory from a backup, in a new epoch."),
+    "config": Entry("config_show", "The configuration: values and where they came from."),
+}
+"""Every command by its name, in the order of the help."""
+
+
+class LazyGroup(TyperGroup):
+    """The group of all commands, which stands for each by its summary until it is called."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {
+            name: TyperCommand(name, help=entry.summary, rich_markup_mode=None) for name, entry in COMMANDS.items()
+        }
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The real command, once one is named."""
+        name, stand_in, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name is not None and stand_in is not None else stand_in, rest
+
+
+def load(name: str) -> Any:
+    """The command or group ``name``, its module imported."""
+    app = typer.Typer(rich_markup_mode=None)
+    with _uncollected():
+        importlib.import_module(f"holdfast.cli.{COMMANDS[name].module}").register(app)
+    return typer.main.get_group(app).commands[name]
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Load code without looking for garbage: it is all kept, and looking takes a quarter of the time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,98 @@
+"""Context: what a command needs of the installation it runs in.
+
+    with open_context() as context:
+        with context.store.snapshot() as snapshot: ...
+
+``open_context`` finds and validates ``holdfast.toml``, turns the log on and
+opens the inventory; leaving the block closes it. Only commands that need an
+inventory call it: ``compare`` does not.
+
+Raises what ``holdfast.config`` and ``SqlStore.open`` raise, each with the hint
+to run ``holdfast init`` where that is the remedy.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from holdfast import config as configuration
+from holdfast import logs
+from holdfast.cli import options
+from holdfast.cli.options import Options
+from holdfast.config import Config
+from holdfast.inventory.sql_store import SqlStore
+from holdfast.model.clock import Clock, system_clock
+from holdfast.model.records import Site
+from holdfast.storage import doors
+from holdfast.storage.driver import StorageDriver
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The configuration, the open inventory, the clock, and in whose name we act (``user@host``)."""
+
+    config: Config
+    store: SqlStore
+    clock: Clock
+    actor: str
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder of the inventory; rooms keep their working files in folders of their own below it."""
+        return self.config.inventory.path.parent
+
+    def driver(self, site: Site) -> StorageDriver:
+        """A new driver for the site's first door. Whoever asks closes it, in the event loop that used it."""
+        door = site.doors[0]
+        driver = doors.open_driver(door.protocol, door.root, site=site.name)
+        _turn_log_on(self.config)  # A plug-in may have brought the log in only now.
+        return driver
+
+    def __enter__(self) -> Context:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.store.close()
+
+
+def open_context(given: Options | None = None) -> Context:
+    """The installation that the options of this run (or the ``given`` ones) lead to."""
+    config = load_config(given)
+    return Context(config, SqlStore.open(config.inventory.path), system_clock, actor())
+
+
+def load_config(given: Options | None = None) -> Config:
+    """The configuration alone, for commands that work without an inventory; turns the log on."""
+    given = given or options.current.get()
+    config = configuration.load(given.config, os.environ)
+    _turn_log_on(config)
+    return config
+
+
+def _turn_log_on(config: Config) -> None:
+    """Send the log where the options and the configuration say, if any room that is loaded has one.
+
+    A look at the inventory loads none, and need not wait for structlog either:
+    it takes as long to import as the look itself takes.
+    """
+    if "structlog" in sys.modules:
+        given = options.current.get()
+        level = "debug" if given.debug else (given.log_level or config.log.level)
+        logs.configure(str(level), json=config.log.format == "json")
+
+
+def actor() -> str:
+    """Who acts: the user by the system's own word (the environment may say anything) and the host."""
+    number = os.geteuid()
+    try:
+        user = pwd.getpwuid(number).pw_name
+    except KeyError:
+        user = f"uid{number}"
+    return f"{user}@{os.uname().nodename}"

@@ -1,0 +1,238 @@
+"""``holdfast site``: the storage elements and their doors."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+
+from holdfast.cli import apply, options, pfn_text, show
+from holdfast.cli.context import Context, open_context
+from holdfast.inventory.store import Snapshot
+from holdfast.model import names
+from holdfast.model.changes import PutSite, RemoveSite, SiteUnchanged
+from holdfast.model.errors import BadInput, Conflict
+from holdfast.model.records import BlockReplica, Door, Site, SiteStatus, StorageType
+
+app = typer.Typer(no_args_is_help=True, help="Sites: where files are stored.")
+
+Name = Annotated[str, typer.Argument(metavar="SITE", help="The site's name.")]
+TypeOption = typer.Option("--type", help="What the site stores on.")
+StatusOption = typer.Option("--status", help="Whether the site may be used; only a ready one is copied to.")
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group."""
+    parent.add_typer(app, name="site")
+
+
+@app.command("list")
+def list_sites(json: options.Json = False) -> None:
+    """All sites."""
+    with open_context() as context, context.store.snapshot() as snapshot:
+        sites = snapshot.sites()
+    if json:
+        show.document({"sites": [_record(site) for site in sites]})
+        return
+    show.table(
+        ("site", "status", "type", "protocol", "root"),
+        [
+            (site.name, site.status.value, site.storage_type.value, site.doors[0].protocol, site.doors[0].root)
+            for site in sites
+        ],
+    )
+
+
+@app.command("show")
+def show_site(name: Name, json: options.Json = False) -> None:
+    """One site: its doors, its rules, and what it holds."""
+    with open_context() as context, context.store.snapshot() as snapshot:
+        site = snapshot.site(name)
+        usage = _usage(snapshot, name)
+    if json:
+        show.document({**_record(site), "holds": usage})
+        return
+    show.facts(
+        [
+            ("site", site.name),
+            ("status", site.status.value),
+            ("type", site.storage_type.value),
+            *(pair for door in site.doors for pair in _door_facts(door)),
+            ("holds", f"{show.plural(usage['files'], 'file')}, {show.size(usage['size'])}"),
+            ("blocks", f"{show.number(usage['blocks_complete'])} complete of {show.number(usage['blocks'])}"),
+            ("datasets", f"{show.number(usage['datasets_complete'])} complete of {show.number(usage['datasets'])}"),
+            ("requests", f"{usage['open_copies']} open copies to it, {usage['open_deletions']} open deletions"),
+        ]
+    )
+
+
+def _record(site: Site) -> dict[str, Any]:
+    doors = [
+        {
+            "protocol": door.protocol,
+            "root": door.root,
+            "chains": [pfn_text.text_of(chain) for chain in door.rules.chains],
+            "inverse": [pfn_text.text_of(chain) for chain in door.rules.inverse],
+        }
+        for door in site.doors
+    ]
+    return {"name": site.name, "status": site.status, "storage_type": site.storage_type, "doors": doors}
+
+
+def _door_facts(door: Door) -> list[tuple[str, str]]:
+    rules = [("  rule", pfn_text.text_of(chain)) for chain in door.rules.chains] or [("  rule", "the path is the LFN")]
+    return [
+        ("door", f"{door.protocol} {door.root}"),
+        *rules,
+        *(("  inverse", pfn_text.text_of(chain)) for chain in door.rules.inverse),
+    ]
+
+
+def _usage(snapshot: Snapshot, name: str) -> dict[str, int]:
+    held = snapshot.replicas(site=name)
+    by_dataset: dict[names.DatasetKey, list[BlockReplica]] = {}
+    for replica in held:
+        by_dataset.setdefault(replica.block.dataset, []).append(replica)
+    complete = [
+        key
+        for key, there in by_dataset.items()
+        if all(each.is_complete for each in there) and len(there) == len(snapshot.blocks(key))
+    ]
+    return {
+        "blocks": len(held),
+        "blocks_complete": sum(replica.is_complete for replica in held),
+        "datasets": len(by_dataset),
+        "datasets_complete": len(complete),
+        "files": sum(replica.n_files for replica in held),
+        "size": sum(replica.size for replica in held),
+        "open_copies": sum(request.site == name for request in snapshot.copy_requests()),
+        "open_deletions": sum(request.site == name for request in snapshot.deletion_requests()),
+    }
+
+
+@app.command("add")
+def add_site(
+    name: Name,
+    root: Annotated[str, typer.Option("--root", metavar="PATH_OR_URL", help="Where its files begin.")],
+    protocol: Annotated[str, typer.Option("--protocol", help="How it is spoken to.")] = "posix",
+    storage_type: Annotated[StorageType, TypeOption] = StorageType.DISK,
+    status: Annotated[SiteStatus, StatusOption] = SiteStatus.READY,
+    lfn_prefix: Annotated[
+        str | None, typer.Option("--lfn-prefix", metavar="DIR", help="Rule: this leading directory of the LFN ...")
+    ] = None,
+    path_prefix: Annotated[
+        str | None, typer.Option("--path-prefix", metavar="DIR", help="... becomes this one of the path.")
+    ] = None,
+    chain: Annotated[
+        list[str] | None,
+        typer.Option("--chain", metavar="REGEX=>TEMPLATE", help="Rule from LFN to path; the first that matches wins."),
+    ] = None,
+    inverse: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--inverse", metavar="REGEX=>TEMPLATE", help="Rule back from path to LFN; without, no orphan is sure."
+        ),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Ask the storage whether the root is there.")
+    ] = True,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Add a site.
+
+    Without rules, an LFN's path below the root is the LFN itself. A rule is
+    'REGEX=>TEMPLATE': the regular expression must match the whole LFN, and {0},
+    {1} ... in the template stand for its groups; ';;' divides the steps of a
+    chain.
+
+    \b
+    holdfast site add T2_HERE --root /data/here
+    holdfast site add T1_THERE --root /tape --type tape --lfn-prefix /store --path-prefix /cms
+    holdfast site add T3_MINE --root /scratch --chain '/store/user/(.*)=>/mine/{0}'
+    """
+    names.site_name(name)
+    rules = pfn_text.rules_of(lfn_prefix=lfn_prefix, path_prefix=path_prefix, chains=chain or (), inverse=inverse or ())
+    door = Door(protocol, _absolute(root, protocol), rules)
+    site = Site(name, (door,), storage_type, status)
+    with open_context() as context:
+        with context.store.snapshot() as snapshot:
+            position = snapshot.head.position
+            if any(other.name == name for other in snapshot.sites()):
+                raise Conflict(f"there is already a site {name}", rows=(name,), hint="see `holdfast site set`")
+        if check:
+            _ask(context, site)
+        changes = [PutSite(site)]
+        unchanged = [SiteUnchanged(name, position)]
+        if apply.commit(context, changes, cause="site add", requirements=unchanged, dry_run=dry_run):
+            show.line(f"{name}: added, {protocol} {door.root}")
+
+
+def _absolute(root: str, protocol: str) -> str:
+    """A folder as seen from here; a URL as it is."""
+    if not root:
+        raise BadInput("--root is empty")
+    return os.path.abspath(root) if protocol == "posix" and "://" not in root else root
+
+
+def _ask(context: Context, site: Site) -> None:
+    """Raise what the storage says if the root cannot be listed."""
+
+    async def _look() -> None:
+        driver = context.driver(site)
+        try:
+            await driver.stat("/")
+        finally:
+            await driver.close()
+
+    asyncio.run(_look())
+
+
+@app.command("set")
+def set_site(
+    name: Name,
+    storage_type: Annotated[StorageType | None, TypeOption] = None,
+    status: Annotated[SiteStatus | None, StatusOption] = None,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Change a site's status or type."""
+    if status is None and storage_type is None:
+        raise BadInput("nothing to set", hint="say --status or --type")
+    with open_context() as context:
+        with context.store.snapshot() as snapshot:
+            position, old = snapshot.head.position, snapshot.site(name)
+        new = replace(old, status=status or old.status, storage_type=storage_type or old.storage_type)
+        changes = [PutSite(new)] if new != old else []
+        unchanged = [SiteUnchanged(name, position)]
+        if apply.commit(context, changes, cause="site set", requirements=unchanged, dry_run=dry_run):
+            show.line(f"{name}: {new.status.value}, {new.storage_type.value}")
+
+
+@app.command("remove")
+def remove_site(name: Name, dry_run: options.DryRun = False) -> None:
+    """Forget a site that holds no replica; its files stay where they are."""
+    with open_context() as context:
+        if apply.commit(context, [RemoveSite(name)], cause="site remove", dry_run=dry_run):
+            show.line(f"{name}: removed")
+
+
+@app.command("pfn")
+def show_pfn(
+    name: Name,
+    lfn: Annotated[str, typer.Argument(metavar="LFN", help="The logical file name; it need not be registered.")],
+    explain: Annotated[bool, typer.Option("--explain", help="Say which rule made it, on standard error.")] = False,
+) -> None:
+    """Where a site's rules put an LFN; exit code 1 if nowhere."""
+    text = str(names.lfn(lfn))
+    with open_context() as context, context.store.snapshot() as snapshot:
+        door = snapshot.site(name).doors[0]
+    if explain:
+        for said in pfn_text.explain(door.rules, text):
+            show.note(said)
+    pfn = door.pfn(text)
+    if pfn is None:
+        show.note(f"{name} has no PFN for {text}")
+        raise typer.Exit(1)
+    show.line(pfn)

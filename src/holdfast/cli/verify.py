@@ -1,0 +1,61 @@
+"""``holdfast verify``: the inventory's invariants, on the live inventory."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from holdfast.cli import options, show
+from holdfast.cli.context import open_context
+from holdfast.cli.progress import progress
+from holdfast.inventory import verify as verifying
+from holdfast.inventory.invariants import Finding
+
+FINDINGS_SHOWN = 100
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("verify")(verify)
+
+
+def verify(
+    replay: Annotated[
+        bool, typer.Option("--replay/--no-replay", help="Also replay the whole journal; holds all of it in memory.")
+    ] = True,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Check that the inventory keeps its own invariants.
+
+    Reads one position of the inventory while work goes on. Prints each invariant
+    with "ok" or what is broken; exit code 1 if anything is. docs/invariants.md
+    explains the numbers.
+    """
+    with open_context() as context:
+        with progress("Verifying", unit="steps", quiet=quiet) as update:
+            findings = verifying.verify(context.store, replay=replay, progress=lambda name: update(note=name))
+        position = context.store.head().position
+    broken = {number: [each for each in findings if each.invariant == number] for number in verifying.INVARIANTS}
+    if json:
+        show.document({"invariants": verifying.INVARIANTS, "findings": findings, "replayed": replay})
+    else:
+        rows = []
+        for number, sentence in verifying.INVARIANTS.items():
+            skipped = not replay and number == "I11"
+            state = f"{len(broken[number])} broken" if broken[number] else "skipped" if skipped else "ok"
+            rows.append((number, state, sentence))
+        show.table(("invariant", "state", "says that"), rows)
+        _list(findings)
+        verdict = show.plural(len(findings), "violation") if findings else "no violation"
+        show.line(f"{verdict}; the journal ends at position {position}")
+    if findings:
+        raise typer.Exit(1)
+
+
+def _list(findings: list[Finding]) -> None:
+    for each in findings[:FINDINGS_SHOWN]:
+        show.line(f"{each.invariant}: {each.place}: {each.message}")
+    if len(findings) > FINDINGS_SHOWN:
+        show.line(f"... and {len(findings) - FINDINGS_SHOWN} more; --json prints all")

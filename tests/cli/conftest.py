@@ -1,0 +1,26 @@
+"""Fixtures for the tests of the commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commanding import Commands, Installation
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Commands:
+    """Commands run in this process, in an empty folder, without settings of whoever runs the tests."""
+    home = tmp_path / "here"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    for name in ("HOLDFAST_CONFIG", "HOLDFAST_DEBUG", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return Commands(home, capfd)
+
+
+@pytest.fixture
+def installation(commands: Commands) -> Installation:
+    """Two sites, a dataset at one of them and a part of it at the other."""
+    return Installation.build(commands)

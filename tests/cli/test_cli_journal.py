@@ -1,0 +1,73 @@
+"""``holdfast journal``: the last entries, all entries, and who reads them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+from commanding import Commands, Installation
+
+from holdfast.model.changes import PutGroup
+from holdfast.model.records import Group
+
+
+def test_tail_shows_the_last_ones_oldest_first(installation: Installation):
+    for name in ("g1", "g2", "g3"):
+        installation.commit(PutGroup(Group(name)))
+    entries = installation.run.good("journal", "tail", "-n", "2", "--json").document["entries"]
+    assert [entry["position"] for entry in entries] == [5, 6]
+    assert entries[1]["changes"] == [{"kind": "put-group", "group": {"name": "g3"}}]
+    lines = installation.run.good("journal", "tail", "-n", "4").out.splitlines()
+    assert "tester@here" in lines[0]
+    assert "create-dataset run/raw#1; register-files run/raw#1 A (3 rows); reveal-dataset run/raw#1" in lines[0]
+    assert installation.run.good("journal", "tail", "-n", "0", "--json").document == {"entries": []}
+
+
+def test_an_empty_journal(commands: Commands):
+    commands.good("init")
+    assert commands.good("journal", "tail").out == ""
+    assert commands.good("journal", "export").out == ""
+
+
+def test_export_is_one_line_for_each_entry(installation: Installation):
+    entries = [json.loads(line) for line in installation.run.good("journal", "export").out.splitlines()]
+    assert [entry["position"] for entry in entries] == [1, 2, 3]
+    kinds = [change["kind"] for change in entries[2]["changes"]]
+    assert kinds == ["create-dataset", "register-files", "reveal-dataset", "request-copy", "files-arrived"]
+    assert entries[2]["changes"][1]["block"] == "run/raw#1::0000"
+    after = installation.run.good("journal", "export", "--after", "2").out
+    assert [json.loads(line)["position"] for line in after.splitlines()] == [3]
+
+
+def test_cursors(installation: Installation):
+    assert installation.run.good("journal", "cursors", "--json").document == {"cursors": [], "head": 3}
+    store = installation.store()
+    first = next(iter(store.entries(limit=1)))
+    store.advance("reader", first.cursor)
+    store.close()
+    (cursor,) = installation.run.good("journal", "cursors", "--json").document["cursors"]
+    assert (cursor["reader"], cursor["position"], cursor["behind"]) == ("reader", 1, 2)
+    assert "reader" in installation.run.good("journal", "cursors").out
+
+
+@pytest.mark.parametrize("shown", ["0", "1"])
+def test_follow_goes_on_until_interrupted(installation: Installation, shown: str):
+    command = [sys.executable, "-m", "holdfast.cli.main", "journal", "tail", "-n", shown, "--follow", "--json"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=installation.folder, text=True, **pipes) as process:
+        assert process.stdout is not None
+        if shown == "1":
+            assert json.loads(process.stdout.readline())["position"] == 3
+        else:
+            installation.commit(PutGroup(Group("early")))
+        installation.commit(PutGroup(Group("late")))
+        positions = [json.loads(process.stdout.readline())["position"]]
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == "holdfast: error: interrupted\n"
+    assert positions == [4] or (shown == "0" and positions == [5])
+    assert "Traceback" not in out

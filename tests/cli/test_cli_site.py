@@ -1,0 +1,106 @@
+"""``holdfast site``: what is accepted, what is shown, and what a dry run leaves alone."""
+
+from __future__ import annotations
+
+import pytest
+from commanding import Commands, Installation
+
+
+def test_list_and_show(installation: Installation):
+    run = installation.run
+    ran = run.good("site", "list")
+    assert ran.out.splitlines()[1].split() == ["A", "ready", "disk", "posix", str(installation.folder / "a")]
+    sites = run.good("site", "list", "--json").document["sites"]
+    assert [site["name"] for site in sites] == ["A", "B"]
+    assert sites[1]["doors"][0]["chains"] == ["/store(/.*)=>/cms{0}"]
+    holds = run.good("site", "show", "B", "--json").document["holds"]
+    assert holds == {
+        "blocks": 1,
+        "blocks_complete": 0,
+        "datasets": 1,
+        "datasets_complete": 0,
+        "files": 1,
+        "size": 10,
+        "open_copies": 1,
+        "open_deletions": 0,
+    }
+    assert "3 files, 2.0 MB" in run.good("site", "show", "A").out
+
+
+def test_an_unknown_site_names_the_nearest(installation: Installation):
+    installation.run("site", "show", "a").expect_error(2, "there is no site 'a'")
+
+
+def test_no_sites_is_an_empty_list(commands: Commands):
+    commands.good("init")
+    assert commands.good("site", "list", "--json").document == {"sites": []}
+    ran = commands.good("site", "list")
+    assert (ran.out, ran.err) == ("", "none\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("A", "--root", "a"), 4, ("already a site A",)),
+        (("C", "--root", "nowhere"), 2, ("nowhere", "no such file or directory")),
+        (("C D", "--root", "a"), 2, ("'C D' is not a name",)),
+        (("C\n", "--root", "a"), 2, (r"'C\\n' is not a name",)),
+        (("C", "--root", ""), 2, ("--root is empty",)),
+        (("C", "--root", "a", "--protocol", "gopher"), 2, ("gopher",)),
+        (("C", "--root", "a", "--type", "paper"), 2, ("'paper'", "--type")),
+        (("C", "--root", "a", "--chain", "no arrow"), 2, ("'no arrow' is no rule",)),
+        (("C", "--root", "a", "--chain", "(=>x"), 2, ("PFN rule",)),
+        (("C", "--root", "a", "--chain", "(.*)=>{1}"), 2, ("PFN rule",)),
+        (("C", "--root", "a", "--inverse", "(.*)=>{0}"), 2, ("--inverse without --chain",)),
+        (("C", "--root", "a", "--lfn-prefix", "store"), 2, ("'store' is not absolute",)),
+        (("C", "--root", "a", "--lfn-prefix", "/s", "--chain", "a=>b"), 2, ("do not go with",)),
+        (("C",), 2, ("missing option '--root'", "holdfast site add --help")),
+    ],
+)
+def test_bad_sites_are_refused(installation: Installation, arguments: tuple[str, ...], code: int, words: tuple[str]):
+    before = installation.position()
+    installation.run("site", "add", *arguments).expect_error(code, *words)
+    assert installation.position() == before
+
+
+def test_no_check_takes_a_root_that_is_not_there_yet(installation: Installation):
+    installation.run.good("site", "add", "C", "--root", "/not/mounted", "--no-check", "--type", "tape")
+    assert "/not/mounted" in installation.run.good("site", "show", "C").out
+
+
+def test_dry_runs_go_through_every_rule_and_change_nothing(installation: Installation):
+    before, run = installation.position(), installation.run
+    assert "nothing was done" in run.good("site", "add", "C", "--root", "a", "--dry-run").err
+    assert "nothing was done" in run.good("site", "set", "A", "--status", "morgue", "--dry-run").err
+    run("site", "remove", "A", "--dry-run").expect_error(4, "still has 1 block replicas")
+    assert installation.position() == before
+
+
+def test_set_and_remove(installation: Installation):
+    run = installation.run
+    run.good("site", "add", "C", "--root", "a")
+    run.good("site", "set", "C", "--status", "waitroom")
+    shown = run.good("site", "show", "C", "--json").document
+    assert (shown["status"], shown["storage_type"]) == ("waitroom", "disk")
+    run.good("site", "remove", "C")
+    run("site", "show", "C").expect_error(2, "there is no site 'C'")
+    run("site", "set", "A").expect_error(2, "nothing to set")
+
+
+def test_setting_what_is_set_already_takes_no_position(installation: Installation):
+    before = installation.position()
+    installation.run.good("site", "set", "A", "--status", "ready")
+    assert installation.position() == before
+
+
+def test_pfn_and_its_explanation(installation: Installation):
+    run = installation.run
+    chains = ("--chain", "/user/(.*)=>/u/{0}", "--chain", "/(store)/(.*)=>{1}/{0};;(.*)=>/x/{0}")
+    run.good("site", "add", "C", "--root", "a", *chains)
+    ran = run.good("site", "pfn", "C", "/store/f", "--explain")
+    assert ran.out == f"{installation.folder}/a/x/f/store\n"
+    assert ran.err.splitlines()[0].endswith("does not match")
+    assert ran.err.splitlines()[1].endswith(": /x/f/store")
+    assert run("site", "pfn", "C", "/data/f").code == 1
+    run("site", "pfn", "C", "/store/../f").expect_error(2, "component")
+    assert "the path is the LFN" in run.good("site", "pfn", "A", "/x/y", "--explain").err
