@@ -36,7 +36,7 @@ def test_an_empty_file_gives_every_default():
     settings = list(parse("").settings())
     assert {origin for *_, origin in settings} == {"default"}
     assert len(settings) == len(config.reference())
-    assert parse("").operations.concurrency == 4
+    assert parse("").operations.concurrency == 8
 
 
 def test_relative_paths_are_anchored_at_the_files_folder():
@@ -199,4 +199,4 @@ def test_hostile_input_raises_only_our_errors(text: str, environ: dict[str, str]
 
 def test_the_process_environment_is_not_read(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(os.environ, "HOLDFAST_OPERATIONS_CONCURRENCY", "9")
-    assert parse("").operations.concurrency == 4
+    assert parse("").operations.concurrency == 8

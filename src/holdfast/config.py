@@ -85,7 +85,7 @@ class InventorySettings(Section):
 class OperationsSettings(Section):
     """How copies and deletions are carried out."""
 
-    concurrency: int = _setting(4, "How many files are copied at the same time.", unit="files", least=1, most=1024)
+    concurrency: int = _setting(8, "How many files are copied at the same time.", unit="files", least=1, most=1024)
     attempts_max: int = _setting(
         5, "How often one file is tried before its copy counts as failed.", unit="attempts", least=1, most=1000
     )

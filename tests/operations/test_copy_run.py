@@ -97,10 +97,12 @@ def test_only_part_of_a_dataset(world: World) -> None:
 
 def test_two_requests_for_one_file_copy_it_once(world: World) -> None:
     lfns = world.publish(4)
+    world.put("B", lfns[1], b"wrong, and to be replaced once")
     world.ask("B", scope=[BlockFiles("0", (0, 1))])
     world.ask("B")
     report = world.run()
     world.assert_copied(lfns)
+    assert sum(operation == "write" for operation, _ in world.drivers["B"].done) == 4
     assert all(world.drivers["B"].count("rename", lfn) == 1 for lfn in lfns)
     assert [request.state for request in report.requests] == [RequestState.DONE] * 2
 
@@ -617,3 +619,29 @@ def test_what_the_inventory_refuses_holds_nothing_else_up(world: World) -> None:
     assert [replica.n_files for replica in world.replica("B")] == [0, 2]
     assert "the inventory refuses it" in world.request(request.id).detail
     assert world.paths("B") == lfns
+
+
+def test_an_executor_that_runs_for_ever_tries_a_full_site_again(world: World) -> None:
+    lfns = world.publish(3)
+    world.ask("B")
+    full = [True]
+
+    def faults(operation: str, path: str) -> None:
+        if operation == "write" and full:
+            raise NoSpace("no space left")
+
+    world.memory("B").faults = faults
+
+    async def some_time() -> None:
+        running = asyncio.ensure_future(world.running(forever=True))
+        while len(world.clock.slept_s) < 10:
+            await asyncio.sleep(0)
+        full.clear()
+        while len(world.clock.slept_s) < 80:
+            await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(some_time())
+    world.assert_copied(lfns)

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.model import names
@@ -299,6 +299,8 @@ def test_links_and_names_that_are_none_are_oddities() -> None:
     ]
 
 
+@example(b"\\xff", b"\xff")
+@example(b"\\n", b"\n")
 @given(st.binary(max_size=40), st.binary(max_size=40))
 def test_escaped_names_are_printable_and_distinct(one: bytes, two: bytes) -> None:
     assert show_raw(one).isprintable()

@@ -148,7 +148,7 @@ def _has_comment(lines: list[str], number: int) -> bool:
     return lines[above].strip().startswith("#")
 
 
-_CHECKING = re.compile(r"(assert|check|expect|verify|require|raises|warns|fail|refus)", re.IGNORECASE)
+_CHECKING = re.compile(r"(assert|check|expect|verify|require|raises|warns|fail|refus|alters)", re.IGNORECASE)
 
 
 def idle_tests(source: Source) -> Iterator[str]:

@@ -44,7 +44,7 @@ from holdfast.operations.queue import Queue
 from holdfast.operations.requests import random_id
 from holdfast.operations.sourcing import Drivers, Sourcing
 from holdfast.storage import parts
-from holdfast.storage.driver import Kind, NotThere, Stat, StorageDriver
+from holdfast.storage.driver import Kind, NotADirectory, NotThere, Stat, StorageDriver
 
 ACTOR = "operations"
 CLAIM_PATHS = 200
@@ -158,6 +158,7 @@ class _Worker:
         self._request = request
         self._clock = clock
         self._claim = claim
+        self._cause = f"deletion {request.id}"
         self._progress = progress
         self._room = store.room(tables.metadata)
         self._queue = Queue(store)
@@ -200,7 +201,7 @@ class _Worker:
             )
             try:
                 self._store.commit(
-                    ChangeSet((), actor=ACTOR, cause="deletion", requirements=requirements),
+                    ChangeSet((), actor=ACTOR, cause=self._cause, requirements=requirements),
                     also=partial(self._write_claims, paths=paths),
                 )
             except (Conflict, UnknownName) as error:
@@ -261,7 +262,7 @@ class _Worker:
             if reason:
                 return PathOutcome(orphan.path, PathState.SKIPPED, reason)
             await self._driver.delete(orphan.path)
-        except NotThere:
+        except (NotThere, NotADirectory):
             return PathOutcome(orphan.path, PathState.GONE)
         except BrokenInvariant:
             raise
@@ -284,7 +285,7 @@ class _Worker:
         state = RequestState.FAILED if report.count(PathState.FAILED) else RequestState.DONE
         change = CloseRequest(self._request.id, state, detail_of(report))
         try:
-            self._store.commit(ChangeSet((change,), actor=ACTOR, cause="deletion"))
+            self._store.commit(ChangeSet((change,), actor=ACTOR, cause=self._cause))
         except Conflict as error:
             raise _ClaimLost(str(error)) from error
 

@@ -58,6 +58,8 @@ REPORT_FILES = 1000
 """Tell the inventory when so many files are done ..."""
 REPORT_INTERVAL_US = 2 * SECOND_US
 """... or after this time."""
+STOP_INTERVAL_US = 60 * SECOND_US
+"""An executor that runs for ever tries a destination again after this time."""
 LOOK_INTERVAL_S = 1.0
 """How often a waiting executor looks up."""
 
@@ -150,6 +152,7 @@ class Executor:
         self._settled: list[Settled] = []
         self._failures: dict[tuple[str, str], int] = {}
         self._stopped: dict[str, str] = {}
+        self._stopped_us = 0
         self._n_unreported = 0
         self._settled_us = self._reported_us = self._clock()
 
@@ -373,6 +376,8 @@ class Executor:
 
     async def _pause(self, *, forever: bool) -> bool:
         """Wait until something may be due; false if nothing ever will be."""
+        if forever and self._clock() - self._stopped_us >= STOP_INTERVAL_US:
+            self._stopped, self._stopped_us = {}, self._clock()
         able = [request for request in self._requests.values() if not self._obstacle(request.site)]
         due_us = self._queue.next_due_us(able)
         if due_us is None and not forever:

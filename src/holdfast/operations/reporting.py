@@ -14,11 +14,12 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 
 from sqlalchemy import Connection
 
-from holdfast.inventory.store import Head, Store
+from holdfast.inventory.store import Store
 from holdfast.model import steps
 from holdfast.model.changes import Change, ChangeSet, CloseRequest, FilesArrived
 from holdfast.model.errors import BadInput, Conflict
@@ -37,8 +38,6 @@ class Reporter:
     def __init__(self, store: Store, queue: Queue) -> None:
         self._store = store
         self._queue = queue
-        self.heads: list[Head] = []
-        """The heads of our own commits, so that the executor can tell them from others'."""
 
     def report(self, requests: Collection[QueuedRequest]) -> list[QueuedRequest]:
         """Report all that is done and close what can be; returns the requests that were closed."""
@@ -64,7 +63,7 @@ class Reporter:
                 close(connection, request.number)
 
         try:
-            self._send(changes, also)
+            self._send(changes, also, [*(each.request for each in arrived), *(request.id for request in closing)])
         except (Conflict, BadInput):
             self._one_by_one(arrived, closing)
 
@@ -72,22 +71,21 @@ class Reporter:
         for group in _groups(arrived):
             ids = [each.id for each in group]
             try:
-                self._send([_change(group)], lambda connection, ids=ids: mark_reported(connection, ids))
+                self._send([_change(group)], partial(mark_reported, ids=ids), [each.request for each in group])
             except (Conflict, BadInput) as error:
                 with self._queue.write() as connection:
                     mark_refused(connection, ids, f"the inventory refuses it: {error}")
         for request in closing:
             try:
-                self._send(
-                    [self._outcome(request)], lambda connection, number=request.number: close(connection, number)
-                )
+                self._send([self._outcome(request)], partial(close, number=request.number), [request.id])
             except (Conflict, BadInput):
                 # Somebody has closed it meanwhile; his word stands.
                 self._queue.drop(request)
 
-    def _send(self, changes: Sequence[Change], also: object) -> None:
-        head = self._store.commit(ChangeSet(tuple(changes), actor=ACTOR, cause="copy"), also=also)  # type: ignore[arg-type]
-        self.heads.append(head)
+    def _send(self, changes: Sequence[Change], also: Callable[[Connection], None], requests: Iterable[str]) -> None:
+        first, *others = dict.fromkeys(requests)
+        cause = f"copy {first}" + (f" and {len(others)} more" if others else "")
+        self._store.commit(ChangeSet(tuple(changes), actor=ACTOR, cause=cause), also=also)
         steps.reach("copy.reported")
 
     def _outcome(self, request: QueuedRequest) -> CloseRequest:

@@ -259,7 +259,8 @@ def _rename(rooted: Rooted, source: str, target: str, replace: bool) -> None:
             noreplace.move_new(source_handle, source_name, target_handle, target_name)
         # The new name first: a crash in between may leave two names, never none.
         sync_directory(target_handle)
-        sync_directory(source_handle)
+        if not os.path.sameopenfile(source_handle, target_handle):
+            sync_directory(source_handle)
 
 
 def _replace(source_handle: int, source: bytes, target_handle: int, target: bytes, moved: os.stat_result) -> None:
