@@ -15,7 +15,14 @@ def test_list_and_its_pattern(installation: Installation):
     run = installation.run
     staging = Staging("A", "/draft")
     installation.commit(CreateDataset(Dataset(names.dataset_key("draft"), staging=staging)))
-    assert run.good("dataset", "list").out.splitlines()[1].split()[:6] == ["run/raw#1", "valid", "closed", "1", "3", "2.0"]
+    assert run.good("dataset", "list").out.splitlines()[1].split()[:6] == [
+        "run/raw#1",
+        "valid",
+        "closed",
+        "1",
+        "3",
+        "2.0",
+    ]
     assert [each["dataset"] for each in run.good("dataset", "list", "--json").document["datasets"]] == ["run/raw#1"]
     both = run.good("dataset", "list", "--staged", "--json").document["datasets"]
     assert [(each["dataset"], each["state"]) for each in both] == [("draft", "staged"), ("run/raw#1", "closed")]

@@ -21,7 +21,8 @@ def test_it_writes_an_explained_configuration_and_an_empty_inventory(commands: C
 def test_a_second_one_is_refused_and_changes_nothing(commands: Commands):
     commands.good("init")
     before = (commands.folder / "holdfast.toml").read_bytes()
-    commands("init").expect_error(2, "there is an inventory already", "nothing was changed")
+    commands("init").expect_error(2, "there is an inventory already")
+    commands("init", "--dry-run").expect_error(2, "there is an inventory already", "nothing was changed")
     assert (commands.folder / "holdfast.toml").read_bytes() == before
 
 
@@ -31,6 +32,13 @@ def test_a_configuration_without_inventory_is_kept(commands: Commands):
     commands.good("init")
     assert file.read_text() == '[inventory]\npath = "elsewhere/i.db"\n'
     assert (commands.folder / "elsewhere/i.db").is_file()
+
+
+def test_an_inventory_without_configuration_is_not_taken_over(commands: Commands):
+    commands.good("init")
+    (commands.folder / "holdfast.toml").unlink()
+    commands("init").expect_error(2, "there is an inventory already", "nothing was changed")
+    assert not (commands.folder / "holdfast.toml").exists()
 
 
 def test_a_dry_run_makes_nothing(commands: Commands):

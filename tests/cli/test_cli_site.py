@@ -44,7 +44,7 @@ def test_no_sites_is_an_empty_list(commands: Commands):
         (("A", "--root", "a"), 4, ("already a site A",)),
         (("C", "--root", "nowhere"), 2, ("nowhere", "no such file or directory")),
         (("C D", "--root", "a"), 2, ("'C D' is not a name",)),
-        (("C\n", "--root", "a"), 2, (r"'C\\n' is not a name",)),
+        (("C\n", "--root", "a"), 2, (r"'C\n' is not a name",)),
         (("C", "--root", ""), 2, ("--root is empty",)),
         (("C", "--root", "a", "--protocol", "gopher"), 2, ("gopher",)),
         (("C", "--root", "a", "--type", "paper"), 2, ("'paper'", "--type")),

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from commanding import Installation, holdfast
+from commanding import BLOCK, Installation, holdfast
 
 from holdfast.model.changes import FilesGone
 from holdfast.model.records import Evidence
-
-from commanding import BLOCK  # isort: skip
 
 
 def test_a_file_and_its_places(installation: Installation):

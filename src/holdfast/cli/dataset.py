@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import Annotated, Any
 
 import typer
@@ -229,8 +230,9 @@ def list_files(
     algorithms = tuple(checksums.DIGITS) if all_checksums else ("adler32",)
     with open_context() as context, context.store.snapshot() as snapshot:
         wanted = [BlockKey(key, block)] if block is not None else [each.key for each in snapshot.blocks(key)]
-        # Block by block, so that a dataset of millions of files needs the memory of one block.
-        parts = ((part, snapshot.files(part)) for part in wanted)
+        first = [(part, snapshot.files(part)) for part in wanted[:1]]  # An unknown block is found before any output.
+        # Block by block, so that a dataset of millions of files needs the memory of few.
+        parts = chain(first, ((part, snapshot.files(part)) for part in wanted[1:]))
         sys.stdout.writelines(_json_lines(key, parts) if json else _tsv_lines(parts, algorithms))
 
 

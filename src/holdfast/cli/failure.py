@@ -76,6 +76,8 @@ def of(error: BaseException) -> Failure:
         case OSError() if error.errno in _MACHINE:
             problem, hint = _MACHINE[error.errno]
             return Failure(_sentence(problem, _names(error), hint), 2)
+        case UnicodeEncodeError() if error.reason == "surrogates not allowed":
+            return Failure(f"{error.object[:120]!r} has bytes that are not UTF-8 (rename it)", 2)
         case MemoryError():
             return Failure("out of memory (give this process more, or a smaller task)", 2)
         case typer.Abort():

@@ -41,7 +41,8 @@ def init(
     is_new = not os.path.lexists(file)
     config = _config(file, is_new)
     inventory = config.inventory.path
-    if inventory.exists():
+    # Beside a configuration that is there, the store judges: the file may be what an init cut short has left.
+    if inventory.exists() and (is_new or dry_run):
         raise OperatorError("there is an inventory already", place=str(inventory), hint="nothing was changed")
     if dry_run:
         show.line(f"would {'write' if is_new else 'leave as it is'}: {file}")

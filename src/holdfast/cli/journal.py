@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -47,10 +47,7 @@ def tail(
             return
         _write(entries, as_json=json)
         if follow:
-            # An empty journal is followed from its beginning, any other from its end, whatever was shown of it.
-            head = context.store.head()
-            after = entries[-1].cursor if entries else head.cursor if head.position else None
-            _follow(context.store, after, as_json=json)
+            _follow(context.store, follow_from(context.store, entries), as_json=json)
 
 
 @app.command("export")
@@ -97,6 +94,14 @@ def _from_the_first(store: Store) -> Iterator[Entry]:
     while entries := list(store.entries(after, limit=BATCH)):
         yield from entries
         after = entries[-1].cursor
+
+
+def follow_from(store: Store, shown: Sequence[Entry]) -> Cursor | None:
+    """Where to go on after ``shown``: after the last of them, or at the end of the journal; None for its beginning."""
+    if shown:
+        return shown[-1].cursor
+    head = store.head()
+    return head.cursor if head.position else None
 
 
 def _follow(store: Store, after: Cursor | None, *, as_json: bool) -> None:

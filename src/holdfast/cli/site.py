@@ -50,7 +50,7 @@ def list_sites(json: options.Json = False) -> None:
 def show_site(name: Name, json: options.Json = False) -> None:
     """One site: its doors, its rules, and what it holds."""
     with open_context() as context, context.store.snapshot() as snapshot:
-        site = snapshot.site(name)
+        site = snapshot.site(names.site_name(name))
         usage = _usage(snapshot, name)
     if json:
         show.document({**_record(site), "holds": usage})
@@ -202,7 +202,7 @@ def set_site(
         raise BadInput("nothing to set", hint="say --status or --type")
     with open_context() as context:
         with context.store.snapshot() as snapshot:
-            position, old = snapshot.head.position, snapshot.site(name)
+            position, old = snapshot.head.position, snapshot.site(names.site_name(name))
         new = replace(old, status=status or old.status, storage_type=storage_type or old.storage_type)
         changes = [PutSite(new)] if new != old else []
         unchanged = [SiteUnchanged(name, position)]
@@ -214,7 +214,7 @@ def set_site(
 def remove_site(name: Name, dry_run: options.DryRun = False) -> None:
     """Forget a site that holds no replica; its files stay where they are."""
     with open_context() as context:
-        if apply.commit(context, [RemoveSite(name)], cause="site remove", dry_run=dry_run):
+        if apply.commit(context, [RemoveSite(names.site_name(name))], cause="site remove", dry_run=dry_run):
             show.line(f"{name}: removed")
 
 
@@ -227,7 +227,7 @@ def show_pfn(
     """Where a site's rules put an LFN; exit code 1 if nowhere."""
     text = str(names.lfn(lfn))
     with open_context() as context, context.store.snapshot() as snapshot:
-        door = snapshot.site(name).doors[0]
+        door = snapshot.site(names.site_name(name)).doors[0]
     if explain:
         for said in pfn_text.explain(door.rules, text):
             show.note(said)
