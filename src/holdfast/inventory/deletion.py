@@ -52,7 +52,8 @@ def obstacles(view: Snapshot, site: Site, paths: Sequence[str], *, now_us: int) 
     known = [lfn for lfn in lfns if lfn is not None]
     records = dict(zip(known, view.lookup(known), strict=True))
     stagings = [each.staging for each in view.datasets(staged=True) if each.staging and each.staging.site == site.name]
-    locks = [lock for lock in view.locks() if lock.expires_us is None or lock.expires_us > now_us]
+    locks = [lock for lock in view.locks() if lock.in_force(now_us)]
+    shared = _other_files(view, site, paths)
     replicas: dict[BlockKey, list[BlockReplica]] = {}
     found = []
     for path, lfn in zip(paths, lfns, strict=True):
@@ -62,12 +63,33 @@ def obstacles(view: Snapshot, site: Site, paths: Sequence[str], *, now_us: int) 
         held = replicas[record.block] if record is not None else []
         obstacle = (
             _being_published(path, stagings)
+            or shared.get(path)
             or _unknown(path, lfn, rules)
             or _known_file(path, record, site.name, held)
             or _locked(path, lfn, record, site.name, locks, now_us)
         )
         if obstacle is not None:
             found.append(obstacle)
+    return found
+
+
+def _other_files(view: Snapshot, site: Site, paths: Sequence[str]) -> dict[str, Obstacle]:
+    """Which paths are those of files the inventory has or awaits here, by going forth from each such file.
+
+    Going back from a path finds one LFN. That is enough where the rules give
+    no two LFNs the same path; elsewhere every file at the site has to be asked.
+    """
+    rules = site.doors[0].rules
+    found: dict[str, Obstacle] = {}
+    if pfn.is_one_to_one(rules):
+        return found
+    wanted = set(paths)
+    for replica in view.replicas(site=site.name):
+        for lfn in view.files(replica.block).lfns():
+            path = pfn.path_of(rules, lfn)
+            if path in wanted and path is not None:
+                reason = f"the inventory has or awaits {lfn} here, in {replica.block}"
+                found[path] = Obstacle(path, Ground.WANTED, reason)
     return found
 
 

@@ -10,6 +10,7 @@ Conflict, naming the rows, for what is not right now.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -23,6 +24,9 @@ from holdfast.model.names import BlockKey
 from holdfast.model.records import Block, BlockReplica, Evidence, Request, RequestState, SiteStatus
 
 ROWS_SHOWN = 20
+
+_PATTERN = re.compile(r"[A-Za-z0-9_.\-*?]+\Z")
+"""Brackets, which the matching would take for sets of characters, are in no name of a site or group."""
 INT64_MAX = 2**63 - 1
 """What a column of numbers can hold."""
 
@@ -54,8 +58,14 @@ def _check_not_locked(requirement: c.NotLocked, view: Snapshot, now_us: int) -> 
     for lock in view.locks():
         record = view.lookup([lock.lfn])[0] if lock.lfn else None
         locked = record.block.dataset if record else lock.dataset
-        if locked == requirement.dataset and lock.covers(requirement.site, requirement.group, now_us):
+        if locked == requirement.dataset and _stands_against(lock, requirement, now_us):
             raise Conflict(f"{lock.item} is locked by {lock.owner} ({lock.id})", rows=(lock.id,))
+
+
+def _stands_against(lock: records.Lock, requirement: c.NotLocked, now_us: int) -> bool:
+    if not requirement.site:
+        return lock.in_force(now_us)  # "Not locked anywhere": whatever site or group it is for.
+    return lock.covers(requirement.site, requirement.group, now_us)
 
 
 def check_orphans(view: Snapshot, site: str, paths: Sequence[str], *, now_us: int) -> None:
@@ -71,7 +81,7 @@ def check_change(change: c.Change, view: Snapshot, *, now_us: int) -> None:
     """Raise unless ``change`` may follow on the state that ``view`` shows."""
     match change:
         case c.PutSite(site):
-            records.check_site(site)
+            _check_put_site(site, view)
         case c.RemoveSite(name):
             _check_remove_site(name, view)
         case c.PutGroup(group):
@@ -177,6 +187,16 @@ def _check_ordinals(block: Block, ordinals: Iterable[int] | None) -> None:
     # Not by a FileSet: its size is that of the greatest ordinal, which anybody may have sent.
     if ordinals is not None and not all(0 <= ordinal < block.n_files for ordinal in ordinals):
         raise BadInput(f"block {block.key} has {block.n_files} files, and an ordinal is beyond them")
+
+
+def _check_put_site(site: records.Site, view: Snapshot) -> None:
+    records.check_site(site)
+    known = next((each for each in view.sites() if each.name == site.name), site)
+    going = [each.id for each in view.deletion_requests() if each.site == site.name]
+    if known.doors != site.doors and going:
+        # Their paths were found behind the present door; behind another they would be other files.
+        message = f"site {site.name} has open deletions, so its doors cannot change"
+        raise Conflict(message, rows=tuple(going[:ROWS_SHOWN]), hint="let them end first")
 
 
 def _check_remove_site(name: str, view: Snapshot) -> None:
@@ -319,6 +339,11 @@ def _check_gone(change: c.FilesGone, view: Snapshot) -> None:
 def _check_lock(lock: records.Lock, view: Snapshot) -> None:
     if not lock.id or not lock.owner:
         raise BadInput("a lock needs an id and an owner")
+    for pattern in (lock.sites, lock.groups):
+        if not _PATTERN.match(pattern):
+            raise BadInput(
+                f"{pattern!r} is not a pattern of names", hint="letters, digits, _ . - and the marks * and ?"
+            )
     if (lock.dataset is None) == (not lock.lfn):
         raise BadInput("a lock is on a dataset, a block of it, or an LFN")
     if lock.lfn:

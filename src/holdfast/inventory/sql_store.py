@@ -14,7 +14,7 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from holdfast.inventory import journal, rules, schema, sql_apply
 from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.inventory.store import Cursor, Entry, Head, RoomTables, Snapshot
 from holdfast.inventory.turn import turn_path, writer_turn
-from holdfast.model.changes import Change, ChangeSet, Origin, RegisterFiles, StartEpoch
+from holdfast.model.changes import Change, ChangeSet, Origin, RegisterFiles
 from holdfast.model.clock import Clock, system_clock
 from holdfast.model.errors import BrokenInvariant, OperatorError, ResyncNeeded
 
@@ -69,15 +69,10 @@ class SqlStore:
                 "there is no inventory", place=str(path), hint="run `holdfast init` or restore a backup"
             )
         _check_writable(path)
+        _check_ours(path)
         store = cls(path, clock=clock)
-        with translated(path), store._reader.begin() as connection:
-            if not connection.dialect.has_table(connection, schema.head.name):
-                raise OperatorError("this is no inventory of Holdfast", place=str(path), hint="run `holdfast init`")
-            version = connection.scalar(select(schema.head.c.schema_version))
-        if version != schema.VERSION:
-            hint = "use the release of Holdfast that wrote it"
-            raise OperatorError(f"its schema is {version}, ours is {schema.VERSION}", place=str(path), hint=hint)
-        return store
+        with translated(path), store._reader.connect():
+            return store  # With the log in place: a backup has none, and making it needs the file to itself.
 
     @property
     def path(self) -> Path:
@@ -110,8 +105,6 @@ class SqlStore:
     def commit(self, change_set: ChangeSet, *, also: Callable[[Connection], None] | None = None) -> Head:
         """Do it all or nothing; returns the head after it."""
         body = journal.encode(change_set)  # Before the turn: the others need not wait for it.
-        if any(isinstance(change, StartEpoch) for change in change_set.changes):
-            raise OperatorError("an epoch is started by restore only")
         with self.writing() as connection:
             view = SqlSnapshot(connection)
             at_us = max(self._clock(), view.head.at_us)
@@ -279,6 +272,18 @@ def _check_writable(path: Path) -> None:
             raise OperatorError(
                 "cannot be written", place=str(place), hint="is it mounted read-only, or owned by another user?"
             )
+
+
+def _check_ours(path: Path) -> None:
+    # By a connection that sets nothing: our engines would turn even an empty file into a database of ours.
+    with translated(path), closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000)) as connection:
+        known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (schema.head.name,)).fetchone()
+        row = known and connection.execute(f"SELECT schema_version FROM {schema.head.name}").fetchone()
+    if not row:
+        raise OperatorError("this is no inventory of Holdfast", place=str(path), hint="run `holdfast init`")
+    if row[0] != schema.VERSION:
+        hint = "use the release of Holdfast that wrote it"
+        raise OperatorError(f"its schema is {row[0]}, ours is {schema.VERSION}", place=str(path), hint=hint)
 
 
 def _engine(path: Path, begin: str) -> Engine:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from holdfast.model.errors import OperatorError
+
 
 def turn_path(inventory: Path) -> Path:
     """The lock file that belongs to an inventory's file."""
@@ -22,7 +24,10 @@ def turn_path(inventory: Path) -> Path:
 @contextmanager
 def writer_turn(path: Path) -> Iterator[None]:
     """Wait for the turn that belongs to the lock file ``path`` and hold it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise OperatorError(error.strerror or str(error), place=str(path), hint="nothing was changed") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -34,6 +34,9 @@ class Step:
 
 Chain = tuple[Step, ...]
 
+_REST = "(/.*)"
+"""What follows a prefix."""
+
 
 @dataclass(frozen=True, slots=True)
 class PfnRules:
@@ -45,8 +48,8 @@ class PfnRules:
     @staticmethod
     def prefix(lfn_prefix: str, path_prefix: str) -> PfnRules:
         """Rules that exchange one leading directory for another ("" for none)."""
-        forth = Step(f"{re.escape(lfn_prefix)}(/.*)", f"{_literal(path_prefix)}{{0}}")
-        back = Step(f"{re.escape(path_prefix)}(/.*)", f"{_literal(lfn_prefix)}{{0}}")
+        forth = Step(f"{re.escape(lfn_prefix)}{_REST}", f"{_literal(path_prefix)}{{0}}")
+        back = Step(f"{re.escape(path_prefix)}{_REST}", f"{_literal(lfn_prefix)}{{0}}")
         return PfnRules(chains=((forth,),), inverse=((back,),))
 
 
@@ -94,6 +97,20 @@ def may_have_lfn(rules: PfnRules, path: str) -> bool:
         return True
     # The inverse claims to cover every path the chains can make; one that it does not know is nobody's.
     return _first_match(rules.inverse, path) is not None
+
+
+def is_one_to_one(rules: PfnRules) -> bool:
+    """Whether the rules surely give no two LFNs the same path: those of ``PfnRules.prefix``, or none."""
+    if not rules.chains:
+        return True
+    if len(rules.chains) != 1 or len(rules.chains[0]) != 1:
+        return False
+    step = rules.chains[0][0]
+    head = step.pattern.removesuffix(_REST)
+    # Unescaping and escaping gives the same text only for a literal: no groups, no alternatives.
+    is_literal = head != step.pattern and re.escape(re.sub(r"\\(.)", r"\1", head)) == head
+    template = step.template.removesuffix("{0}")
+    return is_literal and template != step.template and "{" not in template.replace("{{", "")
 
 
 def pfn_of(root: str, rules: PfnRules, lfn: str) -> str | None:

@@ -250,8 +250,11 @@ class Lock:
 
     def covers_site(self, site: str, now_us: int) -> bool:
         """Whether the lock is in force at ``site``, for whatever group."""
-        in_force = self.expires_us is None or self.expires_us > now_us
-        return in_force and fnmatchcase(site, self.sites)
+        return self.in_force(now_us) and fnmatchcase(site, self.sites)
+
+    def in_force(self, now_us: int) -> bool:
+        """Whether the lock has not expired."""
+        return self.expires_us is None or self.expires_us > now_us
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Part of ``holdfast.testing.driver_suite``, whose docstring says how to use it.
 """
 
-# ruff: noqa: D102 - the name of a test is its rule; a docstring would say it twice.
+
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ Nobody overrides a test. What a protocol cannot do it declares in its
 reason.
 """
 
-# ruff: noqa: D102 - the name of a test is its rule; a docstring would say it twice.
+
 
 from __future__ import annotations
 

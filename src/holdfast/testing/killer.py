@@ -18,24 +18,19 @@ Rules
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
+from contextlib import nullcontext
 from pathlib import Path
 
 from holdfast.cli.main import main as holdfast
 from holdfast.model import steps
+from holdfast.testing import amounts
 
 NAMES = tuple(name for names in steps.STEPS.values() for name in names)
 """Every named step, in the order in which they are passed."""
-
-BLOCK_FILES = 9
-BATCH_FILES = 5
-CLAIM_FILES = 7
-CLAIM_PATHS = 3
 
 
 def killing(at: str, count: int, trace: Path | None = None) -> Callable[[str], None]:
@@ -54,23 +49,14 @@ def killing(at: str, count: int, trace: Path | None = None) -> Callable[[str], N
     return observe
 
 
-def shrink() -> None:
-    """Make every amount that is done at once small, for this process."""
-    plan = importlib.import_module("holdfast.replication.plan")
-    publish = importlib.import_module("holdfast.replication.publish")
-    executor = importlib.import_module("holdfast.operations.executor")
-    deletion = importlib.import_module("holdfast.operations.deletion")
-    plan.blocks = partial(plan.blocks, files_max=BLOCK_FILES)  # type: ignore[attr-defined]
-    publish.BatchLimits = partial(publish.BatchLimits, n_files=BATCH_FILES)  # type: ignore[attr-defined]
-    for name in ("CLAIM_FILES", "SETTLE_FILES", "REPORT_FILES"):
-        setattr(executor, name, CLAIM_FILES)
-    deletion.CLAIM_PATHS = CLAIM_PATHS  # type: ignore[attr-defined]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that stands behind ``--``; returns its exit code, if it lives so long."""
-    parser = argparse.ArgumentParser(prog="python -m holdfast.testing.killer", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--at", metavar="STEP:COUNT", default="", help="die at this pass of a step; COUNT is 1 if left out")
+    parser = argparse.ArgumentParser(
+        prog="python -m holdfast.testing.killer", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument(
+        "--at", metavar="STEP:COUNT", default="", help="die at this pass of a step; COUNT is 1 if left out"
+    )
     parser.add_argument("--trace", metavar="FILE", type=Path, help="append each step that is passed")
     parser.add_argument("--small", action="store_true", help="small blocks, batches and claims")
     parser.add_argument("command", nargs="+", help="the command, behind --")
@@ -80,9 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"there is no step {step!r}; known are {', '.join(NAMES)}")
     if count and not count.isdecimal():
         parser.error(f"{count!r} is not a number of passes")
-    if given.small:
-        shrink()
-    with steps.observed(killing(step, int(count or 1), given.trace)):
+    with (
+        amounts.shrunk() if given.small else nullcontext(),
+        steps.observed(killing(step, int(count or 1), given.trace)),
+    ):
         return holdfast(given.command)
 
 

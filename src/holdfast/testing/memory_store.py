@@ -33,7 +33,7 @@ from holdfast.inventory.image_tables import Tables
 from holdfast.inventory.store import Cursor, Entry, Head, RoomTables, Snapshot
 from holdfast.model.changes import Change, ChangeSet, RegisterFiles, StartEpoch
 from holdfast.model.clock import Clock, system_clock
-from holdfast.model.errors import BrokenInvariant, OperatorError, ResyncNeeded
+from holdfast.model.errors import BrokenInvariant, ResyncNeeded
 from holdfast.testing.memory_rooms import MemoryRooms
 
 Faults = Callable[[str], None]
@@ -107,8 +107,6 @@ class MemoryStore:
     def commit(self, change_set: ChangeSet, *, also: Callable[[Connection], None] | None = None) -> Head:
         """Do it all or nothing; returns the head after it."""
         body = journal.encode(change_set)
-        if any(isinstance(change, StartEpoch) for change in change_set.changes):
-            raise OperatorError("an epoch is started by restore only")
         with self._turn() as disk:
             self._faults("commit")
             before = disk.tables.head

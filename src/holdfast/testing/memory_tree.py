@@ -47,6 +47,14 @@ class MemoryTree:
         self._root = self.new_node(Kind.DIRECTORY)
         self._unnameable: dict[str, set[bytes]] = {}
 
+    def copy(self) -> MemoryTree:
+        """Another storage that holds the same: what is left when everybody who uses this one has died."""
+        other = MemoryTree(self._clock)
+        other._changes, other._root = self._changes, self._root
+        other._entries = {directory: dict(entries) for directory, entries in self._entries.items()}
+        other._unnameable = {directory: set(names) for directory, names in self._unnameable.items()}
+        return other
+
     def new_node(self, kind: Kind, data: bytes = b"") -> Node:
         """A node that begins now."""
         self._changes += 1

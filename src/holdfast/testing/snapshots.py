@@ -43,9 +43,10 @@ def described(snapshot: Snapshot) -> dict[str, object]:
     return answers
 
 
-def assert_same(first: Snapshot, second: Snapshot) -> None:
-    """AssertionError that tells the first difference between two snapshots."""
-    one, other = described(first), described(second)
-    for question in {**one, **other}:
-        answers = one.get(question, "nothing"), other.get(question, "nothing")
-        assert answers[0] == answers[1], f"{question}: {answers[0]!r} is not {answers[1]!r}"
+def assert_same(first: Snapshot, *others: Snapshot) -> None:
+    """AssertionError that tells the first difference between a snapshot and others."""
+    one = described(first)
+    for other in map(described, others):
+        for question in {**one, **other}:
+            answers = one.get(question, "nothing"), other.get(question, "nothing")
+            assert answers[0] == answers[1], f"{question}: {answers[0]!r} is not {answers[1]!r}"

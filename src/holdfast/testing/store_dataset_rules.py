@@ -184,6 +184,7 @@ class DatasetRules(StoreHooks):
 
     def test_a_staged_dataset_is_abandoned(self) -> None:
         self.begin()
+        self.commit(c.RegisterFiles(BLOCK, 4, files(1, directory="/staged", stem="other"), site="A"))
         before = self.described()
         self.stage(3)
         self.commit(c.AbandonStaged(STAGED))
@@ -191,7 +192,9 @@ class DatasetRules(StoreHooks):
         assert {key: after[key] for key in ("datasets", "replicas")} == {
             key: before[key] for key in ("datasets", "replicas")
         }
-        assert self.view().lookup(["/staged/file0"]) == [None]
+        gone, other = self.view().lookup(["/staged/file0", "/staged/other0"])
+        assert gone is None
+        assert other is not None
         self.stage(3)
         self.refused(UnknownName, c.AbandonStaged(DatasetKey("/none")))
         self.refused(Conflict, c.AbandonStaged(DATA), says="published")

@@ -10,7 +10,7 @@ from holdfast.model import changes as c
 from holdfast.model.errors import BadInput, Conflict, UnknownName
 from holdfast.model.names import DatasetKey
 from holdfast.model.pfn import PfnRules, Step
-from holdfast.model.records import Evidence, Group, Lock, Orphan, RequestState
+from holdfast.model.records import Evidence, Group, Lock, Orphan, RequestState, SiteStatus
 from holdfast.testing.store_hooks import (
     BLOCK,
     DATA,
@@ -121,6 +121,23 @@ class DeletionRules(StoreHooks):
             error = self.refused(Conflict, deletion_request(path, at="X"), says="do not tell")
             assert error.rows == (path,)
 
+    def test_rules_that_give_two_files_one_path_protect_both(self) -> None:
+        self.begin()
+        flat = PfnRules(((Step("/data/[a-z]*(/.*)", "/x{0}"),),), ((Step("/x(/.*)", "/data/none{0}"),),))
+        self.commit(c.PutSite(site("X", rules=flat)))
+        self.commit(copy_request(to="X"))
+        self.check_stays("/x/file1", "has or awaits /data/one/file1 here", at="X")
+        self.check_goes("/x/dark", at="X")
+
+    def test_doors_stay_while_something_is_being_deleted_behind_them(self) -> None:
+        self.begin()
+        self.commit(deletion_request("/dark", at="A"))
+        moved = site("A", rules=PfnRules.prefix("/data", "/elsewhere"))
+        assert self.refused(Conflict, c.PutSite(moved), says="doors cannot change").rows == ("deletion",)
+        self.commit(c.PutSite(replace(self.view().site("A"), status=SiteStatus.WAITROOM)))
+        self.commit(c.CloseRequest("deletion", RequestState.DONE))
+        self.commit(c.PutSite(moved))
+
     def test_rules_lead_from_the_path_to_the_file(self) -> None:
         self.begin()
         self.commit(c.PutSite(site("X", rules=PfnRules.prefix("/data", "/x"))))
@@ -137,7 +154,7 @@ class DeletionRules(StoreHooks):
             Lock("l", "me", lfn=KNOWN),
             Lock("l", "me", DATA, sites="B"),
             Lock("l", "me", DATA, groups="physics"),
-            Lock("l", "me", DATA, groups="[a-z]*"),
+            Lock("l", "me", DATA, groups="phys*"),
             Lock("l", "me", DATA, expires_us=START_US + 1),
         ],
         ids=repr,
@@ -262,8 +279,16 @@ class RequirementRules(StoreHooks):
         self.check_fails(c.NotLocked(DATA, "T2_X", "physics"))
         self.check_holds(c.NotLocked(DATA, "T1_X", "physics"))
         self.check_holds(c.NotLocked(DATA, "T2_X", "admin"))
+        self.check_fails(c.NotLocked(DATA), says="locked by me")
         self.clock.now_us += 10
         self.check_holds(c.NotLocked(DATA, "T2_X", "physics"))
+        self.check_holds(c.NotLocked(DATA))
+
+    @pytest.mark.parametrize("pattern", ["[a-z]*", "", "A B", "A,B", "A/B"])
+    def test_a_pattern_that_no_name_fits_is_refused(self, pattern: str) -> None:
+        self.begin()
+        self.refused(BadInput, c.PutLock(Lock("l", "me", DATA, sites=pattern)), says="not a pattern")
+        self.refused(BadInput, c.PutLock(Lock("l", "me", DATA, groups=pattern)), says="not a pattern")
 
     def test_request_is_open(self) -> None:
         self.begin()

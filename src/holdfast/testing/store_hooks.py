@@ -54,6 +54,7 @@ class ManualClock:
     now_us: int = START_US
 
     def __call__(self) -> int:
+        """The moment it was set to."""
         return self.now_us
 
 

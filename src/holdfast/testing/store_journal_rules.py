@@ -7,7 +7,7 @@ import pytest
 from holdfast.inventory import journal
 from holdfast.inventory.store import Cursor, Store
 from holdfast.model import changes as c
-from holdfast.model.errors import BadInput, Conflict, InvalidName, OperatorError, ResyncNeeded, UnknownName
+from holdfast.model.errors import BadInput, Conflict, InvalidName, ResyncNeeded, UnknownName
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import Dataset, Group, Lock, Permission
 from holdfast.testing.snapshots import described
@@ -120,7 +120,7 @@ class JournalRules(StoreHooks):
         self.refused(UnknownName, require=[c.DatasetVisible(DatasetKey("/none"))])
 
     def test_an_epoch_is_not_started_by_a_commit(self) -> None:
-        self.refused(OperatorError, c.StartEpoch("old", 0, ""))
+        self.refused(BadInput, c.StartEpoch("old", 0, ""), says="restore only")
 
     def test_too_many_rows_are_refused_whole(self) -> None:
         self.begin()

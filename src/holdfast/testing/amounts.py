@@ -1,0 +1,46 @@
+"""Make every amount that Holdfast does at once small, so that a little work passes every step several times.
+
+Blocks of a few files, digests kept every few files, claims and reports of a
+few. It changes amounts and never behaviour; tests that kill or simulate need
+it, because nobody waits for a million files to see a second block.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+BLOCK_FILES = 9
+BATCH_FILES = 5
+CLAIM_FILES = 7
+CLAIM_PATHS = 3
+
+_EXECUTOR = ("CLAIM_FILES", "SETTLE_FILES", "REPORT_FILES")
+
+
+@contextmanager
+def shrunk() -> Iterator[None]:
+    """Small amounts in this process while the context lasts."""
+    plan, publish = _room("replication.plan"), _room("replication.publish")
+    executor, deletion = _room("operations.executor"), _room("operations.deletion")
+    small: list[tuple[Any, str, Any]] = [
+        (plan, "blocks", partial(plan.blocks, files_max=BLOCK_FILES)),
+        (publish, "BatchLimits", partial(publish.BatchLimits, n_files=BATCH_FILES)),
+        *((executor, name, CLAIM_FILES) for name in _EXECUTOR),
+        (deletion, "CLAIM_PATHS", CLAIM_PATHS),
+    ]
+    usual = [(module, name, getattr(module, name)) for module, name, _ in small]
+    for module, name, value in small:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for module, name, value in usual:
+            setattr(module, name, value)
+
+
+def _room(name: str) -> Any:
+    return importlib.import_module(f"holdfast.{name}")

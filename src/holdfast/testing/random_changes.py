@@ -1,0 +1,263 @@
+"""Random change sets, from a seed, over a world so small that they get in each other's way.
+
+Three sites, three datasets of two blocks each, some thirty files, four ids:
+changes then meet what others did. They prefer what a view shows, so that about
+half of them are accepted; the others are refused for every reason there is.
+
+Equal seeds and equal views give equal change sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TypeVar
+
+from holdfast.inventory.store import Snapshot
+from holdfast.model import changes as c
+from holdfast.model.names import BlockKey, DatasetKey
+from holdfast.model.pfn import PfnRules
+from holdfast.model.records import (
+    Block,
+    BlockFiles,
+    CopyRequest,
+    Dataset,
+    DatasetStatus,
+    DeletionRequest,
+    Door,
+    Evidence,
+    FileColumns,
+    Group,
+    Lock,
+    Orphan,
+    Permission,
+    Request,
+    RequestState,
+    Site,
+    SiteStatus,
+    Staging,
+)
+
+OPEN, OTHER, STAGED = DatasetKey("/open"), DatasetKey("/other"), DatasetKey("/staged", "1")
+DATASETS = (OPEN, OTHER, STAGED)
+BLOCKS = tuple(BlockKey(dataset, name) for dataset in DATASETS for name in "xy")
+DIRECTORIES = ("/d", "/d/e")
+SITES = ("A", "B", "C")
+IDS = ("1", "2", "3", "4")
+BEGINNING = c.ChangeSet(
+    (
+        *(c.PutSite(Site(name, (Door("posix", f"/store/{name}"),))) for name in SITES),
+        c.PutGroup(Group("physics")),
+        c.CreateDataset(Dataset(OPEN, is_open=True)),
+        c.RegisterFiles(BLOCKS[0], 0, FileColumns(("/d",), (0, 0, 0), ("f0", "f1", "f2"), (1, 2, 3)), site="A"),
+        c.RequestCopy(CopyRequest("1", OPEN, "B", (BlockFiles("x"),))),
+        c.FilesArrived(BLOCKS[0], "B", (0, 1), verified_us=5),
+    ),
+    actor="random",
+    cause="to begin with",
+)
+"""A first change set, after which most changes make sense."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Chance, and the state to aim at."""
+
+    random: Random
+    view: Snapshot
+
+    def seldom(self) -> bool:
+        """One time in ten."""
+        return self.random.random() < 0.1
+
+    def one(self, present: Iterable[T], every: Sequence[T]) -> T:
+        """One that is there, or seldom any."""
+        known = list(present)
+        return self.random.choice(every if self.seldom() or not known else known)
+
+    def dataset(self) -> DatasetKey:
+        """A dataset."""
+        return self.one((dataset.key for dataset in self.view.datasets(staged=True)), DATASETS)
+
+    def block(self) -> BlockKey:
+        """A block."""
+        datasets = [dataset.key for dataset in self.view.datasets(staged=True)]
+        return self.one((block.key for key in datasets for block in self.view.blocks(key)), BLOCKS)
+
+    def replica(self) -> tuple[BlockKey, str]:
+        """A block at a site."""
+        every = [(block, site) for block in BLOCKS for site in SITES]
+        return self.one(((each.block, each.site) for each in self.view.replicas()), every)
+
+    def site(self) -> str:
+        """A site."""
+        return self.one((site.name for site in self.view.sites()), SITES)
+
+    def ordinals(self) -> tuple[int, ...]:
+        """Up to three ordinals of a small block, in any order."""
+        return tuple(self.random.choices(range(4), k=self.random.randrange(4)))
+
+    def path(self) -> str:
+        """An LFN, which here is a path, too."""
+        return f"{self.random.choice(DIRECTORIES)}/f{self.random.randrange(16)}"
+
+    def blocks_of(self, dataset: DatasetKey) -> list[Block]:
+        """The blocks of a dataset that need not be there."""
+        known = any(each.key == dataset for each in self.view.datasets(staged=True))
+        return self.view.blocks(dataset) if known else []
+
+
+def _put_site(source: Source) -> c.Change:
+    random = source.random
+    rules = random.choice([PfnRules(), PfnRules.prefix("/d", "/d")])
+    status = random.choice([SiteStatus.READY, SiteStatus.READY, SiteStatus.MORGUE])
+    return c.PutSite(Site(random.choice(SITES), (Door("posix", f"/store{random.randrange(3)}", rules),), status=status))
+
+
+def _create(source: Source) -> c.Change:
+    made = [
+        Dataset(OPEN, is_open=True),
+        Dataset(OTHER, metadata={"a": 1}),
+        Dataset(OTHER, is_open=True),
+        Dataset(STAGED, staging=Staging("A", "/d/e")),
+        Dataset(STAGED, staging=Staging("B", "/s")),
+    ]
+    return c.CreateDataset(source.random.choice(made))
+
+
+def _update(source: Source) -> c.Change:
+    choice = source.random.choice
+    return c.UpdateDataset(
+        source.dataset(),
+        status=choice([None, *DatasetStatus]),
+        metadata=choice([None, {}, {"a": [1, {"b": None}]}]),
+        is_open=choice([None, True, True, False]),
+        required_copies=choice([None, None, 1, 2, 0]),
+    )
+
+
+def _register(source: Source) -> c.Change:
+    random = source.random
+    block = source.one((BlockKey(key, name) for key in [source.dataset()] for name in "xy"), BLOCKS)
+    before = next((each.n_files for each in source.blocks_of(block.dataset) if each.key == block), 0)
+    rows = [(random.randrange(2), random.randrange(16), random.randrange(10)) for _ in range(random.randint(1, 2))]
+    sizes = tuple(size for _, _, size in rows)
+    files = FileColumns(
+        dirs=DIRECTORIES,
+        dir_index=tuple(place for place, _, _ in rows),
+        names=tuple(f"f{name}" for _, name, _ in rows),
+        sizes=sizes,
+        checksums=random.choice([{}, {"crc32c": tuple(f"{size:08x}" for size in sizes)}, {"md5": (None,) * len(rows)}]),
+    )
+    site, group = random.choice([source.site(), ""]), random.choice(["", "physics"])
+    first_ordinal = random.randrange(4) if source.seldom() else before
+    return c.RegisterFiles(block, first_ordinal, files, site, group, verified_us=random.choice([None, 1, 5, 9]))
+
+
+def _reveal(source: Source) -> c.Change:
+    dataset = source.one([STAGED], DATASETS)
+    blocks = source.blocks_of(dataset)
+    n_files = source.random.randrange(4) if source.seldom() else sum(block.n_files for block in blocks)
+    return c.RevealDataset(dataset, n_files, sum(block.size for block in blocks))
+
+
+def _request_copy(source: Source) -> c.Change:
+    block = source.block()
+    scope = (BlockFiles(block.block, source.random.choice([None, source.ordinals()])),)
+    id, group = source.random.choice(IDS), source.random.choice(["", "physics"])
+    return c.RequestCopy(CopyRequest(id, block.dataset, source.site(), scope, group=group))
+
+
+def _request_deletion(source: Source) -> c.Change:
+    orphans = tuple(Orphan(source.path(), 1, 1) for _ in range(source.random.randint(1, 2)))
+    return c.RequestDeletion(DeletionRequest(source.random.choice(IDS), source.site(), orphans))
+
+
+def _close(source: Source) -> c.Change:
+    requests: list[Request] = [*source.view.copy_requests(), *source.view.deletion_requests()]
+    id = source.one((request.id for request in requests), IDS)
+    return c.CloseRequest(id, source.random.choice(list(RequestState)), source.random.choice(["", "why"]))
+
+
+def _arrived(source: Source) -> c.Change:
+    block, site = source.replica()
+    ordinals = source.random.choice([None, source.ordinals(), source.ordinals()])
+    return c.FilesArrived(block, site, ordinals, verified_us=source.random.randrange(10))
+
+
+def _gone(source: Source) -> c.Change:
+    block, site = source.replica()
+    return c.FilesGone(block, site, source.ordinals(), source.random.choice(list(Evidence)))
+
+
+def _verified(source: Source) -> c.Change:
+    block, site = source.replica()
+    blocks = (block, source.block()) if source.seldom() else (block,)
+    return c.FilesVerified(site, blocks, verified_us=source.random.randrange(10))
+
+
+def _put_lock(source: Source) -> c.Change:
+    random = source.random
+    id, expires_us = random.choice(IDS), random.choice([None, random.randrange(100)])
+    if random.random() < 0.5:
+        return c.PutLock(Lock(id, "me", lfn=source.path(), expires_us=expires_us))
+    sites, block = random.choice(["*", "A"]), random.choice(["", "x"])
+    return c.PutLock(Lock(id, "me", source.dataset(), block, sites=sites, expires_us=expires_us))
+
+
+def _set_permissions(source: Source) -> c.Change:
+    mode = -1 if source.seldom() else source.random.randrange(0o10000)
+    name = source.random.choice(["", "f1", "f2"])
+    return c.SetPermissions((Permission("/d", "", "me", "us", mode), Permission("/d", name, "me", "us", 0)))
+
+
+CHANGES: Mapping[type[c.Change], Callable[[Source], c.Change]] = {
+    c.PutSite: _put_site,
+    c.RemoveSite: lambda source: c.RemoveSite(source.site()),
+    c.PutGroup: lambda source: c.PutGroup(Group(source.random.choice(["physics", "admin"]))),
+    c.CreateDataset: _create,
+    c.UpdateDataset: _update,
+    c.RegisterFiles: _register,
+    c.RevealDataset: _reveal,
+    c.AbandonStaged: lambda source: c.AbandonStaged(source.one([STAGED], DATASETS)),
+    c.RequestCopy: _request_copy,
+    c.RequestDeletion: _request_deletion,
+    c.CloseRequest: _close,
+    c.FilesArrived: _arrived,
+    c.FilesGone: _gone,
+    c.FilesVerified: _verified,
+    c.PutLock: _put_lock,
+    c.RemoveLock: lambda source: c.RemoveLock(source.one((lock.id for lock in source.view.locks()), IDS)),
+    c.SetPermissions: _set_permissions,
+}
+"""How to make every kind of change that a commit takes."""
+
+# The world is quickly full of sites and datasets; what fills and empties replicas should come more often.
+_KINDS = (*CHANGES, *(c.RegisterFiles,) * 4, *(c.RequestCopy,) * 2, *(c.FilesArrived,) * 3, c.FilesGone, c.CloseRequest)
+
+
+def _requirement(source: Source) -> c.Requirement:
+    last = source.view.head.position
+    position = source.random.choice([last, source.random.randint(0, last)])
+    made: list[c.Requirement] = [
+        c.DatasetUnchanged(source.dataset(), position),
+        c.SiteUnchanged(source.site(), position),
+        c.DatasetVisible(source.dataset()),
+        c.NotLocked(source.dataset(), source.site(), "physics"),
+        c.RequestIsOpen(source.random.choice(IDS)),
+        c.StillOrphans(source.site(), (source.path(),)),
+    ]
+    return source.random.choice(made)
+
+
+def change_set(seed: int, view: Snapshot) -> c.ChangeSet:
+    """One to three changes, seldom with a requirement, mostly aimed at what ``view`` shows."""
+    source = Source(Random(seed), view)
+    n_changes = source.random.choice([1, 1, 1, 1, 2, 3])
+    made = tuple(CHANGES[source.random.choice(_KINDS)](source) for _ in range(n_changes))
+    requirements = (_requirement(source),) if source.random.random() < 0.2 else ()
+    origin = c.Origin("far", "1") if source.seldom() else None
+    return c.ChangeSet(made, "random", f"seed {seed}", requirements, origin)
