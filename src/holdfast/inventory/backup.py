@@ -26,10 +26,11 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from holdfast.inventory import journal, schema
+from holdfast.inventory import journal, schema, sqlite_file
 from holdfast.inventory.invariants import check_journal
 from holdfast.inventory.sql_snapshot import SqlSnapshot
-from holdfast.inventory.sql_store import SqlStore, append, translated
+from holdfast.inventory.sql_store import SqlStore, append
+from holdfast.inventory.sqlite_file import translated
 from holdfast.inventory.store import Head
 from holdfast.inventory.turn import turn_path, writer_turn
 from holdfast.model.changes import ChangeSet, StartEpoch
@@ -60,6 +61,7 @@ def restore(source: Path, path: Path, *, clock: Clock, actor: str) -> Head:
         raise OperatorError("there is no backup", place=str(source))
     if path.exists() and path.samefile(source):
         raise OperatorError("the backup is the inventory itself", place=str(source))
+    sqlite_file.check_ours(source)
     with translated(path), writer_turn(turn_path(path)), _temporary(path) as part:
         _copy(source, part)
         _proved(part)

@@ -10,26 +10,22 @@ leaves a log that the next one replays or drops, by SQLite's own rules.
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, insert, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Connection, MetaData, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
-from holdfast.inventory import journal, rules, schema, sql_apply
+from holdfast.inventory import journal, rules, schema, sql_apply, sqlite_file
 from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.inventory.store import Cursor, Entry, Head, RoomTables, Snapshot
 from holdfast.inventory.turn import turn_path, writer_turn
 from holdfast.model.changes import Change, ChangeSet, Origin, RegisterFiles
 from holdfast.model.clock import Clock, system_clock
 from holdfast.model.errors import BrokenInvariant, OperatorError, ResyncNeeded
-
-BUSY_TIMEOUT_MS = 60_000
 
 
 class SqlStore:
@@ -38,26 +34,24 @@ class SqlStore:
     def __init__(self, path: Path, *, clock: Clock = system_clock) -> None:
         self._path = path
         self._clock = clock
-        self._writer = _engine(path, "BEGIN IMMEDIATE")
-        self._reader = _engine(path, "BEGIN")
+        self._writer = sqlite_file.engine(path, "BEGIN IMMEDIATE")
+        self._reader = sqlite_file.engine(path, "BEGIN")
 
     @classmethod
     def create(cls, path: Path, *, clock: Clock = system_clock, epoch: str = "") -> SqlStore:
         """Make a new inventory in a file that is not there; OperatorError if it is, or cannot be made."""
         path = path.absolute()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _operator_error(path.parent, error.strerror or str(error)) from error
-        _check_writable(path)
+        sqlite_file.make_folder(path.parent)
+        sqlite_file.check_writable(path)
         store = cls(path, clock=clock)
-        with translated(path), writer_turn(turn_path(path)), store._writer.begin() as connection:
-            if connection.dialect.has_table(connection, schema.head.name):
-                raise OperatorError("there is an inventory already", place=str(path), hint="choose another place")
-            schema.metadata.create_all(connection)
-            epoch = epoch or uuid.uuid4().hex
-            values = {"epoch": epoch, "first_epoch": epoch, "position": 0, "at_us": 0, "schema_version": schema.VERSION}
-            connection.execute(insert(schema.head).values(id=1, digest=journal.genesis(epoch), **values))
+        try:
+            with store.writing() as connection:
+                sqlite_file.check_empty(connection, path)
+                schema.metadata.create_all(connection)
+                _begin_history(connection, epoch or uuid.uuid4().hex)
+        except BaseException:
+            store.close()
+            raise
         return store
 
     @classmethod
@@ -68,11 +62,15 @@ class SqlStore:
             raise OperatorError(
                 "there is no inventory", place=str(path), hint="run `holdfast init` or restore a backup"
             )
-        _check_writable(path)
-        _check_ours(path)
+        sqlite_file.check_writable(path)
+        sqlite_file.check_ours(path)
         store = cls(path, clock=clock)
-        with translated(path), store._reader.connect():
-            return store  # With the log in place: a backup has none, and making it needs the file to itself.
+        try:
+            with store.reading():
+                return store  # With the log in place: a backup has none, and making it needs the file to itself.
+        except BaseException:
+            store.close()
+            raise
 
     @property
     def path(self) -> Path:
@@ -93,13 +91,13 @@ class SqlStore:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A read transaction; its first statement fixes what it shows."""
-        with translated(self._path), self._reader.begin() as connection:
+        with sqlite_file.translated(self._path), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A write transaction in the writer's turn."""
-        with translated(self._path), writer_turn(turn_path(self._path)), self._writer.begin() as connection:
+        with sqlite_file.translated(self._path), writer_turn(turn_path(self._path)), self._writer.begin() as connection:
             yield connection
 
     def commit(self, change_set: ChangeSet, *, also: Callable[[Connection], None] | None = None) -> Head:
@@ -247,6 +245,11 @@ def entry_of(row: Any) -> Entry:
     return Entry(row.epoch, row.position, row.at_us, row.actor, row.cause, origin, changes, row.digest)
 
 
+def _begin_history(connection: Connection, epoch: str) -> None:
+    values = {"epoch": epoch, "first_epoch": epoch, "position": 0, "at_us": 0, "schema_version": schema.VERSION}
+    connection.execute(insert(schema.head).values(id=1, digest=journal.genesis(epoch), **values))
+
+
 def check_cursor(connection: Connection, cursor: Cursor) -> None:
     """ResyncNeeded unless ``cursor`` is a point of our history."""
     head = connection.execute(select(schema.head)).one()
@@ -264,79 +267,3 @@ def check_cursor(connection: Connection, cursor: Cursor) -> None:
             f"resync needed: position {cursor.position} of epoch {cursor.epoch} is not on this history",
             hint=f"start again from a snapshot at {head.position} of epoch {head.epoch}",
         )
-
-
-def _check_writable(path: Path) -> None:
-    for place in (path.parent, path):
-        if place.exists() and not os.access(place, os.W_OK):
-            raise OperatorError(
-                "cannot be written", place=str(place), hint="is it mounted read-only, or owned by another user?"
-            )
-
-
-def _check_ours(path: Path) -> None:
-    # By a connection that sets nothing: our engines would turn even an empty file into a database of ours.
-    with translated(path), closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000)) as connection:
-        known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (schema.head.name,)).fetchone()
-        row = known and connection.execute(f"SELECT schema_version FROM {schema.head.name}").fetchone()
-    if not row:
-        raise OperatorError("this is no inventory of Holdfast", place=str(path), hint="run `holdfast init`")
-    if row[0] != schema.VERSION:
-        hint = "use the release of Holdfast that wrote it"
-        raise OperatorError(f"its schema is {row[0]}, ours is {schema.VERSION}", place=str(path), hint=hint)
-
-
-def _engine(path: Path, begin: str) -> Engine:
-    # No limit on connections: a snapshot holds one, and any number may be held.
-    engine = create_engine(f"sqlite+pysqlite:///{path}", max_overflow=-1)
-
-    @event.listens_for(engine, "connect")
-    def _connected(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # We say BEGIN ourselves; the module would say it late.
-        cursor = connection.cursor()
-        for pragma in (
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            "temp_store=MEMORY",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
-
-
-_REMEDIES = {
-    sqlite3.SQLITE_FULL: ("the disk is full", "free some space; nothing was changed"),
-    sqlite3.SQLITE_READONLY: ("cannot be written", "is it mounted read-only, or owned by another user?"),
-    sqlite3.SQLITE_CANTOPEN: ("cannot be opened", "is the folder there, and may we write to it?"),
-    sqlite3.SQLITE_IOERR: ("the disk reports an error", "look at the system log; nothing was changed"),
-    sqlite3.SQLITE_CORRUPT: ("the file is damaged", "restore a backup"),
-    sqlite3.SQLITE_NOTADB: ("this is no inventory of Holdfast", "is the path right?"),
-    sqlite3.SQLITE_BUSY: ("another program holds the file", "try again"),
-}
-
-
-def _operator_error(path: Path, problem: str, hint: str = "") -> OperatorError:
-    return OperatorError(problem, place=str(path), hint=hint)
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the file system say into our errors."""
-    try:
-        yield
-    except DBAPIError as error:
-        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-        if code not in _REMEDIES:
-            raise
-        problem, hint = _REMEDIES[code]
-        raise _operator_error(path, problem, hint) from error
-    except sqlite3.Error as error:
-        problem, hint = _REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, (str(error), ""))
-        raise _operator_error(path, problem, hint) from error
