@@ -227,6 +227,18 @@ class StartEpoch:
     kind: Literal["start-epoch"] = "start-epoch"
 
 
+@dataclass(frozen=True, slots=True)
+class ConfirmRestore:
+    """A person says that all that was published after the restored backup is registered again, or may go.
+
+    Until then the inventory calls nothing an orphan that may be deleted: it
+    cannot know what it has forgotten.
+    """
+
+    epoch: str
+    kind: Literal["confirm-restore"] = "confirm-restore"
+
+
 Change = (
     PutSite
     | RemoveSite
@@ -246,23 +258,26 @@ Change = (
     | RemoveLock
     | SetPermissions
     | StartEpoch
+    | ConfirmRestore
 )
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetUnchanged:
-    """Nothing has touched the dataset after ``position``."""
+    """Nothing has touched the dataset after ``position`` of ``epoch`` ("": the present one), which is on our history."""
 
     dataset: DatasetKey
     position: int
+    epoch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SiteUnchanged:
-    """Nothing has touched the site after ``position``."""
+    """Nothing has touched the site after ``position`` of ``epoch`` ("": the present one), which is on our history."""
 
     site: str
     position: int
+    epoch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

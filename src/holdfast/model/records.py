@@ -214,6 +214,10 @@ class BlockReplica:
         """Whether every file of the block is there."""
         return self.held is None
 
+    def holds(self, ordinal: int) -> bool:
+        """Whether one file of the block is there."""
+        return self.held is None or ordinal in self.held
+
     def files(self, n_files: int) -> FileSet:
         """The files that are there, of a block that has ``n_files``."""
         return FileSet.full(n_files) if self.held is None else self.held
@@ -267,7 +271,12 @@ class BlockFiles:
 
 @dataclass(frozen=True, slots=True)
 class CopyRequest:
-    """Bring files of one dataset to a site."""
+    """Bring files of one dataset to a site.
+
+    ``replace``: what lies in a file's place and is not that file may be
+    overwritten, once a proved copy is at hand; else it stays and the copy of
+    that file fails.
+    """
 
     id: str
     dataset: DatasetKey
@@ -278,6 +287,7 @@ class CopyRequest:
     state: RequestState = RequestState.OPEN
     detail: str = ""
     created_us: int = 0
+    replace: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,8 @@ class Stat:
     size: int
     mtime_ns: int
     version: str = ""
+    changed_ns: int | None = None
+    """When anything about it last changed, its name included (ctime); None where the storage does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +199,13 @@ class StorageDriver(Protocol):
         A file moved to its own name stays as it is, if ``replace`` allows it.
         """
 
-    async def delete(self, path: str) -> None:
-        """Remove one file; NotThere if it is gone already, NotAFile if it is none."""
+    async def delete(self, path: str, *, expected: Stat | None = None) -> None:
+        """Remove one file; NotThere if it is gone already, NotAFile if it is none.
+
+        With ``expected``, only if it is still that file (size, mtime_ns and,
+        where both are known, version), looked at as shortly before as the
+        protocol allows; else ChangedWhileRead, and it stays.
+        """
 
     async def make_directory(self, path: str) -> None:
         """Make a directory and its parents; no error if it is there, NotADirectory if something else is."""
