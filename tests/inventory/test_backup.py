@@ -6,13 +6,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Column, Integer, MetaData, Table
 from test_verify import DATASET, make_store
 
-from holdfast.inventory.backup import backup, restore
+from holdfast.inventory.backup import backup, check, restore
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.verify import verify
-from holdfast.model.changes import ChangeSet, PutGroup, StartEpoch, UpdateDataset
-from holdfast.model.errors import OperatorError, ResyncNeeded
+from holdfast.model.changes import ChangeSet, ConfirmRestore, PutGroup, StartEpoch, StillOrphans, UpdateDataset
+from holdfast.model.errors import Conflict, OperatorError, ResyncNeeded
 from holdfast.model.records import Group
 
 
@@ -147,4 +148,48 @@ def test_writes_go_on_after_a_restore(tmp_path: Path) -> None:
     after = store.commit(ChangeSet((UpdateDataset(DATASET, required_copies=2),), actor="me", cause="test"))
     assert after.position == head.position + 1
     assert after.epoch == head.epoch
+    assert verify(store) == []
+
+
+def test_a_backup_can_be_proved_without_restoring_it(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    head = backup(store, tmp_path / "copy.db")
+    assert check(tmp_path / "copy.db") == head
+    (tmp_path / "copy.db").write_bytes(b"garbage" * 1000)
+    with pytest.raises(OperatorError, match=r"copy\.db"):
+        check(tmp_path / "copy.db")
+
+
+def test_an_error_names_the_backup_and_not_a_temporary_file(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    backup(store, tmp_path / "copy.db")
+    with sqlite3.connect(tmp_path / "copy.db") as connection:
+        connection.execute("UPDATE journal SET actor = 'somebody' WHERE position = 2")
+    with pytest.raises(OperatorError) as caught:
+        restore(tmp_path / "copy.db", store.path, clock=clock, actor="me")
+    assert caught.value.place == str(tmp_path / "copy.db")
+
+
+def test_rooms_that_are_younger_than_the_backup_begin_empty(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    backup(store, tmp_path / "copy.db")
+    metadata = MetaData()
+    table = Table("room_table", metadata, Column("id", Integer, primary_key=True))
+    room = store.room(metadata)
+    with room.write() as connection:
+        connection.execute(table.insert().values(id=1))
+    restore(tmp_path / "copy.db", store.path, clock=clock, actor="me")
+    with room.read() as connection:
+        assert connection.execute(table.select()).all() == []
+
+
+def test_after_a_restore_no_unknown_file_goes_until_it_is_confirmed(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    backup(store, tmp_path / "copy.db")
+    restore(tmp_path / "copy.db", store.path, clock=clock, actor="me")
+    orphans = ChangeSet((), "me", "test", requirements=(StillOrphans("A", ("/dark",)),))
+    with pytest.raises(Conflict, match="restored from a backup"):
+        store.commit(orphans)
+    store.commit(ChangeSet((ConfirmRestore(store.head().epoch),), "me", "test"))
+    store.commit(orphans)
     assert verify(store) == []

@@ -67,6 +67,7 @@ CHANGES: dict[type[c.Change], st.SearchStrategy[c.Change]] = {
     c.RemoveLock: st.builds(c.RemoveLock, TEXT),
     c.SetPermissions: st.builds(c.SetPermissions, st.lists(ours.permissions(), max_size=3).map(tuple)),
     c.StartEpoch: st.builds(c.StartEpoch, TEXT, TIMES, TEXT),
+    c.ConfirmRestore: st.builds(c.ConfirmRestore, TEXT),
 }
 CHANGE = st.one_of(*CHANGES.values())
 BODY = journal.encode(c.ChangeSet((c.PutGroup(Group("physics")), c.RemoveLock("a")), "me", "why"))

@@ -13,6 +13,9 @@ Rules
     the old content stands. What is replaced can be had back only from another
     backup, so the caller should make one.
   * The first entry after a restore is StartEpoch, which names what was restored.
+    From then on no unknown file is deleted until a person says ConfirmRestore.
+  * Rooms have their passing state as the backup has it; a room that is younger
+    than the backup begins empty.
 """
 
 from __future__ import annotations
@@ -23,10 +26,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from sqlalchemy import select
-
-from holdfast.inventory import journal, schema, sqlite_file
+from holdfast.inventory import journal, sql_apply, sqlite_file
 from holdfast.inventory.invariants import check_journal
 from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.inventory.sql_store import SqlStore, append
@@ -45,7 +47,7 @@ def backup(store: SqlStore, destination: Path) -> Head:
         raise OperatorError("is there already", place=str(destination), hint="choose another name")
     with _temporary(destination) as part:
         _copy(store.path, part)
-        head = _proved(part)
+        head = _proved(part, shown=store.path)
         with closing(sqlite3.connect(part)) as connection:
             connection.execute("PRAGMA journal_mode=DELETE")  # One file, readable without a log beside it.
         _durable(part)
@@ -54,52 +56,69 @@ def backup(store: SqlStore, destination: Path) -> Head:
     return head
 
 
+def check(source: Path) -> Head:
+    """The head of a backup, proved whole; OperatorError if it cannot be restored."""
+    with TemporaryDirectory(prefix="holdfast-backup-") as folder:
+        part = Path(folder) / source.name
+        _copy_backup(source.absolute(), part)
+        return _proved(part, shown=source)
+
+
 def restore(source: Path, path: Path, *, clock: Clock, actor: str) -> Head:
     """Put the backup ``source`` in place of the inventory ``path``; returns the new head."""
     source, path = source.absolute(), path.absolute()
-    if not source.is_file():
-        raise OperatorError("there is no backup", place=str(source))
-    if path.exists() and path.samefile(source):
+    if path.exists() and source.exists() and path.samefile(source):
         raise OperatorError("the backup is the inventory itself", place=str(source))
-    sqlite_file.check_ours(source)
     with translated(path), writer_turn(turn_path(path)), _temporary(path) as part:
-        _copy(source, part)
-        _proved(part)
+        _copy_backup(source, part)
+        _proved(part, shown=source)
+        if path.exists():
+            _keep_rooms(path, part)
         head = _start_epoch(part, clock=clock, actor=actor, source=source)
         _copy(part, path)
     return head
 
 
-def _proved(path: Path) -> Head:
-    """The head of an inventory that has been checked whole; OperatorError if it does not hold."""
-    store = SqlStore.open(path)
-    try:
-        with store.reading() as connection:
-            verdict = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
-            if verdict != "ok":
-                raise OperatorError(f"the copy is damaged: {verdict}", place=str(path))
-            broken = next(iter(check_journal(connection)), None)
-            if broken is not None:
-                raise OperatorError(f"its journal is broken: {broken.message}", place=broken.place)
-            return SqlSnapshot(connection).head
-    finally:
-        store.close()
+def _copy_backup(source: Path, part: Path) -> None:
+    if not source.is_file():
+        raise OperatorError("there is no backup", place=str(source))
+    sqlite_file.check_ours(source)
+    with translated(source):
+        _copy(source, part)
+
+
+def _proved(path: Path, *, shown: Path) -> Head:
+    """The head of an inventory that has been checked whole; OperatorError, about ``shown``, if it does not hold."""
+    with translated(shown), closing(SqlStore.open(path)) as store, store.reading() as connection:
+        verdict = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
+        if verdict != "ok":
+            raise OperatorError(f"it is damaged: {verdict}", place=str(shown))
+        broken = next(iter(check_journal(connection)), None)
+        if broken is not None:
+            raise OperatorError(f"its journal is broken at {broken.place}: {broken.message}", place=str(shown))
+        return SqlSnapshot(connection).head
+
+
+def _keep_rooms(live: Path, part: Path) -> None:
+    """Make the tables of rooms that are younger than the backup, empty, so that running programs find them."""
+    query = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type DESC, name"
+    with closing(_open(live, "ro")) as reader, closing(_open(part, "rw")) as writer:
+        known = {name for _, name, _ in writer.execute(query)}
+        for _, name, statement in reader.execute(query).fetchall():
+            if name not in known:
+                writer.execute(statement)
+        writer.commit()
 
 
 def _start_epoch(path: Path, *, clock: Clock, actor: str, source: Path) -> Head:
-    store = SqlStore.open(path, clock=clock)
-    try:
-        with store.writing() as connection:
-            old = SqlSnapshot(connection).head
-            entries_kept = connection.scalar(select(schema.journal.c.position).limit(1))
-            change = StartEpoch(old.epoch, old.position, old.digest)
-            cause = f"restore of {source.name}" + ("" if entries_kept else ", which is empty")
-            change_set = ChangeSet((change,), actor=actor, cause=cause)
-            body = journal.encode(change_set)
-            at_us = max(clock(), old.at_us)
-            return append(connection, old, change_set, body, set(), at_us=at_us, epoch=uuid.uuid4().hex)
-    finally:
-        store.close()
+    with closing(SqlStore.open(path, clock=clock)) as store, store.writing() as connection:
+        view = SqlSnapshot(connection)
+        old, at_us = view.head, max(clock(), view.head.at_us)
+        change = StartEpoch(old.epoch, old.position, old.digest)
+        change_set = ChangeSet((change,), actor=actor, cause=f"restore of {source.name}")
+        sql_apply.apply(change, connection, view, at_us=at_us)
+        body = journal.encode(change_set)
+        return append(connection, old, change_set, body, set(), at_us=at_us, epoch=uuid.uuid4().hex)
 
 
 def _copy(source: Path, target: Path) -> None:

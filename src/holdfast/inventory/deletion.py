@@ -10,6 +10,7 @@ A path may go only if
   * the inventory neither has nor awaits that file at this site;
   * a file that the inventory knows is held by another site, complete there;
   * no dataset is being published from a directory above it;
+  * no restored backup waits for a person to say what was published after it;
   * no lock in force covers the file, its block or its dataset.
 """
 
@@ -36,6 +37,12 @@ class Ground(StrEnum):
     LOCKED = "locked"
 
 
+FORGOTTEN = (
+    "the inventory was restored from a backup and has forgotten what was published since;"
+    " publish that again, then run `holdfast restore --confirm`"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Obstacle:
     """Why one path must stay."""
@@ -47,6 +54,9 @@ class Obstacle:
 
 def obstacles(view: Snapshot, site: Site, paths: Sequence[str], *, now_us: int) -> list[Obstacle]:
     """What stands in the way, at most one obstacle a path, in the order of ``paths``."""
+    restored = view.restored()
+    if restored is not None and not restored.is_confirmed:
+        return [Obstacle(path, Ground.UNKNOWN, FORGOTTEN) for path in paths]
     rules = site.doors[0].rules
     lfns = [pfn.lfn_of(rules, path) for path in paths]
     known = [lfn for lfn in lfns if lfn is not None]
@@ -95,7 +105,7 @@ def _other_files(view: Snapshot, site: Site, paths: Sequence[str]) -> dict[str, 
 
 def _being_published(path: str, stagings: Sequence[Staging]) -> Obstacle | None:
     for staging in stagings:
-        if staging.directory == "/" or path.startswith(f"{staging.directory}/"):
+        if staging.covers(path):
             return Obstacle(path, Ground.WANTED, f"a dataset is being published from {staging.directory}")
     return None
 
@@ -115,7 +125,7 @@ def _known_file(path: str, record: FileRecord | None, site: str, replicas: Seque
         return None
     if any(replica.site == site for replica in replicas):
         return Obstacle(path, Ground.WANTED, f"the inventory has or awaits it here, in {record.block}")
-    if not any(replica.held is None or record.ordinal in replica.held for replica in replicas):
+    if not any(replica.holds(record.ordinal) for replica in replicas):
         return Obstacle(path, Ground.LAST_COPY, f"it may be the last copy of a file of {record.block}")
     return None
 

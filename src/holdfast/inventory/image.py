@@ -87,6 +87,7 @@ def follow(store: Store, image: Image, limit: int = 1000) -> Head:
 def load(snapshot: Snapshot) -> Image:
     """An image of what ``snapshot`` shows, made without replaying the journal."""
     tables = Tables(snapshot.head)
+    tables.restore = snapshot.restored()
     tables.sites = Table({site.name: site for site in snapshot.sites()})
     tables.groups = Table(dict.fromkeys(snapshot.groups()))
     tables.datasets = Table({dataset.key: dataset for dataset in snapshot.datasets(staged=True)})

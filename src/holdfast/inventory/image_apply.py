@@ -20,6 +20,7 @@ from holdfast.model.records import (
     Group,
     Permission,
     RequestState,
+    Restore,
 )
 
 NO_FILES = FileColumns((), (), (), ())
@@ -63,7 +64,9 @@ def apply(change: c.Change, draft: Tables, *, at_us: int, position: int) -> None
         case c.SetPermissions(items):
             _set_permissions(items, draft)
         case c.StartEpoch():
-            pass  # Its effect, the new epoch, is in the head.
+            draft.restore = Restore(position, is_confirmed=False)
+        case c.ConfirmRestore():
+            draft.restore = draft.restore and replace(draft.restore, is_confirmed=True)
 
 
 def _touch(change: c.Change, draft: Tables, position: int) -> None:

@@ -26,6 +26,7 @@ from holdfast.model.records import (
     Permission,
     Request,
     RequestState,
+    Restore,
     Site,
 )
 
@@ -137,6 +138,10 @@ class ImageSnapshot:
     def request(self, id: str) -> Request | None:
         """One request, open or not."""
         return self._tables.requests.rows.get(id)
+
+    def restored(self) -> Restore | None:
+        """The last restore of a backup."""
+        return self._tables.restore
 
     def permissions(self) -> list[Permission]:
         """What is known of owners and modes."""

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 from holdfast.inventory import journal
 from holdfast.inventory.store import Head
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.records import Block, BlockReplica, Dataset, FileColumns, Lock, Permission, Request, Site
+from holdfast.model.records import Block, BlockReplica, Dataset, FileColumns, Lock, Permission, Request, Restore, Site
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -66,6 +66,7 @@ class Tables:
     touched_datasets: Table[DatasetKey, int] = field(default_factory=Table)
     """The last position that touched each dataset, forgotten ones too."""
     touched_sites: Table[str, int] = field(default_factory=Table)
+    restore: Restore | None = None
 
     @classmethod
     def empty(cls, epoch: str) -> Tables:
@@ -88,6 +89,7 @@ class Tables:
             self.permissions.draft(),
             self.touched_datasets.draft(),
             self.touched_sites.draft(),
+            self.restore,
         )
 
     def index_files(self, block: BlockKey, files: FileColumns, first_ordinal: int) -> None:

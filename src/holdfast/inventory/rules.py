@@ -34,10 +34,12 @@ INT64_MAX = 2**63 - 1
 def check_requirement(requirement: c.Requirement, view: Snapshot, *, now_us: int) -> None:
     """Raise unless ``requirement`` holds in ``view``."""
     match requirement:
-        case c.DatasetUnchanged(dataset, position):
+        case c.DatasetUnchanged(dataset, position, epoch):
+            _check_point(view, position, epoch)
             if dataset in view.changed_since(position)[0]:
                 raise Conflict(f"dataset {dataset} has changed after position {position}", rows=(str(dataset),))
-        case c.SiteUnchanged(site, position):
+        case c.SiteUnchanged(site, position, epoch):
+            _check_point(view, position, epoch)
             if site in view.changed_since(position)[1]:
                 raise Conflict(f"site {site} has changed after position {position}", rows=(site,))
         case c.DatasetVisible(dataset):
@@ -51,6 +53,14 @@ def check_requirement(requirement: c.Requirement, view: Snapshot, *, now_us: int
                 raise Conflict(f"request {id} is {state.value}", rows=(id,))
         case c.StillOrphans(site, orphans):
             check_orphans(view, site, orphans, now_us=now_us)
+
+
+def _check_point(view: Snapshot, position: int, epoch: str) -> None:
+    """Conflict unless ``position`` of ``epoch`` is a point of this history."""
+    restored = view.restored()
+    is_replaced = bool(epoch) and epoch != view.head.epoch and (restored is None or position >= restored.position)
+    if is_replaced or position > view.head.position:
+        raise Conflict(f"position {position} is not on this history", hint="the inventory was restored; look again")
 
 
 def _check_not_locked(requirement: c.NotLocked, view: Snapshot, now_us: int) -> None:
@@ -125,6 +135,11 @@ def check_change(change: c.Change, view: Snapshot, *, now_us: int) -> None:
             _check_permissions(items, view)
         case c.StartEpoch():
             raise BadInput("an epoch is started by restore only")
+        case c.ConfirmRestore(epoch):
+            if view.restored() is None:
+                raise BadInput("nothing was restored here, so there is nothing to confirm")
+            if epoch != view.head.epoch:
+                raise Conflict(f"epoch {epoch} is not the present one", rows=(epoch,), hint="look again")
 
 
 def already_registered(change: c.RegisterFiles, view: Snapshot) -> Conflict | None:
@@ -170,8 +185,7 @@ def _request(view: Snapshot, id: str) -> Request:
 
 
 def _check_new_request(request: Request, view: Snapshot) -> None:
-    if not request.id:
-        raise BadInput("a request needs an id")
+    names.label("request id", request.id)
     if request.state is not RequestState.OPEN:
         raise BadInput(f"request {request.id} is new and already {request.state.value}")
     if view.request(request.id) is not None:
@@ -193,6 +207,11 @@ def _check_put_site(site: records.Site, view: Snapshot) -> None:
     records.check_site(site)
     known = next((each for each in view.sites() if each.name == site.name), site)
     going = [each.id for each in view.deletion_requests() if each.site == site.name]
+    for other in view.sites():
+        if other.name != site.name and any(one.overlaps(two) for one in site.doors for two in other.doors):
+            # One file would be two replicas, and the files of one site the orphans of the other.
+            message = f"the roots of {site.name} and {other.name} lie in one another"
+            raise Conflict(message, rows=(other.name,), hint="give each site a root of its own")
     if known.doors != site.doors and going:
         # Their paths were found behind the present door; behind another they would be other files.
         message = f"site {site.name} has open deletions, so its doors cannot change"
@@ -221,6 +240,7 @@ def _check_create(dataset: records.Dataset, view: Snapshot) -> None:
     if dataset.staging is not None:
         view.site(dataset.staging.site)
         names.directory(dataset.staging.directory)  # Else no path would lie below it, and none be safe.
+        _check_no_deletion_below(view, dataset.staging)
     if dataset.is_open and dataset.key.version:
         raise BadInput(f"dataset {dataset.key} has a version and cannot be open")
 
@@ -252,6 +272,7 @@ def _check_register(change: c.RegisterFiles, view: Snapshot) -> None:
     _check_moment(change.verified_us)
     if change.site:
         _check_no_deletion(view, change.site, change.files.lfns)
+        _check_paths(view, view.site(change.site), change.files.lfns)
 
 
 def _check_no_deletion(view: Snapshot, site: str, lfns: Callable[[], Iterable[str]]) -> None:
@@ -264,6 +285,31 @@ def _check_no_deletion(view: Snapshot, site: str, lfns: Callable[[], Iterable[st
             raise Conflict(
                 f"{site}: {hit[0]} is being deleted", rows=tuple(hit[:ROWS_SHOWN]), hint="try again after the deletion"
             )
+
+
+def _check_no_deletion_below(view: Snapshot, staging: records.Staging) -> None:
+    """No open deletion in the directory that is going to be published: its reader may be too late to see it."""
+    for request in view.deletion_requests():
+        if request.site == staging.site:
+            hit = [orphan.path for orphan in request.orphans if staging.covers(orphan.path)]
+            if hit:
+                raise Conflict(
+                    f"{staging.site}: {hit[0]} is being deleted", rows=tuple(hit[:ROWS_SHOWN]), hint="try again later"
+                )
+
+
+def _check_paths(view: Snapshot, site: records.Site, lfns: Callable[[], Iterable[str]]) -> None:
+    """No two files at one path of ``site``; ``lfns`` is called only if its rules allow that at all."""
+    rules = site.doors[0].rules
+    if pfn.is_one_to_one(rules):
+        return
+    owners: dict[str | None, str] = {}
+    held = (lfn for replica in view.replicas(site=site.name) for lfn in view.files(replica.block).lfns())
+    for lfn in (*lfns(), *held):
+        path = pfn.path_of(rules, lfn)
+        if path is not None and owners.setdefault(path, lfn) != lfn:
+            message = f"{site.name}: its rules give {owners[path]} and {lfn} the same path {path}"
+            raise Conflict(message, rows=(owners[path], lfn), hint="give the site rules that keep them apart")
 
 
 def _check_reveal(change: c.RevealDataset, view: Snapshot) -> None:
@@ -300,6 +346,7 @@ def _check_copy(request: records.CopyRequest, view: Snapshot) -> None:
             raise UnknownName(f"there is no block {BlockKey(request.dataset, part.block)}")
         _check_ordinals(blocks[part.block], part.ordinals)
     _check_no_deletion(view, site.name, lambda: _lfns_of(request, view))
+    _check_paths(view, site, lambda: _lfns_of(request, view))
 
 
 def _lfns_of(request: records.CopyRequest, view: Snapshot) -> Iterator[str]:
@@ -337,8 +384,8 @@ def _check_gone(change: c.FilesGone, view: Snapshot) -> None:
 
 
 def _check_lock(lock: records.Lock, view: Snapshot) -> None:
-    if not lock.id or not lock.owner:
-        raise BadInput("a lock needs an id and an owner")
+    names.label("lock id", lock.id)
+    names.label("owner of a lock", lock.owner)
     for pattern in (lock.sites, lock.groups):
         if not _PATTERN.match(pattern):
             raise BadInput(

@@ -35,6 +35,8 @@ head = Table(
     Column("digest", String(64), nullable=False),
     Column("at_us", BigInteger, nullable=False),
     Column("first_epoch", String(32), nullable=False),
+    Column("restored_position", BigInteger),
+    Column("restore_confirmed", Integer, nullable=False, default=0),
 )
 
 journal = Table(

@@ -61,7 +61,10 @@ def apply(change: c.Change, connection: Connection, view: SqlSnapshot, *, at_us:
                 values = {"owner": item.owner, "owner_group": item.group, "mode": item.mode, "acl": item.acl}
                 put(connection, schema.permission, {"dir": item.dir, "name": item.name}, values)
         case c.StartEpoch():
-            pass  # Its effect, the new epoch, is in the head row that restore writes.
+            values = {"restored_position": view.head.position + 1, "restore_confirmed": 0}
+            connection.execute(update(schema.head).values(**values))
+        case c.ConfirmRestore():
+            connection.execute(update(schema.head).values(restore_confirmed=1))
 
 
 def put(connection: Connection, table: Table, key: dict[str, Any], values: dict[str, Any]) -> None:

@@ -32,6 +32,7 @@ from holdfast.model.records import (
     Lock,
     Permission,
     Request,
+    Restore,
     Site,
 )
 
@@ -193,6 +194,11 @@ class SqlSnapshot:
         kind = CopyRequest if row.kind == "copy" else DeletionRequest
         found: Request = record_adapter(kind).validate_json(row.body)
         return found
+
+    def restored(self) -> Restore | None:
+        """The last restore of a backup."""
+        row = self._connection.execute(select(schema.head)).one()
+        return None if row.restored_position is None else Restore(row.restored_position, bool(row.restore_confirmed))
 
     def permissions(self) -> list[Permission]:
         """What is known of owners and modes."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, insert, select, update
+from sqlalchemy import Connection, MetaData, insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError
 
 from holdfast.inventory import journal, rules, schema, sql_apply, sqlite_file
@@ -105,10 +105,12 @@ class SqlStore:
         body = journal.encode(change_set)  # Before the turn: the others need not wait for it.
         with self.writing() as connection:
             view = SqlSnapshot(connection)
-            at_us = max(self._clock(), view.head.at_us)
+            now_us = self._clock()
+            # Journal time runs forward only; whether a lock is in force is a matter of the clock as it is now.
+            at_us = max(now_us, view.head.at_us)
             for requirement in change_set.requirements:
-                rules.check_requirement(requirement, view, now_us=at_us)
-            touched = _apply_all(change_set.changes, connection, view, at_us=at_us)
+                rules.check_requirement(requirement, view, now_us=now_us)
+            touched = _apply_all(change_set.changes, connection, view, at_us=at_us, now_us=now_us)
             if also is not None:
                 also(connection)
             if not change_set.changes:
@@ -145,8 +147,11 @@ class SqlStore:
 
     def room(self, tables: MetaData) -> RoomTables:
         """The tables of one room, made if they are not there."""
-        with self.writing() as connection:
-            tables.create_all(connection)
+        with self.reading() as connection:
+            lacking = set(tables.tables) - set(inspect(connection).get_table_names())
+        if lacking:  # Who only looks need not wait for the writer's turn.
+            with self.writing() as connection:
+                tables.create_all(connection)
         return SqlRoomTables(self)
 
     def close(self) -> None:
@@ -171,11 +176,11 @@ class SqlRoomTables:
 
 
 def _apply_all(
-    changes: tuple[Change, ...], connection: Connection, view: SqlSnapshot, *, at_us: int
+    changes: tuple[Change, ...], connection: Connection, view: SqlSnapshot, *, at_us: int, now_us: int
 ) -> set[tuple[str, str]]:
     touched: set[tuple[str, str]] = set()
     for change in changes:
-        rules.check_change(change, view, now_us=at_us)
+        rules.check_change(change, view, now_us=now_us)
         touched |= sql_apply.touched_rows(change, view)
         try:
             with connection.begin_nested() if isinstance(change, RegisterFiles) else _nothing():

@@ -46,6 +46,7 @@ from holdfast.model.records import (
     Lock,
     Permission,
     Request,
+    Restore,
     Site,
 )
 
@@ -147,6 +148,9 @@ class Snapshot(Protocol):
 
     def request(self, id: str) -> Request | None:
         """One request, open or not; None if there is none."""
+
+    def restored(self) -> Restore | None:
+        """The last restore of a backup; None if there never was one."""
 
     def permissions(self) -> list[Permission]:
         """What is known of owners and modes, directories first."""

@@ -21,6 +21,17 @@ def turn_path(inventory: Path) -> Path:
     return inventory.with_name(f"{inventory.name}.writer")
 
 
+def _wait(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        # Imported only where somebody has to be told why nothing happens: it costs as much as a small command.
+        import structlog
+
+        structlog.get_logger("holdfast.inventory").info("waiting for the writer's turn", file=str(path))
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
 @contextmanager
 def writer_turn(path: Path) -> Iterator[None]:
     """Wait for the turn that belongs to the lock file ``path`` and hold it."""
@@ -29,7 +40,7 @@ def writer_turn(path: Path) -> Iterator[None]:
     except OSError as error:
         raise OperatorError(error.strerror or str(error), place=str(path), hint="nothing was changed") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _wait(descriptor, path)
         yield
     finally:
         os.close(descriptor)

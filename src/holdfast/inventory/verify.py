@@ -79,7 +79,7 @@ def check_replay(connection: Connection, view: SqlSnapshot) -> Iterator[Finding]
 
 def differences(first: Snapshot, second: Snapshot) -> Iterator[str]:
     """What two snapshots say differently, a line each; nothing if they are equal."""
-    for what in ("head", "sites", "groups", "locks", "permissions", "replicas"):
+    for what in ("head", "restored", "sites", "groups", "locks", "permissions", "replicas"):
         one, other = getattr(first, what), getattr(second, what)
         if (one() if callable(one) else one) != (other() if callable(other) else other):
             yield what

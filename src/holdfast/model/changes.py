@@ -264,7 +264,7 @@ Change = (
 
 @dataclass(frozen=True, slots=True)
 class DatasetUnchanged:
-    """Nothing has touched the dataset after ``position`` of ``epoch`` ("": the present one), which is on our history."""
+    """Nothing has touched the dataset after ``position`` of ``epoch`` ("": the present one), a point of our history."""
 
     dataset: DatasetKey
     position: int
@@ -273,7 +273,7 @@ class DatasetUnchanged:
 
 @dataclass(frozen=True, slots=True)
 class SiteUnchanged:
-    """Nothing has touched the site after ``position`` of ``epoch`` ("": the present one), which is on our history."""
+    """Nothing has touched the site after ``position`` of ``epoch`` ("": the present one), a point of our history."""
 
     site: str
     position: int

@@ -128,6 +128,12 @@ def block_key(text: str) -> BlockKey:
     return BlockKey(dataset_key(dataset), block_name(block))
 
 
+def label(what: str, text: str, bytes_max: int = COMPONENT_BYTES_MAX) -> str:
+    """``text`` if it can be an id or another label of one line, else InvalidName."""
+    _check_text(what, text, bytes_max)
+    return text
+
+
 def block_name(text: str) -> str:
     """``text`` if it can name a block within a dataset, else InvalidName."""
     _check_text("block name", text, BLOCK_BYTES_MAX)

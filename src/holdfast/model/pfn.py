@@ -34,6 +34,9 @@ class Step:
 
 Chain = tuple[Step, ...]
 
+_TEMPLATE = re.compile(r"(?:[^{}]|\{\{|\}\}|\{[0-9]{1,2}\})*\Z")
+"""Nothing that reaches into a value or formats it: templates come from configuration."""
+
 _REST = "(/.*)"
 """What follows a prefix."""
 
@@ -60,6 +63,8 @@ def check(rules: PfnRules) -> None:
             raise BadInput("a chain of PFN rules is empty", hint="give at least one step")
         for step in chain:
             try:
+                if not _TEMPLATE.match(step.template):
+                    raise ValueError("a template has {0}, {1} ... for the captures, and {{ }} for braces")
                 groups = re.compile(step.pattern).groups
                 step.template.format(*[""] * groups)
             except (re.error, IndexError, KeyError, ValueError) as error:

@@ -7,6 +7,7 @@ functions do that for whole records and raise the errors of that module.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,6 +20,8 @@ from holdfast.model import pfn as pfn_rules
 from holdfast.model.errors import BadInput, InvalidName
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
+
+ROOT_BYTES_MAX = 4096
 
 BLOCK_FILES_MAX = 10_000
 """Automatic blocks hold at most this many files."""
@@ -80,6 +83,17 @@ class Door:
     root: str
     rules: pfn_rules.PfnRules = field(default_factory=pfn_rules.PfnRules)
 
+    @property
+    def place(self) -> str:
+        """The root as plain text, for comparing: without ``file://``, doubled or trailing slashes and dot names."""
+        plain = posixpath.normpath(self.root.removeprefix("file://"))
+        return f"/{plain.lstrip('/')}" if plain.startswith("/") else plain
+
+    def overlaps(self, other: Door) -> bool:
+        """Whether one root lies in the other, as far as their texts tell."""
+        first, second = (f"{door.place.rstrip('/')}/" for door in (self, other))
+        return self.protocol == other.protocol and (first.startswith(second) or second.startswith(first))
+
     def pfn(self, lfn: str) -> str | None:
         """The PFN of ``lfn`` through this door; None if its rules give none."""
         return pfn_rules.pfn_of(self.root, self.rules, lfn)
@@ -108,6 +122,10 @@ class Staging:
 
     site: str
     directory: str
+
+    def covers(self, path: str) -> bool:
+        """Whether ``path`` at that site lies below the directory."""
+        return self.directory == "/" or path.startswith(f"{self.directory}/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +187,18 @@ class FileColumns:
         """The known checksums of one row."""
         columns = self.checksums.items()
         return {algorithm: column[row] for algorithm, column in columns if column[row] is not None}  # type: ignore[misc]
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """That the inventory was put back to an earlier state: by which entry, and whether a person has said what follows.
+
+    Until it is confirmed no unknown file may be deleted: it may have been
+    published after the backup.
+    """
+
+    position: int
+    is_confirmed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +352,9 @@ def check_site(site: Site) -> None:
     if not site.doors:
         raise BadInput(f"site {site.name} has no door", hint="give a protocol and a root")
     for door in site.doors:
+        names.label("root", door.root, ROOT_BYTES_MAX)
+        if door.protocol == "posix" and not door.place.startswith("/"):
+            raise BadInput(f"site {site.name}: the root {door.root!r} is not absolute", hint="begin it with '/'")
         pfn_rules.check(door.rules)
 
 

@@ -110,10 +110,11 @@ class MemoryStore:
         with self._turn() as disk:
             self._faults("commit")
             before = disk.tables.head
-            at_us = max(self._clock(), before.at_us)
+            now_us = self._clock()
+            at_us = max(now_us, before.at_us)
             # What is kept is what the journal says, not the caller's objects: he may go on changing them.
             changes = journal.decode(body, position=before.position + 1)
-            draft = _drafted(change_set, changes, disk.tables, at_us=at_us)
+            draft = _drafted(change_set, changes, disk.tables, at_us=at_us, now_us=now_us)
             entry = _entry(before, change_set, changes, body, at_us=at_us, epoch=before.epoch)
             if also is not None:
                 with disk.rooms.write() as connection:
@@ -201,14 +202,14 @@ class MemoryRoomTables:
         self.read = store.room_read
 
 
-def _drafted(change_set: ChangeSet, decoded: tuple[Change, ...], tables: Tables, *, at_us: int) -> Tables:
+def _drafted(change_set: ChangeSet, decoded: tuple[Change, ...], tables: Tables, *, at_us: int, now_us: int) -> Tables:
     """The state after a change set, ``decoded`` being its changes, if its requirements hold and the rules allow it."""
     draft = tables.draft()
     view = ImageSnapshot(draft)
     for requirement in change_set.requirements:
-        rules.check_requirement(requirement, view, now_us=at_us)
+        rules.check_requirement(requirement, view, now_us=now_us)
     for given, change in zip(change_set.changes, decoded, strict=True):
-        rules.check_change(given, view, now_us=at_us)
+        rules.check_change(given, view, now_us=now_us)
         conflict = rules.already_registered(change, view) if isinstance(change, RegisterFiles) else None
         if conflict is not None:
             raise conflict

@@ -232,6 +232,7 @@ CHANGES: Mapping[type[c.Change], Callable[[Source], c.Change]] = {
     c.PutLock: _put_lock,
     c.RemoveLock: lambda source: c.RemoveLock(source.one((lock.id for lock in source.view.locks()), IDS)),
     c.SetPermissions: _set_permissions,
+    c.ConfirmRestore: lambda source: c.ConfirmRestore(source.view.head.epoch),
 }
 """How to make every kind of change that a commit takes."""
 

@@ -10,7 +10,19 @@ from holdfast.model import changes as c
 from holdfast.model.errors import BadInput, Conflict, UnknownName
 from holdfast.model.names import DatasetKey
 from holdfast.model.pfn import PfnRules, Step
-from holdfast.model.records import Evidence, Group, Lock, Orphan, RequestState, SiteStatus
+from holdfast.model.records import (
+    BlockFiles,
+    Dataset,
+    Door,
+    Evidence,
+    Group,
+    Lock,
+    Orphan,
+    RequestState,
+    Site,
+    SiteStatus,
+    Staging,
+)
 from holdfast.testing.store_hooks import (
     BLOCK,
     DATA,
@@ -128,6 +140,70 @@ class DeletionRules(StoreHooks):
         self.commit(copy_request(to="X"))
         self.check_stays("/x/file1", "has or awaits /data/one/file1 here", at="X")
         self.check_goes("/x/dark", at="X")
+
+    def test_two_files_at_one_path_are_refused(self) -> None:
+        self.begin()
+        flat = PfnRules(((Step("/data/.*", "/x/same"),),))
+        self.commit(c.PutSite(site("X", rules=flat)))
+        error = self.refused(Conflict, copy_request(to="X"), says="the same path /x/same")
+        assert len(error.rows) == 2
+        part = replace(copy_request(to="X").request, scope=(BlockFiles("block", (1,)),))
+        self.commit(c.RequestCopy(part))
+        other = replace(part, id="other", scope=(BlockFiles("block", (2,)),))
+        self.refused(Conflict, c.RequestCopy(other), says="the same path /x/same")
+
+    @pytest.mark.parametrize("root", ["/A", "/A/", "/", "/A/below", "file:///A", "//A/./"])
+    def test_the_roots_of_two_sites_do_not_overlap(self, root: str) -> None:
+        self.begin()
+        self.commit(c.PutSite(Site("A", (Door("posix", "/A"),))))
+        inside = Site("X", (Door("posix", root),))
+        assert self.refused(Conflict, c.PutSite(inside), says="in one another").rows == ("A",)
+        self.commit(c.PutSite(Site("X", (Door("posix", "/AB"),))))
+        self.commit(c.PutSite(Site("Y", (Door("other", "/A"),))))
+
+    def test_a_directory_with_open_deletions_is_not_published(self) -> None:
+        self.begin()
+        self.commit(deletion_request("/staged/below/dark", at="A"))
+        dataset = Dataset(DatasetKey("new"), staging=Staging("A", "/staged"))
+        self.refused(Conflict, c.CreateDataset(dataset), says="is being deleted")
+        self.commit(c.CreateDataset(replace(dataset, staging=Staging("A", "/staged/bel"))))
+        self.commit(c.CloseRequest("deletion", RequestState.DONE), c.AbandonStaged(dataset.key))
+        self.commit(c.CreateDataset(dataset))
+
+    def test_after_a_restore_nothing_goes_until_a_person_has_spoken(self) -> None:
+        self.begin()
+        self.refused(BadInput, c.ConfirmRestore(self.store.head().epoch), says="nothing was restored")
+        self.store = self.restored(self.store, self.clock)
+        self.check_stays_all("/dark", "restored from a backup")
+        self.refused(Conflict, c.ConfirmRestore("another"), says="not the present one")
+        self.commit(c.ConfirmRestore(self.store.head().epoch))
+        self.check_goes("/dark")
+        self.commit(c.ConfirmRestore(self.store.head().epoch))
+
+    def check_stays_all(self, path: str, reason: str) -> None:
+        """Check that ``path`` and whatever is asked with it may not go."""
+        self.refused(Conflict, deletion_request(path), says=reason)
+        self.refused(Conflict, require=[c.StillOrphans("A", (path,))], says=reason)
+
+    def test_a_lock_counts_by_the_clock_and_not_by_the_time_of_the_journal(self) -> None:
+        self.begin()
+        self.clock.now_us += 1_000_000
+        self.commit(c.PutGroup(Group("ahead")))
+        self.clock.now_us -= 1_000_000
+        self.commit(c.PutLock(Lock("l", "me", DATA, expires_us=START_US + 10)))
+        self.check_stays(KNOWN, "locked by me", at="B")
+
+    def test_requirements_know_a_history_that_was_replaced(self) -> None:
+        self.begin()
+        before = self.store.head()
+        self.store = self.restored(self.store, self.clock)
+        self.check_holds(c.DatasetUnchanged(DATA, before.position, before.epoch))
+        for requirement in (
+            c.DatasetUnchanged(DATA, before.position + 1, before.epoch),
+            c.SiteUnchanged("A", before.position + 1, before.epoch),
+            c.DatasetUnchanged(DATA, before.position + 100),
+        ):
+            self.check_fails(requirement, says="not on this history")
 
     def test_doors_stay_while_something_is_being_deleted_behind_them(self) -> None:
         self.begin()

@@ -76,8 +76,9 @@ class RequestRules(StoreHooks):
 
     def test_a_request_has_an_id_of_its_own(self) -> None:
         self.begin()
-        self.refused(BadInput, copy_request(""), says="id")
-        self.refused(BadInput, deletion_request("/dark", id=""), says="id")
+        for bad in ("", "two\nlines"):
+            self.refused(InvalidName, copy_request(bad), says="id")
+            self.refused(InvalidName, deletion_request("/dark", id=bad), says="id")
         self.refused(BadInput, copy_request(state=RequestState.DONE), says="already done")
         self.refused(BadInput, deletion_request("/dark", state=RequestState.DONE), says="already done")
         self.commit(copy_request("one"), deletion_request("/dark", id="two"))
@@ -255,8 +256,6 @@ class LockRules(StoreHooks):
     @pytest.mark.parametrize(
         "bad",
         [
-            Lock("", "me", DATA),
-            Lock("a", "", DATA),
             Lock("a", "me"),
             Lock("a", "me", block="block"),
             Lock("a", "me", DATA, lfn="/a"),
@@ -266,6 +265,12 @@ class LockRules(StoreHooks):
     def test_a_lock_without_a_clear_item_is_refused(self, bad: Lock) -> None:
         self.begin()
         self.refused(BadInput, c.PutLock(bad))
+
+    @pytest.mark.parametrize("bad", ["", "two\nlines", "x" * 256])
+    def test_a_lock_has_an_id_and_an_owner_of_one_line(self, bad: str) -> None:
+        self.begin()
+        self.refused(InvalidName, c.PutLock(Lock(bad, "me", DATA)))
+        self.refused(InvalidName, c.PutLock(Lock("a", bad, DATA)))
 
     def test_what_is_locked_is_there(self) -> None:
         self.begin()
