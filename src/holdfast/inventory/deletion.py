@@ -22,6 +22,7 @@ from enum import StrEnum
 
 from holdfast.inventory.store import Snapshot
 from holdfast.model import pfn
+from holdfast.model.errors import Conflict
 from holdfast.model.names import BlockKey
 from holdfast.model.records import BlockReplica, FileRecord, Lock, Site, Staging
 
@@ -81,6 +82,15 @@ def obstacles(view: Snapshot, site: Site, paths: Sequence[str], *, now_us: int) 
         if obstacle is not None:
             found.append(obstacle)
     return found
+
+
+def refuse(view: Snapshot, site: str, paths: Sequence[str], *, now_us: int) -> None:
+    """Conflict, naming the paths that must stay, unless all of ``paths`` may go."""
+    found = obstacles(view, view.site(site), paths, now_us=now_us)
+    if found:
+        first = f"{found[0].path}: {found[0].reason}"
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        raise Conflict(f"{site}: must not be deleted: {first}{more}", rows=tuple(each.path for each in found))
 
 
 def _other_files(view: Snapshot, site: Site, paths: Sequence[str]) -> dict[str, Obstacle]:

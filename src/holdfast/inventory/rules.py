@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from holdfast.inventory import deletion
+from holdfast.inventory import deletion, requirements
 from holdfast.inventory.store import Snapshot
 from holdfast.model import changes as c
 from holdfast.model import names, pfn, records
@@ -29,62 +29,6 @@ _PATTERN = re.compile(r"[A-Za-z0-9_.\-*?]+\Z")
 """Brackets, which the matching would take for sets of characters, are in no name of a site or group."""
 INT64_MAX = 2**63 - 1
 """What a column of numbers can hold."""
-
-
-def check_requirement(requirement: c.Requirement, view: Snapshot, *, now_us: int) -> None:
-    """Raise unless ``requirement`` holds in ``view``."""
-    match requirement:
-        case c.DatasetUnchanged(dataset, position, epoch):
-            _check_point(view, position, epoch)
-            if dataset in view.changed_since(position)[0]:
-                raise Conflict(f"dataset {dataset} has changed after position {position}", rows=(str(dataset),))
-        case c.SiteUnchanged(site, position, epoch):
-            _check_point(view, position, epoch)
-            if site in view.changed_since(position)[1]:
-                raise Conflict(f"site {site} has changed after position {position}", rows=(site,))
-        case c.DatasetVisible(dataset):
-            if not view.dataset(dataset).is_visible:
-                raise Conflict(f"dataset {dataset} is still being published", rows=(str(dataset),))
-        case c.NotLocked():
-            _check_not_locked(requirement, view, now_us)
-        case c.RequestIsOpen(id):
-            state = _request(view, id).state
-            if state is not RequestState.OPEN:
-                raise Conflict(f"request {id} is {state.value}", rows=(id,))
-        case c.StillOrphans(site, orphans):
-            check_orphans(view, site, orphans, now_us=now_us)
-
-
-def _check_point(view: Snapshot, position: int, epoch: str) -> None:
-    """Conflict unless ``position`` of ``epoch`` is a point of this history."""
-    restored = view.restored()
-    is_replaced = bool(epoch) and epoch != view.head.epoch and (restored is None or position >= restored.position)
-    if is_replaced or position > view.head.position:
-        raise Conflict(f"position {position} is not on this history", hint="the inventory was restored; look again")
-
-
-def _check_not_locked(requirement: c.NotLocked, view: Snapshot, now_us: int) -> None:
-    view.dataset(requirement.dataset)
-    for lock in view.locks():
-        record = view.lookup([lock.lfn])[0] if lock.lfn else None
-        locked = record.block.dataset if record else lock.dataset
-        if locked == requirement.dataset and _stands_against(lock, requirement, now_us):
-            raise Conflict(f"{lock.item} is locked by {lock.owner} ({lock.id})", rows=(lock.id,))
-
-
-def _stands_against(lock: records.Lock, requirement: c.NotLocked, now_us: int) -> bool:
-    if not requirement.site:
-        return lock.in_force(now_us)  # "Not locked anywhere": whatever site or group it is for.
-    return lock.covers(requirement.site, requirement.group, now_us)
-
-
-def check_orphans(view: Snapshot, site: str, paths: Sequence[str], *, now_us: int) -> None:
-    """The check of every deletion; Conflict names the paths that must stay."""
-    found = deletion.obstacles(view, view.site(site), paths, now_us=now_us)
-    if found:
-        first = f"{found[0].path}: {found[0].reason}"
-        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-        raise Conflict(f"{site}: must not be deleted: {first}{more}", rows=tuple(each.path for each in found))
 
 
 def check_change(change: c.Change, view: Snapshot, *, now_us: int) -> None:
@@ -112,7 +56,7 @@ def check_change(change: c.Change, view: Snapshot, *, now_us: int) -> None:
         case c.RequestDeletion(request):
             _check_new_request(request, view)
             _check_some(request.orphans, f"deletion request {request.id}")
-            check_orphans(view, request.site, [orphan.path for orphan in request.orphans], now_us=now_us)
+            deletion.refuse(view, request.site, [orphan.path for orphan in request.orphans], now_us=now_us)
         case c.CloseRequest():
             _check_close(change, view)
         case c.FilesArrived(block, site, ordinals):
@@ -175,13 +119,6 @@ def _replica(view: Snapshot, block: BlockKey, site: str) -> BlockReplica:
     for replica in view.replicas(block=block, site=site):
         return replica
     raise Conflict(f"block {block} has no replica at {site}", rows=(str(block),))
-
-
-def _request(view: Snapshot, id: str) -> Request:
-    request = view.request(id)
-    if request is None:
-        raise UnknownName(f"there is no request {id}")
-    return request
 
 
 def _check_new_request(request: Request, view: Snapshot) -> None:
@@ -356,7 +293,7 @@ def _lfns_of(request: records.CopyRequest, view: Snapshot) -> Iterator[str]:
 
 
 def _check_close(change: c.CloseRequest, view: Snapshot) -> None:
-    state = _request(view, change.id).state
+    state = requirements.request_of(view, change.id).state
     if change.state is RequestState.OPEN:
         raise BadInput(f"request {change.id} cannot be closed as open")
     if state not in (RequestState.OPEN, change.state):

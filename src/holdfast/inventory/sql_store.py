@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, MetaData, insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError
 
-from holdfast.inventory import journal, rules, schema, sql_apply, sqlite_file
+from holdfast.inventory import journal, requirements, rules, schema, sql_apply, sqlite_file
 from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.inventory.store import Cursor, Entry, Head, RoomTables, Snapshot
 from holdfast.inventory.turn import turn_path, writer_turn
@@ -109,7 +109,7 @@ class SqlStore:
             # Journal time runs forward only; whether a lock is in force is a matter of the clock as it is now.
             at_us = max(now_us, view.head.at_us)
             for requirement in change_set.requirements:
-                rules.check_requirement(requirement, view, now_us=now_us)
+                requirements.check(requirement, view, now_us=now_us)
             touched = _apply_all(change_set.changes, connection, view, at_us=at_us, now_us=now_us)
             if also is not None:
                 also(connection)

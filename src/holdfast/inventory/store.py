@@ -14,7 +14,7 @@ Rules
   * Every entry's digest covers the digest before it. (epoch, position, digest)
     is the identity of a history; a reader whose cursor does not lie on ours
     gets ResyncNeeded, never a guess.
-  * Requirements are checked first, then each change against the state its
+  * Requirements are checked first (``requirements``), then each change against the state its
     predecessors left (``holdfast.inventory.rules``); a violation is a Conflict,
     UnknownName or BadInput that names the rows.
   * A snapshot is one position of the inventory, whole; it does not move while

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, MetaData
 
-from holdfast.inventory import image_apply, journal, rules
+from holdfast.inventory import image_apply, journal, requirements, rules
 from holdfast.inventory.image import Image
 from holdfast.inventory.image_snapshot import ImageSnapshot
 from holdfast.inventory.image_tables import Tables
@@ -207,7 +207,7 @@ def _drafted(change_set: ChangeSet, decoded: tuple[Change, ...], tables: Tables,
     draft = tables.draft()
     view = ImageSnapshot(draft)
     for requirement in change_set.requirements:
-        rules.check_requirement(requirement, view, now_us=now_us)
+        requirements.check(requirement, view, now_us=now_us)
     for given, change in zip(change_set.changes, decoded, strict=True):
         rules.check_change(given, view, now_us=now_us)
         conflict = rules.already_registered(change, view) if isinstance(change, RegisterFiles) else None
