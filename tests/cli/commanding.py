@@ -86,7 +86,7 @@ class Commands:
 
 @dataclass(frozen=True)
 class Installation:
-    """An installation in ``folder`` with the sites A and B."""
+    """An installation in ``folder`` with the sites A and B, and a folder ``c`` for one more."""
 
     run: Commands
     folder: Path
@@ -94,7 +94,7 @@ class Installation:
     @staticmethod
     def build(run: Commands) -> Installation:
         """Sites by the commands, the dataset by the store, as publishing and copying would leave it."""
-        for name in ("a", "b"):
+        for name in ("a", "b", "c"):
             (run.folder / name).mkdir()
         run.good("init")
         run.good("site", "add", "A", "--root", "a")

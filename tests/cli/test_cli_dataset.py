@@ -7,8 +7,9 @@ import json
 from commanding import KEY, Commands, Installation
 
 from holdfast.model import names
-from holdfast.model.changes import CreateDataset, PutLock
-from holdfast.model.records import Dataset, Lock, Staging
+from holdfast.model.changes import CreateDataset, PutLock, RegisterFiles
+from holdfast.model.names import BlockKey
+from holdfast.model.records import Dataset, FileColumns, Lock, Staging
 
 
 def test_list_and_its_pattern(installation: Installation):
@@ -69,6 +70,20 @@ def test_files_as_json_is_one_document(installation: Installation):
     document = json.loads(ran.out)
     assert document["dataset"] == str(KEY)
     assert [file["lfn"] for file in document["files"]] == ["/store/a/one", "/store/a/two [x]", "/store/b/drei-ß"]
+
+
+def test_files_of_what_is_being_published_are_shown_only_when_asked_for(installation: Installation):
+    run, draft = installation.run, names.dataset_key("draft")
+    files = FileColumns(dirs=("/draft",), dir_index=(0,), names=("one",), sizes=(5,))
+    installation.commit(
+        CreateDataset(Dataset(draft, staging=Staging("A", "/draft"))),
+        RegisterFiles(BlockKey(draft, "0000"), 0, files, site="A"),
+    )
+    run("dataset", "files", "draft").expect_error(4, "draft is still being published", "--staged")
+    run("dataset", "files", "draft", "--json").expect_error(4, "--staged")
+    assert "/draft/one" in run.good("dataset", "files", "draft", "--staged").out
+    holds = run.good("site", "show", "A", "--json").document["holds"]
+    assert (holds["files"], holds["datasets"], holds["blocks"]) == (3, 1, 1)
 
 
 def test_an_unknown_name_is_one_clear_line(installation: Installation):

@@ -74,9 +74,10 @@ def test_follow_goes_on_until_interrupted(installation: Installation):
 
 def test_followers_begin_at_the_end_whatever_was_shown(commands: Commands):
     commands.good("init")
+    (commands.folder / "a").mkdir()
     with open_context() as context:
         assert journal.follow_from(context.store, []) is None
-        commands.good("site", "add", "A", "--root", ".")
+        commands.good("site", "add", "A", "--root", "a")
         head = context.store.head().cursor
         assert journal.follow_from(context.store, []) == head
         assert journal.follow_from(context.store, list(context.store.entries())) == head

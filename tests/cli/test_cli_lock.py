@@ -42,6 +42,8 @@ def test_the_owner_is_who_acts(installation: Installation):
 def test_dry_runs_change_nothing(installation: Installation):
     run, before = installation.run, installation.position()
     run.good("lock", "add", "run/raw#1", "--reason", "x", "--dry-run")
+    document = run.good("lock", "add", "run/raw#1", "--reason", "x", "--dry-run", "--json").document
+    assert (document["dry_run"], document["item"], document["id"]) == (True, "run/raw#1", None)
     run("lock", "add", "nothing", "--reason", "x", "--dry-run").expect_error(2, "there is no dataset 'nothing'")
     run("lock", "remove", "nothing", "--dry-run").expect_error(2, "there is no lock nothing")
     assert installation.position() == before

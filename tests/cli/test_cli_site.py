@@ -68,9 +68,74 @@ def test_no_check_takes_a_root_that_is_not_there_yet(installation: Installation)
     assert "/not/mounted" in installation.run.good("site", "show", "C").out
 
 
+def test_a_root_is_taken_as_seen_from_here_with_its_links_followed(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+):
+    run, folder = installation.run, installation.folder
+    (folder / "c/deep").mkdir()
+    (folder / "d").mkdir()
+    (folder / "link").symlink_to("c/deep")
+    (folder / "loop").symlink_to("loop")
+    file = f"file://{folder}/d"
+    monkeypatch.chdir(folder / "c")
+    given = ("--config", str(folder / "holdfast.toml"), "site", "add")
+    run.good(*given, "C", "--root", "../link/")
+    run.good(*given, "D", "--root", file)
+    run(*given, "E", "--root", "../loop").expect_error(2, "links of --root")
+    monkeypatch.chdir(folder)
+    sites = run.good("site", "list", "--json").document["sites"]
+    assert {site["name"]: site["doors"][0]["root"] for site in sites} == {
+        "A": f"{folder}/a",
+        "B": f"{folder}/b",
+        "C": f"{folder}/c/deep",
+        "D": f"{folder}/d",
+    }
+
+
+@pytest.mark.parametrize("root", ["a", "a/below", "link", "file:///{here}/a/"])
+def test_roots_of_two_sites_do_not_overlap(installation: Installation, root: str):
+    (installation.folder / "a/below").mkdir()
+    (installation.folder / "link").symlink_to("a/below")
+    root = root.replace("/{here}", str(installation.folder))
+    installation.run("site", "add", "C", "--root", root).expect_error(4, "C and A")
+
+
+@pytest.mark.parametrize(
+    ("root", "words"),
+    [
+        (".", ("the state folder", "/state")),
+        ("/", ("the state folder",)),
+        ("state", ("the state folder",)),
+        ("state/site", ("the state folder",)),
+        ("link/site", ("the state folder",)),
+        ("reports", ("the reports folder",)),
+        ("reports/site", ("the reports folder",)),
+    ],
+)
+def test_a_root_does_not_overlap_what_is_ours(installation: Installation, root: str, words: tuple[str, ...]):
+    for name in ("state/site", "reports/site"):
+        (installation.folder / name).mkdir(parents=True)
+    (installation.folder / "link").symlink_to("state")
+    before = installation.position()
+    for more in ((), ("--no-check",), ("--dry-run",)):
+        installation.run("site", "add", "C", "--root", root, *more).expect_error(2, *words, "a folder of its own")
+    assert installation.position() == before
+
+
+def test_a_root_does_not_hold_the_configuration(commands: Commands):
+    (commands.folder / "etc").mkdir()
+    settings = '[inventory]\npath = "../lib/state/inventory.db"\n[consistency]\nreports = "../lib/reports"\n'
+    (commands.folder / "etc/holdfast.toml").write_text(settings)
+    given = ("--config", "etc/holdfast.toml")
+    commands.good(*given, "init")
+    commands(*given, "site", "add", "A", "--root", "etc").expect_error(2, "the configuration", "etc/holdfast.toml")
+    (commands.folder / "etc/site").mkdir()
+    commands.good(*given, "site", "add", "A", "--root", "etc/site")
+
+
 def test_dry_runs_go_through_every_rule_and_change_nothing(installation: Installation):
     before, run = installation.position(), installation.run
-    assert "nothing was done" in run.good("site", "add", "C", "--root", "a", "--dry-run").err
+    assert "nothing was done" in run.good("site", "add", "C", "--root", "c", "--dry-run").err
     assert "nothing was done" in run.good("site", "set", "A", "--status", "morgue", "--dry-run").err
     run("site", "remove", "A", "--dry-run").expect_error(4, "still has 1 block replicas")
     assert installation.position() == before
@@ -78,7 +143,7 @@ def test_dry_runs_go_through_every_rule_and_change_nothing(installation: Install
 
 def test_set_and_remove(installation: Installation):
     run = installation.run
-    run.good("site", "add", "C", "--root", "a")
+    run.good("site", "add", "C", "--root", "c")
     run.good("site", "set", "C", "--status", "waitroom")
     shown = run.good("site", "show", "C", "--json").document
     assert (shown["status"], shown["storage_type"]) == ("waitroom", "disk")
@@ -96,9 +161,9 @@ def test_setting_what_is_set_already_takes_no_position(installation: Installatio
 def test_pfn_and_its_explanation(installation: Installation):
     run = installation.run
     chains = ("--chain", "/user/(.*)=>/u/{0}", "--chain", "/(store)/(.*)=>{1}/{0};;(.*)=>/x/{0}")
-    run.good("site", "add", "C", "--root", "a", *chains)
+    run.good("site", "add", "C", "--root", "c", *chains)
     ran = run.good("site", "pfn", "C", "/store/f", "--explain")
-    assert ran.out == f"{installation.folder}/a/x/f/store\n"
+    assert ran.out == f"{installation.folder}/c/x/f/store\n"
     assert ran.err.splitlines()[0].endswith("does not match")
     assert ran.err.splitlines()[1].endswith(": /x/f/store")
     assert run("site", "pfn", "C", "/data/f").code == 1

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from commanding import BLOCK, Installation, holdfast
 
-from holdfast.model.changes import FilesGone
-from holdfast.model.records import Evidence
+from holdfast.model import names
+from holdfast.model.changes import CreateDataset, FilesGone, RegisterFiles
+from holdfast.model.names import BlockKey
+from holdfast.model.records import Dataset, Evidence, FileColumns, Staging
 
 
 def test_a_file_and_its_places(installation: Installation):
@@ -34,7 +36,6 @@ def test_json_has_every_file_and_names_the_unknown(installation: Installation):
         "block": "0000",
         "size": 2_000_000,
         "checksums": {"adler32": "00000002"},
-        "staged": False,
         "replicas": [
             {
                 "site": "A",
@@ -53,9 +54,25 @@ def test_a_file_that_is_nowhere_is_said_to_be(installation: Installation):
     assert ran.out.splitlines()[1].startswith("nowhere")
 
 
+def test_what_is_being_published_is_not_there_yet(installation: Installation):
+    draft = names.dataset_key("draft")
+    files = FileColumns(dirs=("/draft",), dir_index=(0,), names=("one",), sizes=(5,))
+    installation.commit(
+        CreateDataset(Dataset(draft, staging=Staging("A", "/draft"))),
+        RegisterFiles(BlockKey(draft, "0000"), 0, files, site="A"),
+    )
+    ran = installation.run("whereis", "/draft/one")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "not there yet: /draft/one (dataset draft is being published)\n"
+    document = installation.run("whereis", "/draft/one", "/store/a/one", "/no", "--json").document
+    assert [file["lfn"] for file in document["files"]] == ["/store/a/one"]
+    assert document["unknown"] == ["/no"]
+    assert document["being_published"] == [{"lfn": "/draft/one", "dataset": "draft"}]
+
+
 def test_a_site_whose_rules_do_not_match_has_no_pfn(installation: Installation):
     run = installation.run
-    run.good("site", "add", "C", "--root", "a", "--chain", "/other/(.*)=>/{0}")
+    run.good("site", "add", "C", "--root", "c", "--chain", "/other/(.*)=>/{0}")
     assert run("site", "pfn", "C", "/store/a/one").code == 1
 
 

@@ -47,9 +47,28 @@ def test_summaries_begin_what_the_commands_say_themselves():
 
 def test_listing_commands_have_json_and_changing_ones_a_dry_run():
     options = {path: options_of(command) for command, path in every_command()}
-    for path in ("site list", "dataset list", "lock list", "journal tail", "journal cursors", "whereis", "config show"):
+    for path in (
+        "site list",
+        "group list",
+        "dataset list",
+        "lock list",
+        "journal tail",
+        "journal cursors",
+        "whereis",
+        "config show",
+    ):
         assert "--json" in options[f"holdfast {path}"], path
-    changing = ("init", "site add", "site set", "site remove", "lock add", "lock remove", "backup", "restore")
+    changing = (
+        "init",
+        "site add",
+        "site set",
+        "site remove",
+        "group add",
+        "lock add",
+        "lock remove",
+        "backup",
+        "restore",
+    )
     for path in (*changing, "publish", "copy"):
         assert "--dry-run" in options[f"holdfast {path}"], path
 

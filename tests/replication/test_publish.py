@@ -14,11 +14,11 @@ from holdfast.model import names
 from holdfast.model.changes import CreateDataset, PutSite, RegisterFiles, RevealDataset
 from holdfast.model.errors import BadInput, Conflict, HoldfastError, PeerError, UnknownName
 from holdfast.model.names import BlockKey
-from holdfast.model.records import Dataset, FileColumns
+from holdfast.model.records import Dataset, FileColumns, Staging
 from holdfast.replication import plan, reading
-from holdfast.replication.giving_up import give_up
+from holdfast.replication.giving_up import check_give_up, give_up
 from holdfast.replication.preview import preview
-from holdfast.replication.publication import Description, Outcome, Phase, Progress
+from holdfast.replication.publication import Description, Outcome, Phase, Preview, Progress, Publication
 from holdfast.replication.scan_table import ScanTable
 from holdfast.storage import parts
 from holdfast.storage.driver import ChangedWhileRead
@@ -414,10 +414,15 @@ def test_a_dataset_staged_by_somebody_else_with_other_files_is_begun_anew(world:
 # Looking before publishing.
 
 
+async def _preview(world: World, directory: str = "/data", **given: object) -> Preview:
+    clock = world.clock
+    return await preview(world.store, world.driver, world.site, directory, KEY, clock=clock, actor="tester", **given)  # type: ignore[arg-type]
+
+
 def test_a_preview_writes_nothing_and_reads_no_file(world: World) -> None:
     paths = world.fill(23)
     position = world.position()
-    found = asyncio.run(preview(world.store, world.driver, world.site, "/data", KEY, clock=world.clock))
+    found = asyncio.run(_preview(world))
     assert (found.n_files, found.lfns[0]) == (23, paths[0])
     assert len(found.lfns) == 20
     assert world.position() == position
@@ -426,7 +431,7 @@ def test_a_preview_writes_nothing_and_reads_no_file(world: World) -> None:
 
 def test_a_preview_refuses_what_a_publish_would_refuse(world: World) -> None:
     def look(directory: str) -> None:
-        asyncio.run(preview(world.store, world.driver, world.site, directory, KEY, clock=world.clock))
+        asyncio.run(_preview(world, directory))
 
     with pytest.raises(BadInput, match="no directory"):
         look("/data")
@@ -437,3 +442,68 @@ def test_a_preview_refuses_what_a_publish_would_refuse(world: World) -> None:
     world.publish(key=OTHER)
     with pytest.raises(Conflict, match="belongs to dataset"):
         look("/data")
+
+
+@pytest.mark.parametrize(
+    ("description", "error"),
+    [
+        (Description(group="nobody"), UnknownName),
+        (Description(metadata={"x": float("nan")}), HoldfastError),
+        (Description(required_copies=0), BadInput),
+    ],
+    ids=["group", "metadata", "copies"],
+)
+def test_a_preview_refuses_the_description_that_a_publish_refuses(
+    world: World, description: Description, error: type[HoldfastError]
+) -> None:
+    world.fill(3)
+    position = world.position()
+    with pytest.raises(error) as real:
+        world.publish(description=description)
+    with pytest.raises(error) as dry:
+        asyncio.run(_preview(world, description=description))
+    assert str(dry.value) == str(real.value)
+    assert world.position() == position
+
+
+def test_a_preview_of_what_is_published_compares_what_it_can(world: World) -> None:
+    world.fill(3)
+    world.publish(description=Description(type="raw"))
+    assert asyncio.run(_preview(world)).is_published
+    with pytest.raises(Conflict, match="published already, with type"):
+        asyncio.run(_preview(world, description=Description(type="other")))
+    with pytest.raises(BadInput, match="md5"):
+        asyncio.run(_preview(world, digest="md5"))
+    world.driver.put("/data/more", b"x")
+    with pytest.raises(Conflict, match="with other content"):
+        asyncio.run(_preview(world))
+
+
+def test_a_preview_of_what_is_begun_and_described_otherwise_changes_nothing(world: World) -> None:
+    world.commit(CreateDataset(Dataset(KEY, type="raw", staging=Staging("T2_A", "/data"))))
+    world.fill(3)
+    position = world.position()
+    assert not asyncio.run(_preview(world, description=Description(type="other"))).is_published
+    assert world.position() == position
+
+
+def test_what_giving_up_would_do_is_told_without_doing_it(world: World) -> None:
+    with pytest.raises(UnknownName, match="not being published"):
+        check_give_up(world.store, KEY)
+    world.commit(CreateDataset(Dataset(KEY, staging=Staging("T2_A", "/data"))))
+    position = world.position()
+    assert check_give_up(world.store, KEY) == world.dataset()
+    assert world.position() == position
+    give_up(world.store, KEY, actor="tester")
+    world.fill(3)
+    world.publish()
+    with pytest.raises(Conflict, match="is published"):
+        check_give_up(world.store, KEY)
+
+
+def test_a_claim_without_a_dataset_can_be_given_up(world: World) -> None:
+    ScanTable(world.store).claim(Publication(KEY, world.site, "/data"))
+    assert check_give_up(world.store, KEY) is None
+    give_up(world.store, KEY, actor="tester")
+    with pytest.raises(UnknownName):
+        check_give_up(world.store, KEY)

@@ -136,6 +136,19 @@ def test_a_dry_run_shows_names_and_changes_nothing(shell: Shell) -> None:
     assert shell.visible() == []
 
 
+def test_a_dry_run_is_refused_where_a_publish_is(shell: Shell) -> None:
+    asked = ("site/data", "--dataset", NAME, "--site", "A")
+    for more in (("--group", "nobody"), ("--digest", "md5")):
+        ran = shell(*asked, *more)
+        ran.expect_error(2)
+        assert shell(*asked, *more, "--dry-run") == ran
+    shell(*asked)
+    ran = shell(*asked, "--type", "raw")
+    ran.expect_error(4, "published already, with type")
+    assert shell(*asked, "--type", "raw", "--dry-run") == ran
+    assert "is published already" in shell(*asked, "--dry-run").out
+
+
 def test_what_changed_is_a_table_and_exit_code_1(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     problems = tuple(Problem(f"/data/f{number:02d}", "changed while it was read") for number in range(25))
     report = PublishReport(KEY, "A", "/data", Outcome.INCOMPLETE, 30, 60, 0, 5, 10, 0, 0, 25, problems, 0.5, 7)
@@ -185,7 +198,12 @@ def test_a_conflict_is_exit_code_4(shell: Shell) -> None:
 def test_an_unfinished_publication_can_be_given_up(shell: Shell) -> None:
     shell.commit(CreateDataset(Dataset(KEY, staging=Staging("A", "/elsewhere"))))
     shell("site/data", "--dataset", NAME, "--site", "A").expect_error(4, "A:/elsewhere", "--abandon")
-    assert shell("--dataset", NAME, "--abandon").code == 0
+    ran = shell("--dataset", NAME, "--abandon", "--dry-run")
+    assert (ran.code, ran.err) == (0, f"would be given up: {NAME}\n")
+    assert shell("--dataset", NAME, "--abandon", "--dry-run", "--json").document["dry_run"] is True
+    shell("site/data", "--dataset", NAME, "--site", "A").expect_error(4, "A:/elsewhere")  # Still there.
+    assert shell("--dataset", NAME, "--abandon", "--json").document["outcome"] == "given-up"
+    shell("--dataset", NAME, "--abandon", "--dry-run").expect_error(2, "not being published")
     assert shell("site/data", "--dataset", NAME, "--site", "A").code == 0
     assert shell.visible() == [NAME]
 

@@ -187,6 +187,29 @@ def test_damage_is_seen_by_checksum_alone() -> None:
     assert (stat.size, stat.mtime_ns, stat.version) == (4, 5, before.stat.version)
 
 
+def test_the_moment_of_a_change_is_kept_apart_from_mtime() -> None:
+    now = 1_000
+    driver = MemoryDriver(lambda: now)
+
+    def told(path: str) -> tuple[int, int | None]:
+        stat = asyncio.run(driver.stat(path))
+        return stat.mtime_ns, stat.changed_ns
+
+    driver.put("/old", b"data", mtime_ns=7)
+    assert told("/old") == (7, 1_000_000)
+    now = 2_000
+    driver.flip_byte("/old")
+    driver.truncate("/old", 2)
+    assert told("/old") == (7, 1_000_000)
+    asyncio.run(driver.rename("/old", "/new"))
+    assert told("/new") == (7, 2_000_000)
+    now = 3_000
+    asyncio.run(driver.set_mode("/new", 0o600))
+    assert told("/new") == (7, 3_000_000)
+    asyncio.run(driver.write("/file", stream(b"x")))
+    assert told("/file") == (3_000_000, 3_000_000)
+
+
 def test_a_directory_fails_until_it_is_healed() -> None:
     driver = MemoryDriver()
     driver.put("/a/file", b"")

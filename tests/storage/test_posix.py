@@ -477,6 +477,24 @@ def test_a_cancelled_change_is_over_when_the_cancellation_is_seen(
     asyncio.run(scenario())
 
 
+def test_a_damage_that_keeps_size_and_mtime_is_not_the_file_expected(root: Path, driver: PosixDriver) -> None:
+    (root / "file").write_bytes(b"data")
+    before = asyncio.run(driver.stat("/file"))
+    state = (root / "file").stat()
+    assert before.changed_ns == state.st_ctime_ns
+    time.sleep(0.02)
+    (root / "file").write_bytes(b"DATA")
+    os.utime(root / "file", ns=(state.st_atime_ns, state.st_mtime_ns))
+    with pytest.raises(ChangedWhileRead):
+        asyncio.run(driver.delete("/file", expected=before))
+    assert (root / "file").read_bytes() == b"DATA"
+    after = asyncio.run(driver.stat("/file"))
+    assert (after.mtime_ns, after.size) == (before.mtime_ns, before.size)
+    assert after.changed_ns is not None
+    assert before.changed_ns is not None
+    assert after.changed_ns > before.changed_ns
+
+
 # A user without rights.
 
 

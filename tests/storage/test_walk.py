@@ -16,8 +16,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import structlog
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from holdfast.model import names
 from holdfast.model.errors import InvalidName, OperatorError, PeerError
@@ -130,6 +132,26 @@ def test_a_directory_that_fails_is_unknown_and_the_walk_goes_on() -> None:
     assert files(sink) == ["/b/file", "/c/x/y/z", "/top"]
     assert (summary.failed, summary.complete, summary.top_listed) == (1, False, True)
     assert summary.failures == (("/a", "permission denied"),)
+
+
+def test_a_directory_that_fails_is_logged() -> None:
+    driver = a_tree()
+    driver.fail_directory("/a")
+    before = structlog.get_config()
+    structlog.reset_defaults()  # Another test may have run a command, which logs warnings only.
+    try:
+        with capture_logs() as events:
+            walked(driver, ListSink())
+    finally:
+        structlog.configure(**before)
+    assert events == [
+        {
+            "event": "directory not listed",
+            "log_level": "info",
+            "place": "memory:/a",
+            "reason": "permission denied",
+        }
+    ]
 
 
 @pytest.mark.parametrize("failing", ["/", "/nowhere"])
@@ -263,14 +285,60 @@ def test_a_cancelled_walk_leaves_nothing() -> None:
 # Distrust.
 
 
-@pytest.mark.parametrize("name", ["..", ".", "", "a/b", "../../etc", "/etc", "new\nline", "x" * 256])
+@pytest.mark.parametrize("name", ["..", ".", "", "a/b", "../../etc", "/etc", "new\nline", "x" * 256, "caf\udce9"])
 @pytest.mark.parametrize("stat", [FILE, FOLDER])
 def test_a_name_that_is_none_is_never_joined(name: str, stat: Stat) -> None:
     directory = sort_out("/a", DirectoryListing((Entry(name, stat), Entry("good", stat))))
     assert [entry.name for entry in (*directory.files, *directory.directories)] == ["good"]
     (odd,) = directory.oddities
-    assert (odd.raw, odd.kind) == (name.encode(), Odd.REFUSED)
+    assert (odd.raw, odd.kind) == (name.encode(errors="surrogateescape"), Odd.REFUSED)
     assert odd.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"), [("\ud800", b"\xed\xa0\x80"), ("a\udcff\udbff", b"a\xed\xb3\xbf\xed\xaf\xbf")]
+)
+def test_text_that_is_no_unicode_does_not_end_a_walk(tmp_path: Path, name: str, raw: bytes) -> None:
+    class Careless(MemoryDriver):
+        async def list(self, path: str) -> DirectoryListing:
+            if path == "/b":
+                raise PeerError(f"cannot list {name}")
+            found = await super().list(path)
+            return DirectoryListing((*found.entries, Entry(name, FILE), Entry(name, FOLDER)))
+
+    driver = Careless()
+    driver.put("/a/file", b"")
+    driver.put("/b/file", b"")
+    summary = walked(driver, ParquetSink(tmp_path))
+    assert (summary.files, summary.listed, summary.failed, summary.oddities) == (1, 2, 1, 4)
+    found = tables(tmp_path)
+    assert {(row["raw"], row["kind"]) for row in found[listing.ODDITIES]} == {(raw, "refused")}
+    assert [row["reason"] for row in found[listing.DIRECTORIES] if row["dir"] == "/b"] != [""]
+
+
+def test_a_time_that_no_table_holds_does_not_end_a_walk(tmp_path: Path) -> None:
+    (tmp_path / "root/deep").mkdir(parents=True)
+    for name in ("file", "deep/file"):
+        (tmp_path / "root" / name).touch()
+    far_ns = 13_569_465_600 * 10**9  # The year 2400.
+    for name in ("file", "deep"):
+        os.utime(tmp_path / "root" / name, ns=(0, far_ns))
+    if (tmp_path / "root/file").stat().st_mtime_ns != far_ns:
+        pytest.skip("this file system does not keep such times")
+    summary = walked(PosixDriver(tmp_path / "root"), ParquetSink(tmp_path / "listing"))
+    assert (summary.files, summary.listed, summary.oddities) == (1, 2, 1)
+    found = tables(tmp_path / "listing")
+    assert [(row["shown"], row["reason"]) for row in found[listing.ODDITIES]] == [
+        ("file", "the listing gives it a time too far from now")
+    ]
+    assert [row["mtime_ns"] for row in found[listing.DIRECTORIES] if row["dir"] == "/deep"] == [None]
+
+
+@pytest.mark.parametrize("stat", [Stat(Kind.FILE, -1, 5), Stat(Kind.FILE, 2**63, 5), Stat(Kind.FILE, 1, 5, "", 2**63)])
+def test_numbers_that_make_no_sense_are_told(stat: Stat) -> None:
+    directory = sort_out("/a", DirectoryListing((Entry("file", stat),)))
+    assert directory.files == ()
+    assert directory.oddities[0].reason.startswith("the listing gives it")
 
 
 def test_a_name_given_twice_is_taken_once() -> None:
@@ -326,10 +394,18 @@ def test_the_tables_say_what_was_found(tmp_path: Path) -> None:
     driver.fail_directory("/b")
     walked(driver, ParquetSink(tmp_path / "new" / "folder"), concurrency=1)
     found = tables(tmp_path / "new" / "folder")
-    version = asyncio.run(driver.stat("/a/one")).version
-    assert {"dir": "/a", "name": "one", "size": 3, "mtime": -1, "mtime_ns": -1, "version": version} in found[
-        listing.ENTRIES
-    ]
+    stat = asyncio.run(driver.stat("/a/one"))
+    assert stat.changed_ns is not None
+    (row,) = [row for row in found[listing.ENTRIES] if row["name"] == "one"]
+    assert row == {
+        "dir": "/a",
+        "name": "one",
+        "size": 3,
+        "mtime": -1,
+        "mtime_ns": -1,
+        "version": stat.version,
+        "changed_ns": stat.changed_ns,
+    }
     assert [names.join(row["dir"], row["name"]) for row in found[listing.ENTRIES]] == [
         "/top",
         "/a/.holdfast-part-x",
@@ -348,6 +424,14 @@ def test_the_tables_say_what_was_found(tmp_path: Path) -> None:
         ("caf\\xe9\\n", b"caf\xe9\n", "unnameable"),
         ("link", b"link", "other"),
     ]
+
+
+def test_a_storage_that_does_not_tell_of_changes_gives_null(tmp_path: Path) -> None:
+    sink = ParquetSink(tmp_path)
+    sink.add([Directory("/a", State.LISTED, files=(Entry("file", FILE),))])
+    sink.finish()
+    (row,) = tables(tmp_path)[listing.ENTRIES]
+    assert (row["mtime_ns"], row["changed_ns"]) == (5, None)
 
 
 def test_an_empty_storage_gives_empty_tables(tmp_path: Path) -> None:

@@ -32,7 +32,11 @@ def backup(
     with context.open_context() as opened:
         if dry_run:
             _check_place(destination)
-            show.line(f"would write {destination} at position {opened.store.head().position} or after")
+            now = opened.store.head()
+            if json:
+                show.document({"dry_run": True, "file": destination, "epoch": now.epoch, "position": now.position})
+            else:
+                show.line(f"would write {destination} at position {now.position} or after")
             return
         head = backups.backup(opened.store, destination)
     if json:

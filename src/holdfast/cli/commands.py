@@ -30,6 +30,7 @@ COMMANDS: dict[str, Entry] = {
     "demo": Entry("demo", "Publish, copy, damage, check, repair: the main job."),
     "init": Entry("init", "Make a holdfast.toml and an empty inventory."),
     "site": Entry("site", "Sites: where files are stored."),
+    "group": Entry("group", "Groups: who owns replicas."),
     "publish": Entry("publish", "Register a directory tree at a site as a dataset."),
     "copy": Entry("copy", "Bring a dataset to another site."),
     "transfers": Entry("transfers", "The queue of copies and deletions."),

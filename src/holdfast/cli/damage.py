@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-WEEK_S = 7 * 86_400
-
 
 @dataclass(frozen=True, slots=True)
 class Damage:
@@ -67,13 +65,11 @@ def _flip_byte(path: Path, source: random.Random) -> None:
 
 
 def _add_dark_files(root: Path, count: int, source: random.Random) -> int:
-    """Files that nobody registered, a week old: younger ones a check would leave alone."""
+    """Files that nobody registered."""
     folders = sorted(path for path in root.rglob("*") if path.is_dir())
     for number in range(count):
         path = source.choice(folders) / f"forgotten-{number:03d}.tmp"
         path.write_bytes(source.randbytes(2000))
-        then = path.stat().st_mtime - WEEK_S
-        os.utime(path, (then, then))
     return count
 
 

@@ -14,6 +14,7 @@ from holdfast.cli import options, show
 from holdfast.cli.context import open_context
 from holdfast.inventory.store import Snapshot
 from holdfast.model import checksums, names
+from holdfast.model.errors import Conflict
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import Block, BlockReplica, CopyRequest, Dataset, FileColumns
 
@@ -219,6 +220,9 @@ def list_files(
     name: Name,
     block: Annotated[str | None, typer.Option("--block", help="Only the files of this block.")] = None,
     all_checksums: Annotated[bool, typer.Option("--checksums", help="Every checksum, not only adler32.")] = False,
+    staged: Annotated[
+        bool, typer.Option("--staged", help="Also of one that is still being published: what is registered so far.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """The files of a dataset, as a listing that `holdfast compare` reads.
@@ -229,6 +233,13 @@ def list_files(
     key = names.dataset_key(name)
     algorithms = tuple(checksums.DIGITS) if all_checksums else ("adler32",)
     with open_context() as context, context.store.snapshot() as snapshot:
+        dataset = snapshot.dataset(key)
+        if not dataset.is_visible and not staged:
+            raise Conflict(
+                f"dataset {key} is still being published",
+                rows=(str(key),),
+                hint="wait until all of it is there, or see with --staged how far it is",
+            )
         wanted = [BlockKey(key, block)] if block is not None else [each.key for each in snapshot.blocks(key)]
         first = [(part, snapshot.files(part)) for part in wanted[:1]]  # An unknown block is found before any output.
         # Block by block, so that a dataset of millions of files needs the memory of few.

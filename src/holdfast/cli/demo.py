@@ -116,18 +116,20 @@ def _break_and_repair(place: Path, seed: int) -> None:
     _say(
         f"Break {BROKEN} as real sites break: {damage.deleted} files deleted, {damage.truncated} truncated,"
         f" {damage.flipped} with one byte flipped (size and time unchanged), {damage.dark} dark files added,"
-        " and a directory that cannot be listed. A check finds it all, and changes nothing:"
+        " and a directory that cannot be listed. A check finds it all, and changes nothing. Unknown files of the"
+        " last day may be on their way in and are left alone, so these need --ignore-age 0:"
     )
-    _run("check", BROKEN, "--checksums", expect=1)
+    judge = ("check", BROKEN, "--checksums", "--ignore-age", "0")
+    _run(*judge, expect=1)
     _say(
         f"The directory is the administrator's to mend: {damage.closed.relative_to(place)}. The rest is ours:"
         " good copies from the other sites, and the dark files go, because we say so and how many at most."
     )
     damage.reopen()
     orphans = str(damage.dark)
-    _run("check", BROKEN, "--checksums", "--repair", "--delete-orphans", "--orphan-limit", orphans)
+    _run(*judge, "--repair", "--delete-orphans", "--orphan-limit", orphans)
     _say("Proof: a second check reads everything again, and the inventory keeps its own invariants.")
-    _run("check", BROKEN, "--checksums")
+    _run(*judge)
     _run("verify")
 
 

@@ -59,12 +59,12 @@ def add_lock(
             groups=groups,
             expires_us=expiry(expires, now_us=context.clock()),
         )
-        if not apply.commit(context, [PutLock(lock)], cause="lock add", dry_run=dry_run):
-            return
+        committed = apply.commit(context, [PutLock(lock)], cause="lock add", dry_run=dry_run)
         now_us = context.clock()
     if json:
-        show.document(_record(lock, now_us))
-    else:
+        # A dry run has no id to show: the lock itself would get another.
+        show.document(_record(lock, now_us) if committed else {**_record(lock, now_us), "id": None, "dry_run": True})
+    elif committed:
         show.line(f"{lock.id}: {lock.item} is locked {_until(lock)}")
 
 

@@ -69,6 +69,10 @@ def _root(
     """Holdfast keeps what the catalogues say and what the storage holds the same.
 
     Begin with `holdfast demo`, or with `holdfast init` and `holdfast site add`.
+
+    With --json a command prints one JSON object; what it lists is in it under the
+    plural of its name ({"sites": [...]}). A --dry-run goes through every check of
+    the command itself and is refused where that would be.
     """
     options.current.set(Options(config=config, debug=debug or _debug_by_environment(), log_level=log_level))
 

@@ -37,7 +37,7 @@ class Options:
 current: ContextVar[Options] = ContextVar("current", default=Options())  # noqa: B039 (frozen)
 """The options of this run."""
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
 """``json: options.Json = False``"""
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done, but do nothing.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,7 @@ from holdfast.model import names
 from holdfast.model.errors import BadInput
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import Site
-from holdfast.replication.giving_up import give_up
+from holdfast.replication.giving_up import check_give_up, give_up
 from holdfast.replication.preview import preview
 from holdfast.replication.publication import (
     Description,
@@ -85,16 +86,15 @@ def publish_command(
     description = Description(type, software_version, _metadata(metadata or []), group, copies)
     with open_context() as context:
         if abandon:
-            give_up(context.store, key, actor=context.actor)
-            show.note(f"given up: {key}")
+            _give_up(context, key, dry_run=dry_run, json=json)
             return
         if directory is None or site is None:
             raise BadInput("publish needs DIR and --site", hint="see `holdfast publish --help`")
         call = _Call(context, _site(context, site), directory, key, quiet=quiet)
-        if dry_run:
-            _show_preview(call.preview(), json=json)
-            return
         settings = context.config.publish
+        if dry_run:
+            _show_preview(call.preview(description, digest or settings.digest), json=json)
+            return
         report = call.publish(description, digest or settings.digest, workers or settings.workers)
     _show_report(report, json=json)
     if report.outcome is Outcome.INCOMPLETE:
@@ -153,20 +153,40 @@ class _Call:
         with progress("Publishing", unit="bytes", quiet=self._quiet) as update:
             return asyncio.run(work(_teller(update)))
 
-    def preview(self) -> Preview:
+    def preview(self, description: Description, digest: str) -> Preview:
         context = self._context
 
         async def work(tell: OnProgress) -> Preview:
             driver = context.driver(self._site)
             try:
                 return await preview(
-                    context.store, driver, self._site, self._path, self._key, clock=context.clock, progress=tell
+                    context.store,
+                    driver,
+                    self._site,
+                    self._path,
+                    self._key,
+                    clock=context.clock,
+                    actor=context.actor,
+                    digest=digest,
+                    description=description,
+                    progress=tell,
                 )
             finally:
                 await driver.close()
 
         with progress("Looking", unit="bytes", quiet=self._quiet) as update:
             return asyncio.run(work(_teller(update)))
+
+
+def _give_up(context: Context, key: DatasetKey, *, dry_run: bool, json: bool) -> None:
+    if dry_run:
+        check_give_up(context.store, key)
+    else:
+        give_up(context.store, key, actor=context.actor)
+    if json:
+        show.document({"dataset": key, "outcome": "would-be-given-up" if dry_run else "given-up", "dry_run": dry_run})
+    else:
+        show.note(f"{'would be given up' if dry_run else 'given up'}: {key}")
 
 
 def _site(context: Context, name: str) -> Site:
@@ -193,7 +213,10 @@ def _teller(update: Update) -> Callable[[Progress], None]:
 
 def _show_preview(found: Preview, *, json: bool) -> None:
     if json:
-        show.document(found)
+        show.document({**dataclasses.asdict(found), "dataset": found.dataset, "dry_run": True})
+        return
+    if found.is_published:
+        show.line(f"{found.dataset} is published already, with as much; its files would be read and compared")
         return
     show.line(f"{found.dataset} would be {_amount(found.n_files, found.size)} at {found.site}:{found.directory}")
     for lfn in found.lfns:

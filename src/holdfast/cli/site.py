@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +16,7 @@ from holdfast.model import names
 from holdfast.model.changes import PutSite, RemoveSite, SiteUnchanged
 from holdfast.model.errors import BadInput, Conflict
 from holdfast.model.records import BlockReplica, Door, Site, SiteStatus, StorageType
+from holdfast.storage import doors
 
 app = typer.Typer(no_args_is_help=True, help="Sites: where files are stored.")
 
@@ -92,7 +93,8 @@ def _door_facts(door: Door) -> list[tuple[str, str]]:
 
 
 def _usage(snapshot: Snapshot, name: str) -> dict[str, int]:
-    held = snapshot.replicas(site=name)
+    visible = {dataset.key for dataset in snapshot.datasets()}  # What is being published is not there yet.
+    held = [replica for replica in snapshot.replicas(site=name) if replica.block.dataset in visible]
     by_dataset: dict[names.DatasetKey, list[BlockReplica]] = {}
     for replica in held:
         by_dataset.setdefault(replica.block.dataset, []).append(replica)
@@ -143,6 +145,9 @@ def add_site(
 ) -> None:
     """Add a site.
 
+    A root on this machine is taken as seen from here and with its links
+    followed. It must not hold Holdfast's own files, nor overlap another site's.
+
     Without rules, an LFN's path below the root is the LFN itself. A rule is
     'REGEX=>TEMPLATE': the regular expression must match the whole LFN, and {0},
     {1} ... in the template stand for its groups; ';;' divides the steps of a
@@ -158,6 +163,8 @@ def add_site(
     door = Door(protocol, _absolute(root, protocol), rules)
     site = Site(name, (door,), storage_type, status)
     with open_context() as context:
+        if protocol == "posix":
+            _require_apart(context, Path(door.root))
         with context.store.snapshot() as snapshot:
             position = snapshot.head.position
             if any(other.name == name for other in snapshot.sites()):
@@ -171,10 +178,36 @@ def add_site(
 
 
 def _absolute(root: str, protocol: str) -> str:
-    """A folder as seen from here; a URL as it is."""
+    """A folder of this machine by its one name: as seen from here, links followed. Any other root as it is."""
     if not root:
         raise BadInput("--root is empty")
-    return os.path.abspath(root) if protocol == "posix" and "://" not in root else root
+    if protocol != "posix":
+        return root
+    folder = doors.posix_root(root) if "://" in root else Path(root)
+    try:
+        return str(folder.resolve())
+    except (OSError, RuntimeError) as error:
+        raise BadInput(f"the links of --root lead nowhere: {error}", hint="name the folder itself") from error
+
+
+def _require_apart(context: Context, root: Path) -> None:
+    """BadInput if the site would hold files of our own: a check would call them orphans, and may remove them."""
+    config = context.config
+    own = {"the state folder": context.state_dir, "the reports folder": config.consistency.reports}
+    for what, folder in own.items():
+        ours = folder.resolve()
+        if ours.is_relative_to(root) or root.is_relative_to(ours):
+            raise _overlap(root, what, ours)
+    file = config.file.resolve() if config.file is not None else None
+    if file is not None and file.is_relative_to(root):
+        raise _overlap(root, "the configuration", file)
+
+
+def _overlap(root: Path, what: str, place: Path) -> BadInput:
+    return BadInput(
+        f"the root {root} overlaps {what} {place}",
+        hint="give the site a folder of its own, beside what belongs to Holdfast",
+    )
 
 
 def _ask(context: Context, site: Site) -> None:

@@ -33,7 +33,6 @@ class Found:
     """A file and where it is."""
 
     file: FileRecord
-    is_staged: bool
     places: tuple[Place, ...]
 
 
@@ -51,21 +50,28 @@ def whereis(
     """Say where files are: their PFN at each site.
 
     A site is named if it holds the file, as far as the inventory knows; the
-    moment is when its copy of the block was last proved by checksum. Exit code 1
-    if a file is unknown or nowhere.
+    moment is when its copy of the block was last proved by checksum. A file of a
+    dataset that is still being published is not there yet. Exit code 1 if a file
+    is unknown, nowhere or not there yet.
     """
     wanted = [lfn for given in lfns for lfn in (_from_stdin() if given == STDIN else [given])]
     with open_context() as context, context.store.snapshot() as snapshot:
         records = snapshot.lookup(wanted)
-        found = _places(snapshot, [record for record in records if record is not None])
+        hidden = _staged(snapshot, records)
+        found = _places(snapshot, [each for each in records if each is not None and each.block.dataset not in hidden])
     unknown = [lfn for lfn, record in zip(wanted, records, strict=True) if record is None]
+    coming = [each for each in records if each is not None and each.block.dataset in hidden]
     if json:
-        show.document({"files": [_record(each) for each in found], "unknown": unknown})
+        being_published = [{"lfn": each.lfn, "dataset": str(each.block.dataset)} for each in coming]
+        files = [_record(each) for each in found]
+        show.document({"files": files, "unknown": unknown, "being_published": being_published})
     elif found:
         _print(found)
     for lfn in unknown:
         show.note(f"unknown: {lfn}")
-    if unknown or any(not each.places for each in found):
+    for record in coming:
+        show.note(f"not there yet: {record.lfn} (dataset {record.block.dataset} is being published)")
+    if unknown or coming or any(not each.places for each in found):
         raise typer.Exit(1)
 
 
@@ -75,23 +81,26 @@ def _from_stdin() -> list[str]:
     return [line for line in text.split("\n") if line]
 
 
+def _staged(snapshot: Snapshot, records: Sequence[FileRecord | None]) -> set[DatasetKey]:
+    """The datasets of the files that nobody is to see yet."""
+    keys = {record.block.dataset for record in records if record is not None}
+    return {key for key in keys if not snapshot.dataset(key).is_visible}
+
+
 def _places(snapshot: Snapshot, records: Sequence[FileRecord]) -> list[Found]:
     sites = {site.name: site for site in snapshot.sites()}
     replicas: dict[BlockKey, list[BlockReplica]] = {}
-    staged: dict[DatasetKey, bool] = {}
     found = []
     for record in records:
         block = record.block
         if block not in replicas:
             replicas[block] = snapshot.replicas(block=block)
-        if block.dataset not in staged:
-            staged[block.dataset] = not snapshot.dataset(block.dataset).is_visible
         places = tuple(
             _place(record, sites[replica.site], replica)
             for replica in replicas[block]
             if replica.held is None or record.ordinal in replica.held
         )
-        found.append(Found(record, staged[block.dataset], places))
+        found.append(Found(record, places))
     return found
 
 
@@ -116,7 +125,6 @@ def _record(found: Found) -> dict[str, Any]:
         "checksums": file.checksums,
         "dataset": str(file.block.dataset),
         "block": file.block.block,
-        "staged": found.is_staged,
         "replicas": replicas,
     }
 

@@ -131,7 +131,7 @@ def _check_new_request(request: Request, view: Snapshot) -> None:
 
 def _check_group(view: Snapshot, group: str) -> None:
     if group and group not in view.groups():
-        raise UnknownName(f"there is no group {group!r}", hint="add it first")
+        raise UnknownName(f"there is no group {group!r}", hint="`holdfast group add` adds one")
 
 
 def _check_ordinals(block: Block, ordinals: Iterable[int] | None) -> None:

@@ -1,4 +1,10 @@
-"""Preview: what a publish would register, and what it would refuse, without writing or reading a file."""
+"""Preview: what a publish would register, and what it would refuse, without writing or reading a file.
+
+Rules
+  * Whatever a publish refuses before it reads the first file, its preview
+    refuses with the same error.
+  * Nothing is changed, in the inventory, beside it, or at the site.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +15,7 @@ from holdfast.model.clock import SECOND_US, Clock
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import Site
 from holdfast.replication import scan
-from holdfast.replication.publication import OnProgress, Phase, Preview, Publication, no_progress
+from holdfast.replication.publication import Description, OnProgress, Phase, Preview, Publication, no_progress
 from holdfast.replication.registration import Registration
 from holdfast.replication.scan_table import Found
 from holdfast.storage.driver import StorageDriver
@@ -25,15 +31,21 @@ async def preview(
     dataset: DatasetKey,
     *,
     clock: Clock,
+    actor: str,
+    digest: str = "sha256",
+    description: Description | None = None,
     progress: OnProgress = no_progress,
 ) -> Preview:
-    """What ``publish`` would register, and its refusals, without writing anything or reading a file."""
+    """What ``publish``, called with the same, would register."""
     began_us = clock()
-    publication = Publication(dataset, site, directory)
+    publication = Publication(dataset, site, directory, digest, description or Description())
     publication.check()
-    registration = Registration(store, publication, actor="")
+    registration = Registration(store, publication, actor=actor)
     await scan.require_directory(driver, publication)
-    registration.find()
+    known = registration.find()
+    is_published = known is not None and known.is_visible
+    if not is_published:
+        registration.check_stage(known)
     n_files = size = 0
     lfns: list[str] = []
 
@@ -46,5 +58,7 @@ async def preview(
     await scan.scan(driver, publication, keep, phase=Phase.SCAN, progress=progress)
     if not n_files:
         raise scan.nothing_there(publication)
+    if is_published:
+        registration.check_totals(n_files, size)
     seconds = (clock() - began_us) / SECOND_US
-    return Preview(dataset, site.name, directory, n_files, size, tuple(sorted(lfns)), seconds)
+    return Preview(dataset, site.name, directory, n_files, size, tuple(sorted(lfns)), seconds, is_published)

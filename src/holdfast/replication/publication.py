@@ -129,7 +129,10 @@ class PublishReport:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a publish would register; ``lfns`` are some of the names."""
+    """What a publish would register; ``lfns`` are some of the names.
+
+    ``is_published``: it is visible already, so a publish would read the files and compare.
+    """
 
     dataset: DatasetKey
     site: str
@@ -138,3 +141,4 @@ class Preview:
     size: int
     lfns: tuple[str, ...]
     seconds: float
+    is_published: bool = False

@@ -33,6 +33,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
+import structlog
+
 from holdfast.inventory.store import Store
 from holdfast.model import pfn, steps
 from holdfast.model.clock import SECOND_US, Clock
@@ -58,6 +60,8 @@ from holdfast.replication.scan_table import ScanTable, TakenOver, Totals
 from holdfast.storage.driver import StorageDriver
 
 COMPARE_ROWS = 5000
+
+_log = structlog.get_logger("holdfast.replication")
 
 
 async def publish(
@@ -129,6 +133,7 @@ class _Work:
         self._progress = progress
         self._registration = Registration(store, publication, actor=actor)
         self._began_us = clock()
+        self._log = _log.bind(dataset=str(publication.dataset), place=publication.place)
 
     async def run(self) -> PublishReport:
         """Do it, from wherever an earlier run has come to."""
@@ -137,6 +142,8 @@ class _Work:
         self._table = ScanTable(self._store)
         self._claim = self._table.claim(self._publication)
         dataset = self._registration.find()
+        state = "new" if dataset is None else "published" if dataset.is_visible else "staged"
+        self._log.info("publish begun", state=state, digest=self._publication.algorithm, workers=self._workers)
         if dataset is not None and dataset.is_visible:
             return await self._compare()
         return await self._publish(dataset)
@@ -150,6 +157,7 @@ class _Work:
             if dataset is None and not isinstance(error, TakenOver):
                 self._registration.abandon(self._guard())
                 self._table.forget(self._claim)
+                self._log.info("publish taken back", reason=error.message)
             raise
         reading = await self._read()
         if reading.n_problems:
@@ -182,8 +190,10 @@ class _Work:
         keep = partial(self._table.keep, self._claim)
         await scan.scan(self._driver, self._publication, keep, phase=phase, progress=self._progress)
         gone = self._table.drop_unseen(self._claim)
-        if not self._table.totals(self._claim).n_files:
+        totals = self._table.totals(self._claim)
+        if not totals.n_files:
             raise scan.nothing_there(self._publication)
+        self._log.info("publish listed", phase=phase.value, files=totals.n_files, size=totals.size, read=totals.n_read)
         steps.reach("publish.scanned" if phase is Phase.SCAN else "publish.rechecked")
         return gone
 
@@ -205,12 +215,16 @@ class _Work:
             progress=self._progress,
         )
         summary = await reader.run()
+        failed = len(summary.failures)
+        self._log.info("publish read", files=summary.n_files, size=summary.size, reused=before.n_read, failed=failed)
         # Listing is cheap beside reading. It finds what has changed behind the reader, and drops those digests.
         self._claim = self._table.next_turn(self._claim)
         n_gone, gone = await self._list(Phase.RECHECK)
         totals = self._table.totals(self._claim)
         problems = [Problem(self._path(lfn), "vanished") for lfn in gone]
         problems += self._unread(summary)
+        for problem in problems[:PROBLEMS_MAX]:  # Not a warning: the report names them, too.
+            self._log.info("publish problem", path=problem.path, reason=problem.reason)
         n_problems = n_gone + totals.n_files - totals.n_read
         return _Reading(before, summary, n_problems, tuple(problems[:PROBLEMS_MAX]))
 
@@ -245,6 +259,7 @@ class _Work:
             self._check_free()
         except Conflict:
             self._registration.abandon(self._guard())
+            self._log.info("publish taken back", reason="a name was taken meanwhile")
             raise
 
     def _forget(self) -> None:
@@ -265,6 +280,17 @@ class _Work:
 
     def _report(self, outcome: Outcome, registered: Registered, reading: _Reading, position: int) -> PublishReport:
         publication = self._publication
+        seconds = (self._clock() - self._began_us) / SECOND_US
+        self._log.info(
+            "publish ended",
+            outcome=outcome.value,
+            files=registered.n_files,
+            size=registered.size,
+            blocks=registered.n_blocks,
+            problems=reading.n_problems,
+            seconds=round(seconds, 3),
+            position=position,
+        )
         return PublishReport(
             dataset=publication.dataset,
             site=publication.site.name,
@@ -279,7 +305,7 @@ class _Work:
             reused_bytes=reading.before.size_read,
             n_problems=reading.n_problems,
             problems=reading.problems,
-            seconds=(self._clock() - self._began_us) / SECOND_US,
+            seconds=seconds,
             position=position,
         )
 

@@ -20,6 +20,7 @@ as far as it is, or as it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,12 +80,16 @@ class Registration:
 
     def stage(self, dataset: Dataset | None, guard: Guard) -> None:
         """Have the dataset there, unseen; ``dataset`` is what is there of it."""
-        wanted = self._wanted()
-        if dataset is None:
-            self._commit(guard, CreateDataset(wanted))
-        elif _described(dataset) != _described(wanted):
-            self._commit(guard, AbandonStaged(self._key), CreateDataset(wanted))
+        changes = self._staging(dataset)
+        if changes:
+            self._commit(guard, *changes)
         steps.reach("publish.staged")
+
+    def check_stage(self, dataset: Dataset | None) -> None:
+        """Whatever ``stage`` would raise, by the whole transaction, which is then undone."""
+        change_set = ChangeSet(changes=self._staging(dataset), actor=self._actor, cause="preview")
+        with suppress(_UndoneError):
+            self._store.commit(change_set, also=_undo)
 
     def check_free(self, lfns: Sequence[str]) -> None:
         """Conflict if other datasets have files of these names."""
@@ -198,6 +203,12 @@ class Registration:
             remaining -= 1
         return remaining == 0
 
+    def _staging(self, dataset: Dataset | None) -> tuple[Change, ...]:
+        wanted = self._wanted()
+        if dataset is None:
+            return (CreateDataset(wanted),)
+        return () if _described(dataset) == _described(wanted) else (AbandonStaged(self._key), CreateDataset(wanted))
+
     def _wanted(self) -> Dataset:
         publication, description = self._publication, self._publication.description
         return Dataset(
@@ -212,7 +223,7 @@ class Registration:
     def _check_group(self, snapshot: Snapshot) -> None:
         group = self._publication.description.group
         if group and group not in snapshot.groups():
-            raise UnknownName(f"there is no group {group!r}", hint="add it first")
+            raise UnknownName(f"there is no group {group!r}", hint=f"add it with `holdfast group add {group}`")
 
     def _check_place(self, staging: Staging) -> None:
         publication = self._publication
@@ -268,6 +279,14 @@ class Registration:
             # Most likely the one who took over has done this already; then the guard, asked alone, says so.
             self._store.commit(ChangeSet(changes=(), actor=self._actor, cause=change_set.cause), also=guard)
             raise
+
+
+class _UndoneError(Exception):
+    """Leaves a transaction, so that it is undone."""
+
+
+def _undo(_connection: Connection) -> None:
+    raise _UndoneError
 
 
 def find_dataset(snapshot: Snapshot, key: DatasetKey) -> Dataset | None:

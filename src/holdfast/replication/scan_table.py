@@ -192,13 +192,15 @@ class ScanTable:
         with self._owned(claim) as connection:
             connection.execute(delete(publications).where(publications.c.id == claim.publication))
 
+    def has_any(self, dataset: DatasetKey) -> bool:
+        """Whether anything is kept of a publication of ``dataset``, whatever its place."""
+        with self._room.read() as connection:
+            return connection.execute(select(publications.c.id).where(_of(dataset)).limit(1)).first() is not None
+
     def claim_all(self, dataset: DatasetKey) -> list[Claim]:
         """Take over every publication of ``dataset``, whatever its place."""
-        of_dataset = and_(
-            publications.c.dataset_name == dataset.name, publications.c.dataset_version == dataset.version
-        )
         with self._room.write() as connection:
-            rows = connection.execute(select(publications.c.id, publications.c.turn).where(of_dataset)).all()
+            rows = connection.execute(select(publications.c.id, publications.c.turn).where(_of(dataset))).all()
             return [_next_turn(connection, Claim(row.id, row.turn)) for row in rows]
 
     def _delete_page(self, claim: Claim) -> bool:
@@ -235,6 +237,10 @@ class ScanTable:
         with self._room.write() as connection:
             _check(connection, claim)
             yield connection
+
+
+def _of(dataset: DatasetKey) -> ColumnElement[bool]:
+    return and_(publications.c.dataset_name == dataset.name, publications.c.dataset_version == dataset.version)
 
 
 def _identity(publication: Publication) -> dict[str, Any]:

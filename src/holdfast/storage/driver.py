@@ -25,8 +25,11 @@ Rules
     raises Unsupported.
   * Times are whole nanoseconds since 1970 UTC, as fine as
     ``capabilities.mtime_resolution_ns`` says. Sizes are bytes.
-  * Drivers keep no opinion: retry, limits and dry run are wrappers of this
-    interface.
+  * Of a file that nobody touches ``list``, ``stat``, ``checksum`` and ``write``
+    give one and the same Stat: what one of them said can be compared with, and
+    given as ``expected`` to, any other call.
+  * Drivers keep no opinion: retry, limits and dry run belong in wrappers or
+    in the callers, not in drivers.
 
 Every implementation passes ``holdfast.testing.driver_suite``.
 """
@@ -76,7 +79,7 @@ class NoSpace(OperatorError):
 
 
 class ChangedWhileRead(PeerError):
-    """The file was not the same at the end of reading as at its beginning."""
+    """The file is not the same any more: at the end of reading, or where a call expected a certain one."""
 
 
 class Unsupported(BadInput):
@@ -124,6 +127,11 @@ class Stat:
     version: str = ""
     changed_ns: int | None = None
     """When anything about it last changed, its name included (ctime); None where the storage does not say."""
+
+    def is_still(self, expected: Stat) -> bool:
+        """Whether this is, as far as can be told, the unchanged file of which ``expected`` was said."""
+        versions_differ = bool(self.version and expected.version) and self.version != expected.version
+        return (self.size, self.mtime_ns) == (expected.size, expected.mtime_ns) and not versions_differ
 
 
 @dataclass(frozen=True, slots=True)

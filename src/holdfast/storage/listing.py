@@ -6,11 +6,12 @@
     mtime                 whole seconds since 1970 UTC, rounded down: the unit that listing files share
     mtime_ns              the same moment as finely as the storage knows it
     version               the driver's mark of this state of the file, "" if it has none
+    changed_ns            when anything about it last changed (ctime); null where the storage does not say
 ``directories.parquet``   one row per directory that was met
     dir, state            listed, failed or skipped
     reason                why not listed, else ""
     files, directories, oddities    how many are directly in it; 0 unless listed
-    mtime_ns              its own time as its parent's listing gave it; null for the top
+    mtime_ns              its own time as its parent's listing gave it; null for the top, or if it is out of range
 ``oddities.parquet``      one row per thing that is neither a file nor a directory of ours
     dir, shown, raw       its name escaped for people, and its bytes
     kind                  other (link, socket ...), unnameable, or refused (the listing made no sense)
@@ -62,6 +63,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         pa.field("mtime", pa.int64(), nullable=False),
         pa.field("mtime_ns", pa.int64(), nullable=False),
         pa.field("version", pa.string(), nullable=False),
+        pa.field("changed_ns", pa.int64()),
     ),
     DIRECTORIES: _schema(
         pa.field("dir", pa.string(), nullable=False),
@@ -174,7 +176,8 @@ def _entry_rows(directory: Directory) -> Iterator[tuple[Any, ...]]:
     dir = directory.dir
     for entry in directory.files:
         stat = entry.stat
-        yield dir, entry.name, stat.size, stat.mtime_ns // SECOND_NS, stat.mtime_ns, stat.version
+        mtime = stat.mtime_ns // SECOND_NS
+        yield dir, entry.name, stat.size, mtime, stat.mtime_ns, stat.version, stat.changed_ns
 
 
 @contextmanager

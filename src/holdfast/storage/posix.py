@@ -37,6 +37,7 @@ from holdfast.storage.digest import ALGORITHMS, Hasher
 from holdfast.storage.driver import (
     CHUNK_BYTES,
     Capabilities,
+    ChangedWhileRead,
     Digest,
     DirectoryListing,
     Entry,
@@ -129,9 +130,9 @@ class PosixDriver:
         self._checked(target)
         await self._act(f"{self._checked(source)} -> {target}", _rename, self._rooted, source, target, replace)
 
-    async def delete(self, path: str) -> None:
-        """Remove one regular file."""
-        await self._act(self._checked(path), _delete, self._rooted, path)
+    async def delete(self, path: str, *, expected: Stat | None = None) -> None:
+        """Remove one regular file; what is ``expected`` is looked at in the same trip, right before."""
+        await self._act(self._checked(path), _delete, self._rooted, path, expected)
 
     async def make_directory(self, path: str) -> None:
         """Make a directory and its parents."""
@@ -276,9 +277,12 @@ def _replace(source_handle: int, source: bytes, target_handle: int, target: byte
     os.rename(source, target, src_dir_fd=source_handle, dst_dir_fd=target_handle)
 
 
-def _delete(rooted: Rooted, path: str) -> None:
+def _delete(rooted: Rooted, path: str, expected: Stat | None) -> None:
     with rooted.parent(path, readable=True) as (handle, name):
-        require_file(look(handle, name))
+        found = look(handle, name)
+        require_file(found)
+        if expected is not None and not stat_of(found).is_still(expected):
+            raise ChangedWhileRead("is not the file any more that was to be deleted")
         os.unlink(name, dir_fd=handle)
         sync_directory(handle)
 

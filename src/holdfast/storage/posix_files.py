@@ -41,7 +41,8 @@ def stat_of(found: os.stat_result) -> Stat:
         kind = Kind.DIRECTORY
     else:
         kind = Kind.OTHER
-    return Stat(kind, found.st_size, found.st_mtime_ns, f"{found.st_ino}-{found.st_ctime_ns}")
+    version = f"{found.st_ino}-{found.st_ctime_ns}"
+    return Stat(kind, found.st_size, found.st_mtime_ns, version, found.st_ctime_ns)
 
 
 def require_file(found: os.stat_result) -> None:

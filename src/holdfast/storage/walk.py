@@ -32,11 +32,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import structlog
+
 from holdfast.model import names
 from holdfast.model.errors import HoldfastError, InvalidName
-from holdfast.storage.driver import DirectoryListing, Entry, Kind, StorageDriver
+from holdfast.storage.driver import DirectoryListing, Entry, Kind, Stat, StorageDriver
 from holdfast.storage.listing import Directory, Odd, Oddity, State
 from holdfast.storage.settled import settled
+
+_log = structlog.get_logger("holdfast.storage")
 
 ATTEMPTS = 3
 """How often a directory is asked for before it counts as failed."""
@@ -94,6 +98,9 @@ class WalkSummary:
 
 
 FAILURES_SHOWN = 20
+
+INT64_MAX = 2**63 - 1
+"""What the tables can hold."""
 
 Skip = Callable[[str], str]
 """Why a directory is not to be entered; "" to enter it."""
@@ -206,7 +213,10 @@ class _Walk:
         try:
             listing = await self._list(path)
         except HoldfastError as error:
-            return Directory(path, State.FAILED, error.message, mtime_ns)
+            # What the far side had to say may hold anything; the tables hold UTF-8.
+            reason = error.message.encode(errors="backslashreplace").decode()
+            _log.info("directory not listed", place=error.place or path, reason=reason)
+            return Directory(path, State.FAILED, reason, mtime_ns)
         return sort_out(path, listing, mtime_ns)
 
     async def _list(self, path: str) -> DirectoryListing:
@@ -237,7 +247,8 @@ class _Walk:
         counts.oddities += len(directory.oddities)
         # Reversed, because the last one pushed is taken first.
         for entry in reversed(directory.directories):
-            self._stack.put_nowait((names.join(directory.dir, entry.name), entry.stat.mtime_ns))
+            mtime_ns = entry.stat.mtime_ns if _fits(entry.stat.mtime_ns) else None
+            self._stack.put_nowait((names.join(directory.dir, entry.name), mtime_ns))
 
     def _now(self) -> WalkProgress:
         counts = self._counts
@@ -270,7 +281,7 @@ def sort_out(path: str, listing: DirectoryListing, mtime_ns: int | None = None) 
         problem = _problem(entry, room, seen)
         seen.add(entry.name)
         if problem:
-            oddities.append(Oddity(entry.name.encode(errors="surrogateescape"), Odd.REFUSED, problem))
+            oddities.append(Oddity(_raw(entry.name), Odd.REFUSED, problem))
         elif entry.stat.kind is Kind.FILE:
             files.append(entry)
         elif entry.stat.kind is Kind.DIRECTORY:
@@ -281,6 +292,14 @@ def sort_out(path: str, listing: DirectoryListing, mtime_ns: int | None = None) 
     files.sort(key=_by_bytes)
     directories.sort(key=_by_bytes)
     return Directory(path, State.LISTED, "", mtime_ns, tuple(files), tuple(directories), tuple(oddities))
+
+
+def _raw(name: str) -> bytes:
+    """The bytes of any text a driver may hand over, lone surrogates included."""
+    try:
+        return name.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return name.encode(errors="surrogatepass")
 
 
 def _by_bytes(entry: Entry) -> bytes:
@@ -297,6 +316,18 @@ def _problem(entry: Entry, room: int, seen: set[str]) -> str:
         return "the listing names it twice"
     if len(entry.name.encode()) > room:
         return f"its path is longer than {names.LFN_BYTES_MAX} bytes"
-    if entry.stat.kind is Kind.FILE and entry.stat.size < 0:
-        return f"the listing gives it {entry.stat.size} bytes"
+    return _problem_of(entry.stat) if entry.stat.kind is Kind.FILE else ""
+
+
+def _problem_of(stat: Stat) -> str:
+    """Why the numbers of a file cannot be true, or not be written down; "" if they can."""
+    if not 0 <= stat.size <= INT64_MAX:
+        return f"the listing gives it {stat.size} bytes"
+    # File systems keep moments far beyond the year 2262, where 64 bits of nanoseconds end.
+    if not (_fits(stat.mtime_ns) and (stat.changed_ns is None or _fits(stat.changed_ns))):
+        return "the listing gives it a time too far from now"
     return ""
+
+
+def _fits(number: int) -> bool:
+    return -INT64_MAX <= number <= INT64_MAX

@@ -3,8 +3,6 @@
 Part of ``holdfast.testing.driver_suite``, whose docstring says how to use it.
 """
 
-
-
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable

@@ -16,8 +16,6 @@ Nobody overrides a test. What a protocol cannot do it declares in its
 reason.
 """
 
-
-
 from __future__ import annotations
 
 import asyncio

@@ -3,19 +3,20 @@
 Part of ``holdfast.testing.driver_suite``, whose docstring says how to use it.
 """
 
-
-
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace as changed
 
 import pytest
 
+from holdfast.model import names
 from holdfast.model.errors import BadInput
 from holdfast.storage.driver import (
     CHUNK_BYTES,
     AlreadyThere,
+    ChangedWhileRead,
     DirectoryListing,
     DirectoryNotEmpty,
     Kind,
@@ -24,11 +25,21 @@ from holdfast.storage.driver import (
     NotAllowed,
     NotThere,
     PermissionsDriver,
+    Stat,
     StorageDriver,
     Unsupported,
 )
 from holdfast.storage.parts import is_part_name
-from holdfast.testing.driver_hooks import DriverHooks, SourceFailedError, broken_stream, pattern, refused, shown, stream
+from holdfast.testing.driver_hooks import (
+    DriverHooks,
+    SourceFailedError,
+    broken_stream,
+    everything,
+    pattern,
+    refused,
+    shown,
+    stream,
+)
 
 
 class WritingRules(DriverHooks):
@@ -150,6 +161,19 @@ class WritingRules(DriverHooks):
             self.run(lambda driver: driver.write("/file/below", stream(b"x")))
         assert self.get("/file") == b"stays"
 
+    def test_all_calls_say_the_same_of_a_file_that_was_written(self) -> None:
+        self.need("writable")
+
+        async def scenario(driver: StorageDriver) -> None:
+            written = await driver.write("/a/file", stream(b"12345"))
+            assert await everything(driver.read("/a/file")) == b"12345"
+            told = [await driver.stat("/a/file"), (await driver.list("/a")).entries[0].stat]
+            if driver.capabilities.checksums:
+                told.append((await driver.checksum("/a/file", sorted(driver.capabilities.checksums)[:1])).stat)
+            assert told == [written] * len(told)
+
+        self.run(scenario)
+
     # Renaming.
 
     def test_renaming_moves_a_file(self) -> None:
@@ -270,6 +294,77 @@ class WritingRules(DriverHooks):
             with pytest.raises(NotAFile):
                 self.run(lambda driver, path=path: driver.delete(path))  # type: ignore[misc]
         assert self.get("/a/file") == b"stays"
+
+    def test_a_file_that_is_the_one_expected_is_deleted(self) -> None:
+        self.need("writable")
+
+        async def scenario(driver: StorageDriver) -> None:
+            for told in (driver.stat, self._listed_by(driver)):
+                self.put("/a/file", b"data")
+                await driver.delete("/a/file", expected=await told("/a/file"))
+                assert self.get("/a/file") is None
+            written = await driver.write("/a/file", stream(b"data"))
+            await driver.delete("/a/file", expected=written)
+            with pytest.raises(NotThere):
+                await driver.delete("/a/file", expected=written)
+
+        self.run(scenario)
+        assert self.get("/a/file") is None
+
+    @pytest.mark.parametrize("change", ["size", "mtime_ns", "version"])
+    def test_a_file_that_is_not_the_one_expected_stays(self, change: str) -> None:
+        self.need("writable")
+        self.put("/a/file", b"data")
+
+        async def scenario(driver: StorageDriver) -> None:
+            stat = await driver.stat("/a/file")
+            if change == "version" and not stat.version:
+                pytest.skip("the driver knows no versions")
+            others = {
+                "size": changed(stat, size=stat.size + 1),
+                "mtime_ns": changed(stat, mtime_ns=stat.mtime_ns - 10**10),
+                "version": changed(stat, version=f"{stat.version}0"),
+            }
+            with pytest.raises(ChangedWhileRead) as caught:
+                await driver.delete("/a/file", expected=others[change])
+            assert caught.value.place == f"{driver.label}:/a/file"
+            assert await driver.stat("/a/file") == stat
+
+        self.run(scenario)
+        assert self.get("/a/file") == b"data"
+
+    def test_a_file_that_was_written_anew_is_not_the_one_expected(self) -> None:
+        self.need("writable")
+        self.put("/a/file", b"data")
+
+        async def scenario(driver: StorageDriver) -> None:
+            before = await driver.stat("/a/file")
+            self.put("/a/file", b"other data")
+            await refused(ChangedWhileRead, driver.delete("/a/file", expected=before))
+
+        self.run(scenario)
+        assert self.get("/a/file") == b"other data"
+
+    def test_a_version_that_is_not_known_is_not_compared(self) -> None:
+        self.need("writable")
+        self.put("/a/file", b"data")
+
+        async def scenario(driver: StorageDriver) -> None:
+            stat = await driver.stat("/a/file")
+            await driver.delete("/a/file", expected=changed(stat, version="", changed_ns=None))
+
+        self.run(scenario)
+        assert self.get("/a/file") is None
+
+    @staticmethod
+    def _listed_by(driver: StorageDriver) -> Callable[[str], Awaitable[Stat]]:
+        """Like ``driver.stat``, asking the listing."""
+
+        async def told(path: str) -> Stat:
+            above, name = names.split(path)
+            return next(entry.stat for entry in (await driver.list(above)).entries if entry.name == name)
+
+        return told
 
     def test_making_a_directory_twice_is_no_error(self) -> None:
         self.need("writable", "directories")

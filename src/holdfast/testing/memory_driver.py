@@ -233,16 +233,18 @@ class MemoryDriver:
             await asyncio.sleep(0)
             with self._call("rename.middle", source):
                 node = self.tree.find_file(source)
-        self.tree.put_node(target, node)
+        self.tree.put_node(target, self.tree.touched(node))
         self._remove(source)
         with self._call("rename.done", source):
             pass
 
-    async def delete(self, path: str) -> None:
+    async def delete(self, path: str, *, expected: Stat | None = None) -> None:
         """Remove one file."""
         await asyncio.sleep(0)
         with self._call("delete", path, writing=True):
-            self.tree.find_file(path)
+            found = self._stat_of(self.tree.find_file(path))
+            if expected is not None and not found.is_still(expected):
+                raise ChangedWhileRead("is not the file any more that was to be deleted")
             self._remove(path)
         with self._call("delete.done", path):
             pass

@@ -6,8 +6,9 @@ here behind the driver's back, the way disks and administrators do.
 
 Rules
   * Everything happens at once: nobody sees half a change.
-  * Every honest change gives the file a new version; damage done by
-    ``flip_byte`` and ``truncate`` keeps version and times, as failing disks do.
+  * Every honest change gives the file a new version and a new ``changed_ns``,
+    a new name or mode the latter only; damage done by ``flip_byte`` and
+    ``truncate`` keeps version and times, as failing disks do.
   * Directories hold their entries by name; the root is always there.
 """
 
@@ -30,11 +31,12 @@ class Node:
     version: str
     data: bytes = b""
     mode: int = 0o644
+    changed_ns: int | None = None
 
     @property
     def stat(self) -> Stat:
         """What a driver says of it."""
-        return Stat(self.kind, len(self.data), self.mtime_ns, self.version)
+        return Stat(self.kind, len(self.data), self.mtime_ns, self.version, self.changed_ns)
 
 
 class MemoryTree:
@@ -59,7 +61,12 @@ class MemoryTree:
         """A node that begins now."""
         self._changes += 1
         mode = 0o755 if kind is Kind.DIRECTORY else 0o644
-        return Node(kind, self._clock() * 1000, f"v{self._changes}", data, mode)
+        now_ns = self._clock() * 1000
+        return Node(kind, now_ns, f"v{self._changes}", data, mode, now_ns)
+
+    def touched(self, node: Node) -> Node:
+        """The same, with something about it changed now that is neither its content nor its mtime."""
+        return replace(node, changed_ns=self._clock() * 1000)
 
     def find(self, path: str) -> Node:
         """What ``path`` is; NotThere, or NotADirectory if its parent is none."""
@@ -119,7 +126,7 @@ class MemoryTree:
 
     def set_mode(self, path: str, mode: int) -> None:
         """Change the mode of a name."""
-        node = replace(self.find(path), mode=mode)
+        node = self.touched(replace(self.find(path), mode=mode))
         if path == "/":
             self._root = node
         else:

@@ -193,18 +193,6 @@ class DeletionRules(StoreHooks):
         self.commit(c.PutLock(Lock("l", "me", DATA, expires_us=START_US + 10)))
         self.check_stays(KNOWN, "locked by me", at="B")
 
-    def test_requirements_know_a_history_that_was_replaced(self) -> None:
-        self.begin()
-        before = self.store.head()
-        self.store = self.restored(self.store, self.clock)
-        self.check_holds(c.DatasetUnchanged(DATA, before.position, before.epoch))
-        for requirement in (
-            c.DatasetUnchanged(DATA, before.position + 1, before.epoch),
-            c.SiteUnchanged("A", before.position + 1, before.epoch),
-            c.DatasetUnchanged(DATA, before.position + 100),
-        ):
-            self.check_fails(requirement, says="not on this history")
-
     def test_doors_stay_while_something_is_being_deleted_behind_them(self) -> None:
         self.begin()
         self.commit(deletion_request("/dark", at="A"))
@@ -287,6 +275,18 @@ class RequirementRules(StoreHooks):
     def check_fails(self, requirement: c.Requirement, *, says: str = "") -> Conflict:
         """Check that a change set with the requirement is refused."""
         return self.refused(Conflict, c.PutGroup(Group("any")), require=[requirement], says=says)
+
+    def test_requirements_know_a_history_that_was_replaced(self) -> None:
+        self.begin()
+        before = self.store.head()
+        self.store = self.restored(self.store, self.clock)
+        self.check_holds(c.DatasetUnchanged(DATA, before.position, before.epoch))
+        for requirement in (
+            c.DatasetUnchanged(DATA, before.position + 1, before.epoch),
+            c.SiteUnchanged("A", before.position + 1, before.epoch),
+            c.DatasetUnchanged(DATA, before.position + 100),
+        ):
+            self.check_fails(requirement, says="not on this history")
 
     def test_dataset_unchanged(self) -> None:
         self.begin()
