@@ -10,7 +10,7 @@ from holdfast.config import OperationsSettings
 from holdfast.consistency import check, findings, repair
 from holdfast.consistency.check import CheckSettings
 from holdfast.consistency.duckdb_session import EngineLimits
-from holdfast.consistency.findings import WRONG, Class, Finding
+from holdfast.consistency.findings import LACKING, Class, Finding
 from holdfast.consistency.repair import Asker, Repair
 from holdfast.consistency.report import FINDINGS, Report
 from holdfast.inventory.store import Store
@@ -128,15 +128,17 @@ class World:
 
     def repair(self, report: Report, *, fraction_max: float = 1.0, dry_run: bool = False) -> Repair:
         asked = Repair()
-        wrong = [finding for finding in self.findings(report) if finding.cls in WRONG]
+        lacking = [finding for finding in self.findings(report) if finding.cls in LACKING]
         asker = self.asker(dry_run=dry_run)
-        asyncio.run(repair.repair(asker, report, wrong, asked, fraction_max=fraction_max))
+        asyncio.run(repair.repair(asker, report, lacking, asked, fraction_max=fraction_max))
         return asked
 
-    def delete_orphans(self, report: Report, limit: int) -> Repair:
-        asked = Repair()
-        orphans = self.findings(report)
-        asyncio.run(repair.delete_orphans(self.asker(), report, orphans, asked, limit=limit))
+    def delete_orphans(self, report: Report, limit: int, *, fraction_max: float = 1.0, dry_run: bool = False) -> Repair:
+        asked, found = Repair(), self.findings(report)
+        asker = self.asker(dry_run=dry_run)
+        asyncio.run(
+            repair.delete_orphans(asker, report, found, asked, lacking=found, limit=limit, fraction_max=fraction_max)
+        )
         return asked
 
     def work(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from holdfast.model import changes as c
 from holdfast.model import pfn, steps
 from holdfast.model.errors import OperatorError, PeerError, UnknownName
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.records import BlockFiles, CopyRequest, Dataset, Evidence, Lock, Staging
-from holdfast.storage.driver import NotAllowed
+from holdfast.model.records import BlockFiles, CopyRequest, Dataset, Evidence, Lock, RequestState, Staging
+from holdfast.storage.driver import DirectoryListing, Entry, Kind, NotAllowed, Stat
+from support.logged import logged
 
 FIRST, SECOND = sorted(CONTENT)[:2]
 
@@ -118,15 +120,116 @@ def test_a_replica_is_marked_as_proved_only_if_all_of_it_was(world: World) -> No
     assert verified_us() == world.now_us
 
 
-def test_what_is_only_awaited_is_neither_missing_nor_an_orphan(world: World) -> None:
+def test_what_is_only_awaited_is_neither_missing_nor_an_orphan_and_the_site_does_not_agree(world: World) -> None:
     key = DatasetKey("new")
     world.publish(key, {"/data/new/one": b"1", "/data/new/two": b"22"})
     world.commit(c.RequestCopy(CopyRequest("r", key, "away", (BlockFiles("0000"),))))
     world.away.put("/data/new/one", b"1")
-    world.away.put("/data/new/.holdfast-part-0123", b"2")
+    world.away.put("/data/new/.holdfast-part-0123", b"2", mtime_ns=world.now_us * 1000)
     report, found = world.check()
-    assert found == {Class.IGNORED: ["/data/new/.holdfast-part-0123", "/data/new/one"]}
-    assert report.agrees
+    assert found == {
+        Class.IGNORED: ["/data/new/.holdfast-part-0123", "/data/new/one"],
+        Class.AWAITED: ["/data/new/one", "/data/new/two"],
+    }
+    assert (report.counts[Class.AWAITED], report.sizes[Class.AWAITED], report.awaited_unasked) == (2, 3, 0)
+    assert not report.agrees
+
+
+def test_what_is_awaited_and_asked_for_by_nobody_is_counted_apart(world: World) -> None:
+    key = DatasetKey("new")
+    world.publish(key, {"/data/new/one": b"1", "/data/new/two": b"22"})
+    world.commit(c.RequestCopy(CopyRequest("r", key, "away", (BlockFiles("0000"),))))
+    world.commit(c.FilesArrived(BlockKey(key, "0000"), "away", (0,), 1))
+    world.away.put("/data/new/one", b"1")
+    world.commit(c.CloseRequest("r", RequestState.FAILED))
+    world.commit(c.RequestCopy(CopyRequest("other", DATASET, "away", (BlockFiles("0000"),))))
+    report, found = world.check()
+    assert found == {Class.AWAITED: ["/data/new/two"]}
+    document = report.to_json()
+    assert (document["awaited"], document["awaited_unasked"], document["bytes"]["awaited"]) == (1, 1, 2)
+    assert document["agrees"] is False
+
+
+def test_what_was_moved_in_with_an_old_time_is_young(world: World) -> None:
+    world.away.put("/data/dark", b"1")
+    node = world.away.tree.find("/data/dark")
+    world.away.tree.put_node("/data/dark", replace(node, changed_ns=(world.now_us - DAY_US // 2) * 1000))
+    assert world.check()[1] == {Class.IGNORED: ["/data/dark"]}
+    world.away.tree.put_node("/data/dark", replace(node, changed_ns=None))
+    assert world.check()[1] == {Class.ORPHAN: ["/data/dark"]}
+
+
+def test_a_part_is_left_alone_only_while_it_is_young(world: World) -> None:
+    world.away.put("/data/.holdfast-part-0123", b"1", mtime_ns=(world.now_us - DAY_US // 2) * 1000)
+    assert world.check()[1] == {Class.IGNORED: ["/data/.holdfast-part-0123"]}
+    world.now_us += DAY_US
+    assert world.check()[1] == {Class.ORPHAN: ["/data/.holdfast-part-0123"]}
+
+
+def test_a_file_that_was_brought_back_while_we_listed_is_not_missing(world: World) -> None:
+    world.remove(FIRST)
+
+    def while_listing(step: str) -> None:
+        if step == "check.listed":
+            world.commit(c.FilesGone(BLOCK, "away", (0,), Evidence.STATED))
+            world.away.put(FIRST, CONTENT[FIRST])
+            world.arrive(DATASET, (0,))
+
+    with steps.observed(while_listing):
+        assert world.check()[1] == {Class.IGNORED: [FIRST]}
+
+
+def test_what_was_brought_back_before_the_listing_and_lost_again_is_missing(world: World) -> None:
+    world.arrive(DATASET, (0,))
+    world.remove(FIRST)
+    assert world.check()[1] == {Class.MISSING: [FIRST]}
+
+
+def test_names_that_no_text_can_hold_are_shown_escaped(world: World) -> None:
+    listed = world.away.list
+
+    async def odd(path: str) -> DirectoryListing:
+        listing = await listed(path)
+        if path != "/data/a":
+            return listing
+        stat = Stat(Kind.FILE, 1, 0)
+        odd_ones = (Entry("bad\udcff", stat), Entry("two\nlines", stat))
+        return replace(listing, entries=(*listing.entries, *odd_ones))
+
+    world.away.list = odd  # type: ignore[method-assign]
+    assert world.check()[1] == {Class.UNLISTED: ["/data/a/two\\nlines", "/data/a/bad\\xff"]}
+
+
+def test_a_dry_run_notes_nothing_and_still_leaves_its_report(world: World) -> None:
+    position = world.store.head().position
+    report = world.report(with_checksums=True, dry_run=True)
+    assert report.proved == 6
+    assert world.store.head().position == position
+    assert (Path(report.folder) / "report.json").exists()
+    world.report(with_checksums=True)
+    assert world.store.head().position == position + 1
+
+
+def test_only_what_a_run_left_behind_is_removed(world: World) -> None:
+    folder = world.folder / "reports" / "away"
+    elsewhere = world.folder / "elsewhere"
+    for each in (folder / "run99.part", folder / "my notes.part", elsewhere):
+        each.mkdir(parents=True)
+        (each / "file").write_text("x")
+    (folder / "x.part").write_text("x")
+    (folder / "link.part").symlink_to(elsewhere)
+    assert world.report().agrees
+    assert sorted(path.name for path in folder.glob("*.part")) == ["link.part", "my notes.part", "x.part"]
+    assert (elsewhere / "file").exists()
+
+
+def test_a_check_says_in_the_log_what_it_found(world: World) -> None:
+    world.remove(FIRST)
+    with logged() as logs:
+        world.report()
+    begun, ended = (entry for entry in logs if entry["event"].startswith("check "))
+    assert (begun["event"], begun["site"]) == ("check begun", "away")
+    assert (ended["event"], ended["expected"], ended["missing"]) == ("check ended", 6, 1)
 
 
 def test_what_is_being_published_there_is_no_orphan(world: World) -> None:
@@ -144,7 +247,7 @@ def test_a_file_that_went_while_we_listed_is_not_missing(world: World) -> None:
             world.commit(c.FilesGone(BLOCK, "away", (0,), Evidence.STATED))
 
     with steps.observed(while_listing):
-        assert world.check()[1] == {Class.IGNORED: [FIRST]}
+        assert world.check()[1] == {Class.IGNORED: [FIRST], Class.AWAITED: [FIRST]}
 
 
 def test_a_file_that_was_registered_while_we_listed_is_no_orphan(world: World) -> None:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from checked_world import BLOCK, CONTENT, World
 
-from holdfast.consistency.findings import Class
+from holdfast.consistency import repair
+from holdfast.consistency.findings import Class, Finding
+from holdfast.inventory import journal
 from holdfast.model import changes as c
 from holdfast.model.errors import Conflict, PeerError
 from holdfast.model.fileset import FileSet
-from holdfast.model.records import Evidence, Lock
+from holdfast.model.names import BlockKey, DatasetKey
+from holdfast.model.records import (
+    BlockFiles,
+    CopyRequest,
+    Door,
+    Evidence,
+    Lock,
+    RequestState,
+    Site,
+    SiteStatus,
+)
+from holdfast.storage.driver import Kind
+from support.logged import logged
 
 FIRST, SECOND, THIRD = sorted(CONTENT)[:3]
 
@@ -31,6 +46,20 @@ def damage(world: World) -> None:
 
 def n_entries(world: World) -> int:
     return world.store.head().position
+
+
+def other_site(world: World, status: SiteStatus) -> None:
+    """A third site that holds everything, by the inventory's word."""
+    spare = Site("spare", (Door("memory", "/spare"),))
+    world.commit(c.PutSite(spare), c.RequestCopy(CopyRequest("spare", BLOCK.dataset, "spare", (BlockFiles("0000"),))))
+    world.commit(c.FilesArrived(BLOCK, "spare", None, 1), c.CloseRequest("spare", RequestState.DONE))
+    world.commit(c.PutSite(replace(spare, status=status)))
+
+
+def set_status(world: World, name: str, status: SiteStatus) -> None:
+    with world.store.snapshot() as view:
+        site = view.site(name)
+    world.commit(c.PutSite(replace(site, status=status)))
 
 
 def test_everything_wrong_is_mended_and_a_second_check_agrees(world: World) -> None:
@@ -170,3 +199,185 @@ def test_a_lock_that_comes_after_the_request_still_saves_the_orphan(world: World
     world.commit(c.PutLock(Lock("l", owner="me", lfn="/data/dark")))
     world.work()
     assert world.away.get("/data/dark") == b"1"
+
+
+def test_a_renamed_directory_is_not_deleted_as_orphans(world: World) -> None:
+    """The only bytes of a dataset, moved aside: nothing else tells them from dark data."""
+    world.commit(c.FilesGone(BLOCK, "home", tuple(range(6)), Evidence.DECLARED))
+    for path, content in CONTENT.items():
+        world.remove(path)
+        world.away.put(path.replace("/data/", "/data.old/"), content)
+    report = world.report()
+    assert (report.counts[Class.MISSING], report.counts[Class.ORPHAN]) == (6, 6)
+    with pytest.raises(Conflict, match="6 of 6 files"):
+        world.delete_orphans(report, limit=100, fraction_max=0.1)
+    asked = world.delete_orphans(report, limit=100)
+    assert asked.deletions == 0
+    assert {finding.reason for finding in asked.skipped} == {f"may be a moved last copy of {FIRST}"}
+
+
+def test_an_orphan_of_the_size_of_a_lost_file_stays_and_one_of_a_file_held_elsewhere_goes(world: World) -> None:
+    world.commit(c.FilesGone(BLOCK, "home", (0,), Evidence.DECLARED))
+    world.remove(FIRST)
+    world.away.put("/data/same-size", b"?" * len(CONTENT[FIRST]))
+    world.away.put("/data/other-size", b"?")
+    asked = world.delete_orphans(world.report(), limit=2)
+    assert [finding.path for finding in asked.skipped] == ["/data/same-size"]
+    assert asked.deletions == 1
+    other_site(world, SiteStatus.READY)
+    assert world.delete_orphans(world.report(), limit=2).deletions == 2
+
+
+@pytest.mark.parametrize("status", [SiteStatus.MORGUE, SiteStatus.WAITROOM])
+def test_only_a_site_that_is_ready_counts_as_another_holder(world: World, status: SiteStatus) -> None:
+    world.commit(c.FilesGone(BLOCK, "home", (0,), Evidence.DECLARED))
+    other_site(world, status)
+    world.remove(FIRST)
+    world.away.put("/data/same-size", b"?" * len(CONTENT[FIRST]))
+    report = world.report()
+    asked = world.repair(report)
+    assert (asked.copies, [finding.path for finding in asked.unrecoverable]) == (0, [FIRST])
+    assert world.delete_orphans(report, limit=2).deletions == 0
+    with world.store.snapshot() as snapshot:
+        assert snapshot.replicas(block=BLOCK, site="away")[0].is_complete
+
+
+def test_what_was_asked_for_stays_awaited_and_is_not_asked_for_twice(world: World) -> None:
+    world.remove(FIRST)
+    (id,) = world.repair(world.report()).copy_requests
+    report, found = world.check()
+    assert found == {Class.AWAITED: [FIRST]}
+    assert (report.agrees, report.awaited_unasked) == (False, 0)
+    asked = world.repair(report)
+    assert (asked.copies, asked.under_way, asked.copy_requests) == (0, 1, [])
+    with world.store.snapshot() as snapshot:
+        assert [request.id for request in snapshot.copy_requests()] == [id]
+        assert snapshot.copy_requests()[0].replace
+    world.work()
+    assert world.report().agrees
+
+
+def test_a_repair_that_failed_is_asked_for_again(world: World) -> None:
+    world.away.truncate(FIRST, 3)
+    (id,) = world.repair(world.report()).copy_requests
+    world.commit(c.CloseRequest(id, RequestState.FAILED))
+    report, found = world.check()
+    assert found == {Class.AWAITED: [FIRST], Class.IGNORED: [FIRST]}
+    assert (report.agrees, report.awaited_unasked) == (False, 1)
+    position = n_entries(world)
+    asked = world.repair(report)
+    (entry,) = list(world.store.entries())[position:]
+    assert [change.kind for change in entry.changes] == ["request-copy"]
+    assert asked.copies == 1
+    world.work()
+    assert world.away.get(FIRST) == CONTENT[FIRST]
+    assert world.report().agrees
+
+
+def test_an_awaited_file_without_a_source_is_unrecoverable(world: World) -> None:
+    world.remove(FIRST)
+    (id,) = world.repair(world.report()).copy_requests
+    world.commit(c.CloseRequest(id, RequestState.FAILED))
+    set_status(world, "home", SiteStatus.MORGUE)
+    report = world.report()
+    asked = world.repair(report)
+    assert (asked.copies, [finding.path for finding in asked.unrecoverable]) == (0, [FIRST])
+
+
+def test_a_file_that_arrived_after_the_check_is_not_asked_for(world: World) -> None:
+    world.remove(FIRST)
+    world.repair(world.report())
+    report = world.report()
+    world.work()
+    asked = world.repair(report)
+    assert (asked.copies, asked.under_way, asked.skipped) == (0, 1, [])
+
+
+def test_two_repairs_by_one_report_ask_once(world: World) -> None:
+    world.remove(FIRST)
+    report = world.report()
+    assert world.repair(report).copies == 1
+    asked = world.repair(report)
+    assert (asked.copies, asked.under_way) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [(Kind.DIRECTORY, "a directory is in its place"), (Kind.OTHER, "a link or another thing")]
+)
+def test_what_lies_in_the_place_of_a_missing_file_is_named(world: World, kind: Kind, reason: str) -> None:
+    world.remove(FIRST)
+    report = world.report()
+    if kind is Kind.DIRECTORY:
+        world.away.put(f"{FIRST}/inner", b"1")
+    else:
+        world.away.tree.put_other(FIRST)
+    (skipped,) = world.repair(report).skipped
+    assert reason in skipped.reason
+
+
+def test_a_directory_in_the_place_of_a_file_is_named_by_every_repair(world: World) -> None:
+    world.remove(FIRST)
+    world.away.put(f"{FIRST}/inner", b"1")
+    asked = world.repair(world.report())
+    assert [(each.path, "directory" in each.reason) for each in asked.skipped] == [(FIRST, True)]
+
+
+def test_ten_thousand_orphans_with_long_paths_fit_into_requests(world: World) -> None:
+    folder = "/data/" + "/".join(["\\" * 200] * 3)
+    for number in range(10_000):
+        world.away.put(f"{folder}/{number:0200d}", b"1")
+    asked = world.delete_orphans(world.report(), limit=10_000)
+    assert asked.deletions == 10_000
+    assert len(asked.deletion_requests) > 1
+
+
+def test_thousands_of_files_in_blocks_with_long_names_fit_into_requests() -> None:
+    block = BlockKey(DatasetKey("d" * 500), "0")
+    files = [
+        Finding(Class.MISSING, "/f", block=block._replace(block="b" * 120 + str(number)), ordinal=0)
+        for number in range(5000)
+    ]
+    parts = list(repair._cut(files, repair._copy_cost))
+    assert [each for part in parts for each in part] == files
+    for part in parts:
+        scope = repair._scope(part)
+        request = c.RequestCopy(CopyRequest("r", block.dataset, "away", scope, reason="why" * 50, replace=True))
+        gone = [
+            c.FilesGone(BlockKey(block.dataset, each.block), "away", (0,), Evidence.STATED, "why" * 50)
+            for each in scope
+        ]
+        assert len(journal.encode(c.ChangeSet((*gone, request), "me", "why"))) < c.BYTES_MAX
+    assert len(parts) > 1
+    in_one_block = [Finding(Class.MISSING, "/f", block=block, ordinal=number) for number in range(10_000)]
+    assert len(list(repair._cut(in_one_block, repair._copy_cost))) == 1
+
+
+def test_a_dry_run_is_refused_what_the_run_itself_is_refused(world: World) -> None:
+    world.remove(FIRST)
+    world.away.put("/data/dark", b"1")
+    report = world.report()
+    assert world.repair(report, dry_run=True).copy_requests == []
+    assert world.delete_orphans(report, limit=1, dry_run=True).deletion_requests == []
+    set_status(world, "away", SiteStatus.WAITROOM)
+    position = n_entries(world)
+    for dry_run in (True, False):
+        with pytest.raises(Conflict, match="away is waitroom"):
+            world.repair(report, dry_run=dry_run)
+    assert n_entries(world) == position
+
+
+def test_asking_and_refusing_are_in_the_log(world: World) -> None:
+    world.remove(FIRST)
+    world.away.put("/data/dark", b"1")
+    report = world.report()
+    with logged() as logs, pytest.raises(Conflict):
+        world.repair(report, fraction_max=0.1)
+    (refused,) = logs
+    assert (refused["event"], refused["site"]) == ("gates refused", "away")
+    with logged() as logs:
+        asked = world.repair(report)
+        asked_too = world.delete_orphans(report, limit=1)
+    assert [(each["event"], each["request"], each["files"]) for each in logs if "asked" in each["event"]] == [
+        ("repair asked", asked.copy_requests[0], 1),
+        ("orphans asked", asked_too.deletion_requests[0], 1),
+    ]

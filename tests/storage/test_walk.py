@@ -16,10 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import structlog
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from holdfast.model import names
 from holdfast.model.errors import InvalidName, OperatorError, PeerError
@@ -29,6 +27,7 @@ from holdfast.storage.listing import Directory, Odd, ParquetSink, State, show_ra
 from holdfast.storage.posix import PosixDriver
 from holdfast.storage.walk import ATTEMPTS, WalkProgress, WalkSummary, sort_out, walk
 from holdfast.testing.memory_driver import MemoryDriver
+from support.logged import logged
 
 FILE = Stat(Kind.FILE, 1, 5)
 FOLDER = Stat(Kind.DIRECTORY, 0, 5)
@@ -137,17 +136,13 @@ def test_a_directory_that_fails_is_unknown_and_the_walk_goes_on() -> None:
 def test_a_directory_that_fails_is_logged() -> None:
     driver = a_tree()
     driver.fail_directory("/a")
-    before = structlog.get_config()
-    structlog.reset_defaults()  # Another test may have run a command, which logs warnings only.
-    try:
-        with capture_logs() as events:
-            walked(driver, ListSink())
-    finally:
-        structlog.configure(**before)
+    with logged() as events:
+        walked(driver, ListSink())
     assert events == [
         {
             "event": "directory not listed",
             "log_level": "info",
+            "room": "storage",
             "place": "memory:/a",
             "reason": "permission denied",
         }

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from holdfast.cli import copy, options, show
+from holdfast.cli import copy, options, show, transfers
 from holdfast.cli.context import Context, open_context
 from holdfast.cli.progress import progress
 from holdfast.consistency import check as checking
 from holdfast.consistency import findings, repair
 from holdfast.consistency.check import CheckSettings
 from holdfast.consistency.duckdb_session import engine_limits
-from holdfast.consistency.findings import WRONG, Class, Finding
+from holdfast.consistency.findings import LACKING, Class, Finding
 from holdfast.consistency.repair import Asker, Repair
 from holdfast.consistency.report import FINDINGS, Report, write_json
 from holdfast.model.clock import show_time
-from holdfast.model.errors import BadInput
+from holdfast.model.errors import BadInput, HoldfastError
 from holdfast.model.records import RequestState
-from holdfast.operations import deletion, lockfile, requests
+from holdfast.operations import deletion, requests
 from holdfast.operations.deletion import DeletionReport, PathState
 from holdfast.operations.progress import RunReport
 from holdfast.storage.driver import StorageDriver
@@ -39,6 +39,7 @@ _MEANINGS = {
     Class.ORPHAN: "nobody knows them (dark data)",
     Class.SIZE_MISMATCH: "wrong size",
     Class.CHECKSUM_MISMATCH: "right size, wrong content",
+    Class.AWAITED: "wanted there, not counted as there yet",
     Class.UNLISTED: "not judged: not listed or not readable",
     Class.IGNORED: "young, in flight or just changed",
 }
@@ -46,20 +47,21 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Mending:
-    """What is to be done about a report; None: nothing of the kind."""
+    """What is to be done about a report. ``orphan_limit`` None: no orphan is to go."""
 
-    fraction_max: float | None
+    copies: bool
+    fraction_max: float
     orphan_limit: int | None
     dry_run: bool
     no_wait: bool
     quiet: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Mended:
     """What was asked for, and what came of it."""
 
-    asked: Repair
+    asked: Repair = field(default_factory=Repair)
     copied: RunReport | None = None
     deleted: tuple[DeletionReport, ...] = ()
 
@@ -72,9 +74,11 @@ def register(app: typer.Typer) -> None:
 def check_command(
     site: Annotated[str, typer.Argument(metavar="SITE", help="The site to check.")],
     *,
-    checksums: Annotated[bool, typer.Option("--checksums", help="Also read every file and prove it.")] = False,
+    checksums: Annotated[
+        bool, typer.Option("--checksums", help="Also read every file, and note which blocks were proved whole.")
+    ] = False,
     mend: Annotated[
-        bool, typer.Option("--repair", help="Bring good copies of what is missing or wrong from other sites.")
+        bool, typer.Option("--repair", help="Bring good copies of what is missing, wrong or awaited from other sites.")
     ] = False,
     delete_orphans: Annotated[
         bool, typer.Option("--delete-orphans", help="Remove what nobody knows; needs --orphan-limit.")
@@ -85,7 +89,9 @@ def check_command(
     max_fraction: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, help="Repair only if at most this part is wrong; default: consistency.missing_fraction_max."
+            min=0,
+            max=1,
+            help="Repair and delete only if at most this part is wrong; default: consistency.missing_fraction_max.",
         ),
     ] = None,
     ignore_age: Annotated[
@@ -101,22 +107,30 @@ def check_command(
 ) -> None:
     """Compare what a site holds with what the inventory says, and put it right if asked.
 
-    Without --repair or --delete-orphans nothing is changed. Exit code 0: they
-    agree, or everything was put right; 1: something is left. The report stays
-    in the folder that is named at the end.
+    The site is changed only with --repair or --delete-orphans. The inventory is
+    told what they ask for and, with --checksums, when which blocks were proved;
+    with --dry-run it is told nothing. Exit code 0: they agree, or everything was
+    put right; 1: something is left, awaited files included. The report is
+    written in any case and stays in the folder that is named at the end.
     """
     if delete_orphans != (orphan_limit is not None):
         raise BadInput("--delete-orphans and --orphan-limit belong together", hint="say how many may go at most")
     with open_context() as context:
-        settings = _settings(context, checksums, ignore_age)
+        settings = _settings(context, checksums, ignore_age, dry_run)
         report = _checked(context, site, settings, quiet=quiet or json)
         if not json:
             _show_report(report)
         mended = None
         if mend or delete_orphans:
             fraction = context.config.consistency.missing_fraction_max if max_fraction is None else max_fraction
-            mending = Mending(fraction if mend else None, orphan_limit, dry_run, no_wait, quiet or json)
-            mended = _mend(context, report, mending)
+            mending = Mending(mend, fraction, orphan_limit, dry_run, no_wait, quiet or json)
+            mended = Mended()
+            try:
+                _mend(context, report, mending, mended)
+            except HoldfastError as error:
+                if json:  # The check itself has ended well, and what it found is worth having.
+                    show.document({**_document(report, mended), "put_right": False, "error": str(error)})
+                raise
             if not dry_run:
                 write_json(Path(report.folder), _document(report, mended))
             if not json:
@@ -127,13 +141,14 @@ def check_command(
         raise typer.Exit(1)
 
 
-def _settings(context: Context, checksums: bool, ignore_age: int | None) -> CheckSettings:
+def _settings(context: Context, checksums: bool, ignore_age: int | None, dry_run: bool) -> CheckSettings:
     configured = context.config.consistency
     return CheckSettings(
         limits=engine_limits(memory=f"{configured.memory_limit_mb}MB"),
         with_checksums=checksums,
         list_concurrency=configured.list_concurrency,
         ignore_age_s=configured.ignore_age_s if ignore_age is None else ignore_age,
+        dry_run=dry_run,
     )
 
 
@@ -176,28 +191,38 @@ def _with_driver(context: Context, site: str, work: Callable[[StorageDriver], Aw
     return asyncio.run(run())
 
 
-def _mend(context: Context, report: Report, mending: Mending) -> Mended:
-    """Ask for what mends the site and, unless told not to, carry it out."""
-
-    async def ask(driver: StorageDriver) -> Repair:
-        new_id = requests.random_id
-        asker = Asker(context.store, driver, context.actor, context.clock, new_id, dry_run=mending.dry_run)
-        table = Path(report.folder) / FINDINGS
-        asked = Repair()
-        if mending.fraction_max is not None:
-            wrong = findings.read_table(table, WRONG)
-            await repair.repair(asker, report, wrong, asked, fraction_max=mending.fraction_max)
-        if mending.orphan_limit is not None:
-            orphans = findings.read_table(table, (Class.ORPHAN,))
-            await repair.delete_orphans(asker, report, orphans, asked, limit=mending.orphan_limit)
-        return asked
-
-    asked = _with_driver(context, report.site, ask)
+def _mend(context: Context, report: Report, mending: Mending, mended: Mended) -> None:
+    """Ask for what mends the site and, unless told not to, carry it out; told in ``mended`` as it goes."""
+    # All gates before anything is asked for: half of what was wanted is not what was wanted.
+    if mending.orphan_limit is not None:
+        repair.check_orphan_gates(report, limit=mending.orphan_limit, fraction_max=mending.fraction_max)
+    _with_driver(context, report.site, lambda driver: _ask(context, driver, report, mending, mended.asked))
     if mending.dry_run or mending.no_wait:
-        return Mended(asked)
+        return
     copies, deletions = _open_requests(context, report.site, mending)
-    copied = copy.carry_out(context, copies, quiet=mending.quiet) if copies else None
-    return Mended(asked, copied, _delete(context, deletions))
+    if copies:
+        mended.copied = copy.carry_out(context, copies, quiet=mending.quiet)
+    if deletions:
+        mended.deleted = tuple(transfers.carry_out_deletions(context, deletions, quiet=mending.quiet))
+
+
+async def _ask(context: Context, driver: StorageDriver, report: Report, mending: Mending, asked: Repair) -> None:
+    new_id = requests.random_id
+    asker = Asker(context.store, driver, context.actor, context.clock, new_id, dry_run=mending.dry_run)
+    table, fraction_max = Path(report.folder) / FINDINGS, mending.fraction_max
+    if mending.copies:
+        lacking = findings.read_table(table, LACKING)
+        await repair.repair(asker, report, lacking, asked, fraction_max=fraction_max)
+    if mending.orphan_limit is not None:
+        await repair.delete_orphans(
+            asker,
+            report,
+            findings.read_table(table, (Class.ORPHAN,)),
+            asked,
+            lacking=findings.read_table(table, LACKING),
+            limit=mending.orphan_limit,
+            fraction_max=fraction_max,
+        )
 
 
 def _open_requests(context: Context, site: str, mending: Mending) -> tuple[list[str], list[str]]:
@@ -209,17 +234,9 @@ def _open_requests(context: Context, site: str, mending: Mending) -> tuple[list[
         copies = [each.id for each in view.copy_requests() if each.site == site]
         deletions = [each.id for each in view.deletion_requests() if each.site == site]
     return (
-        copies if mending.fraction_max is not None else [],
+        copies if mending.copies else [],
         deletions if mending.orphan_limit is not None else [],
     )
-
-
-def _delete(context: Context, only: list[str]) -> tuple[DeletionReport, ...]:
-    if not only:
-        return ()
-    lock_path = context.state_dir / lockfile.DELETIONS
-    done = deletion.run(context.store, context.driver, clock=context.clock, lock_path=lock_path, only=only)
-    return tuple(asyncio.run(done))
 
 
 def _is_put_right(report: Report, mended: Mended | None) -> bool:
@@ -232,9 +249,9 @@ def _is_put_right(report: Report, mended: Mended | None) -> bool:
     # Orphans that an earlier run asked for are in its request and in ours: they are counted once.
     asked = [each for each in mended.deleted if each.request in mended.asked.deletion_requests]
     gone = sum(each.count(PathState.DELETED, PathState.GONE) for each in asked)
-    n_copied = mended.asked.copies if mended.copied else 0
-    wrong = sum(report.counts[cls] for cls in WRONG)
-    return (n_copied, gone) == (wrong, report.counts[Class.ORPHAN])
+    n_copied = mended.asked.copies + mended.asked.under_way if mended.copied else 0
+    lacking = sum(report.counts[cls] for cls in LACKING)
+    return (n_copied, gone) == (lacking, report.counts[Class.ORPHAN])
 
 
 def _document(report: Report, mended: Mended | None) -> dict[str, Any]:
@@ -250,7 +267,10 @@ def _show_report(report: Report) -> None:
     for cls in Class:
         if report.counts[cls] or cls is not Class.IGNORED:
             sizes = show.size(report.sizes[cls]) if cls is not Class.UNLISTED else ""
-            rows.append((cls.value.replace("_", " "), show.number(report.counts[cls]), sizes, _MEANINGS[cls]))
+            meaning = _MEANINGS[cls]
+            if cls is Class.AWAITED and report.awaited_unasked:
+                meaning += f"; {show.number(report.awaited_unasked)} asked for by nobody"
+            rows.append((cls.value.replace("_", " "), show.number(report.counts[cls]), sizes, meaning))
     rows.append(("expected", show.number(report.expected), show.size(report.expected_size), "by the inventory"))
     rows.append(("found", show.number(report.actual), show.size(report.actual_size), f"at {report.site}"))
     if report.with_checksums:
@@ -287,6 +307,8 @@ def _show_mended(mended: Mended, *, dry_run: bool) -> None:
     show.line(
         f"{would} for {show.plural(asked.copies, 'copy').replace('copys', 'copies')}, {show.size(asked.copied_size)}"
     )
+    if asked.under_way:
+        show.line(f"{show.plural(asked.under_way, 'file')} under way already, by earlier requests")
     show.line(f"{would} for the removal of {show.plural(asked.deletions, 'orphan')}, {show.size(asked.deleted_size)}")
     for request in mended.copied.requests if mended.copied else ():
         show.line(f"copies of {request.dataset}: {request.state.value}: {request.detail}")

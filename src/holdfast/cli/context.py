@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -49,9 +48,7 @@ class Context:
     def driver(self, site: Site) -> StorageDriver:
         """A new driver for the site's first door. Whoever asks closes it, in the event loop that used it."""
         door = site.doors[0]
-        driver = doors.open_driver(door.protocol, door.root, site=site.name)
-        _turn_log_on(self.config)  # A plug-in may have brought the log in only now.
-        return driver
+        return doors.open_driver(door.protocol, door.root, site=site.name)
 
     def __enter__(self) -> Context:
         return self
@@ -77,15 +74,9 @@ def load_config(given: Options | None = None) -> Config:
 
 
 def _turn_log_on(config: Config) -> None:
-    """Send the log where the options and the configuration say, if any room that is loaded has one.
-
-    A look at the inventory loads none, and need not wait for structlog either:
-    it takes as long to import as the look itself takes.
-    """
-    if "structlog" in sys.modules:
-        given = options.current.get()
-        level = "debug" if given.debug else (given.log_level or config.log.level)
-        logs.configure(str(level), json=config.log.format == "json")
+    given = options.current.get()
+    level = "debug" if given.debug else (given.log_level or config.log.level)
+    logs.configure(str(level), json=config.log.format == "json")
 
 
 def actor() -> str:

@@ -8,7 +8,10 @@ Rules
     what changed meanwhile is ignored, not reported.
   * What could not be listed is not judged (``unlisted.py``, ``judge.py``).
   * A check changes nothing at the site. In the inventory it changes only when
-    blocks were last proved, and only with checksums asked for.
+    blocks were last proved, and only with checksums asked for and not in a dry
+    run. The report is written in any case: it is the result.
+  * What partial replicas lack is awaited (``awaited.py``), by the inventory's
+    word after the listing: no listing shows it.
   * The report appears whole or not at all; killed, a check is simply run again.
 
 Raises what the store and the driver raise; a directory that fails is no
@@ -21,10 +24,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from holdfast import logs
 from holdfast.consistency import findings, proof, site_differences
+from holdfast.consistency.awaited import UNASKED, awaited
 from holdfast.consistency.duckdb_session import EngineLimits
 from holdfast.consistency.expected import Expected, write_expected
 from holdfast.consistency.findings import Class, Finding
@@ -44,19 +49,22 @@ from holdfast.storage.walk import WalkProgress, WalkSummary, walk
 
 BLOCKS_A_COMMIT = 1000
 
+_log = logs.get("consistency")
+
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, how much of it is done, and of how much (None: not known)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckSettings:
-    """How to check. ``limits`` are those of the comparison's engine."""
+    """How to check. ``limits`` are those of the comparison's engine; a dry run does not note what was proved."""
 
     limits: EngineLimits
     with_checksums: bool = False
     list_concurrency: int = 16
     read_concurrency: int = 4
     ignore_age_s: int = 86_400
+    dry_run: bool = False
 
 
 def _silent(what: str, done: int, total: int | None) -> None:
@@ -93,12 +101,15 @@ async def check(
     """Check one site; the report's folder is ``reports``/``site``/``run``."""
     with store.snapshot() as view:
         record = view.site(site)
+    _log.info("check begun", site=site, run=run, with_checksums=settings.with_checksums)
     with work_folder(reports, site, run) as folder:
         state = _Run(store, driver, record, settings, clock, actor, run, folder, progress)
         report = await _check(state)
         report = replace(report, folder=str(reports / site / run))
         write_json(folder, report.to_json())
     steps.reach("check.reported")
+    counts = {cls.value: report.counts[cls] for cls in Class}
+    _log.info("check ended", site=site, run=run, expected=report.expected, actual=report.actual, **counts)
     return report
 
 
@@ -114,8 +125,8 @@ async def _check(state: _Run) -> Report:
     steps.reach("check.compared")
     for name in (EXPECTED, ENTRIES, DIFFERENCES):
         (state.folder / name).unlink()
-    counts, sizes, places = _sums(state.folder / FINDINGS)
-    if state.settings.with_checksums:
+    sums = _sums(state.folder / FINDINGS)
+    if state.settings.with_checksums and not state.settings.dry_run:
         _tell_proved(state, proved, started_us)
     return Report(
         site=state.site.name,
@@ -127,15 +138,16 @@ async def _check(state: _Run) -> Report:
         position_after=after.position,
         top_listed=listing.top_listed,
         directories=listing.listed,
-        unlisted_places=places,
+        unlisted_places=sums.places,
         expected=expected.files,
         expected_size=expected.size,
         actual=listing.files,
         actual_size=listing.bytes,
         proved=sum(proved.values()),
         with_checksums=state.settings.with_checksums,
-        counts=counts,
-        sizes=sizes,
+        awaited_unasked=sums.unasked,
+        counts=sums.counts,
+        sizes=sums.sizes,
     )
 
 
@@ -160,18 +172,26 @@ async def _judge(state: _Run, expected: Expected, proved: Counter[BlockKey]) -> 
         wrong = await _prove(state, suspects, proved, expected.size)
     # The snapshot comes last, so that it knows all that happened while we listed and read.
     with state.store.snapshot() as view:
-        judge = Judge(view, state.site, unlisted, now_us=state.clock(), ignore_age_s=state.settings.ignore_age_s)
-        findings.write_table(_found(judge, folder, wrong, expected.without_path, unlisted), folder / FINDINGS)
+        age_s = state.settings.ignore_age_s
+        judge = Judge(view, state.site, unlisted, before=expected.head, now_us=state.clock(), ignore_age_s=age_s)
+        found = _found(judge, folder, wrong, awaited(view, state.site), expected.without_path, unlisted)
+        findings.write_table(found, folder / FINDINGS)
         return view.head
 
 
 def _found(
-    judge: Judge, folder: Path, wrong: Sequence[Finding], without_path: Sequence[str], unlisted: Unlisted
+    judge: Judge,
+    folder: Path,
+    wrong: Sequence[Finding],
+    still_awaited: Iterator[Finding],
+    without_path: Sequence[str],
+    unlisted: Unlisted,
 ) -> Iterator[Finding]:
     for piece in findings.pieces(site_differences.read(folder)):
         yield from judge.judge(piece)
     for piece in findings.pieces(wrong):
         yield from judge.judge(piece)
+    yield from still_awaited
     for lfn in without_path:
         yield Finding(Class.UNLISTED, lfn, "the site's rules have no path for it", lfn=lfn)
     yield from unlisted.findings()  # Last: judging counts what each place hides.
@@ -203,11 +223,21 @@ def _tell_proved(state: _Run, proved: Counter[BlockKey], at_us: int) -> None:
         state.store.commit(ChangeSet((change,), actor=state.actor, cause=cause))
 
 
-def _sums(table: Path) -> tuple[dict[Class, int], dict[Class, int], int]:
-    """Files and bytes by class, and the number of places that were not listed."""
-    counts, sizes, places = dict.fromkeys(Class, 0), dict.fromkeys(Class, 0), 0
+@dataclass
+class _Sums:
+    """Files and bytes by class, places that were not listed, awaited files that nobody asked for."""
+
+    counts: dict[Class, int] = field(default_factory=lambda: dict.fromkeys(Class, 0))
+    sizes: dict[Class, int] = field(default_factory=lambda: dict.fromkeys(Class, 0))
+    places: int = 0
+    unasked: int = 0
+
+
+def _sums(table: Path) -> _Sums:
+    sums = _Sums()
     for finding in findings.read_table(table):
-        counts[finding.cls] += finding.n_files
-        sizes[finding.cls] += finding.size
-        places += finding.cls is Class.UNLISTED
-    return counts, sizes, places
+        sums.counts[finding.cls] += finding.n_files
+        sums.sizes[finding.cls] += finding.size
+        sums.places += finding.cls is Class.UNLISTED
+        sums.unasked += finding.cls is Class.AWAITED and finding.reason == UNASKED
+    return sums

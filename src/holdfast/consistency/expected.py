@@ -4,9 +4,9 @@ Columns: ``dir``, ``name`` (the path at the site, by its first door's rules),
 ``size``, a column per checksum algorithm (null where unknown), and whose file
 it is: ``lfn``, ``dataset``, ``version``, ``block``, ``ordinal``.
 
-Expected is what replicas of visible datasets hold. What is only awaited, or
-being published, is not expected and is no orphan either; the check asks the
-inventory about such files afterwards.
+Expected is what replicas of visible datasets hold. What is only awaited
+(``awaited.py``), or being published, is not expected and is no orphan either;
+the check asks the inventory about such files afterwards.
 """
 
 from __future__ import annotations
@@ -93,5 +93,5 @@ def _columns(replica: BlockReplica, files: FileColumns, rules: pfn.PfnRules, wit
 
 def _held(replica: BlockReplica, files: FileColumns) -> Iterator[tuple[int, str]]:
     for row, lfn in enumerate(files.lfns()):
-        if replica.held is None or row in replica.held:
+        if replica.holds(row):
             yield row, lfn

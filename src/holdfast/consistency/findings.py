@@ -1,9 +1,10 @@
 """Findings: what a check found, one row a file, and the table they are kept in.
 
-A file is in one class only. ``unlisted`` rows are directories (or files) that
-could not be judged; ``ignored`` rows were different and are left alone, the
-reason says why. The table is written and read in pieces, so its size does not
-matter.
+A file is in one class only. ``awaited`` rows are files that the inventory wants
+at the site and does not count as there; what lies in such a place already is
+``ignored`` beside that. ``unlisted`` rows are directories (or files) that could
+not be judged; ``ignored`` rows were different and are left alone, the reason
+says why. The table is written and read in pieces, so its size does not matter.
 """
 
 from __future__ import annotations
@@ -30,11 +31,15 @@ class Class(StrEnum):
     ORPHAN = "orphan"
     SIZE_MISMATCH = "size_mismatch"
     CHECKSUM_MISMATCH = "checksum_mismatch"
+    AWAITED = "awaited"
     UNLISTED = "unlisted"
     IGNORED = "ignored"
 
 
 WRONG = (Class.MISSING, Class.SIZE_MISMATCH, Class.CHECKSUM_MISMATCH)
+"""The classes of what is not as the inventory says."""
+
+LACKING = (*WRONG, Class.AWAITED)
 """The classes that a good copy from elsewhere mends."""
 
 
@@ -52,6 +57,8 @@ class Finding:
     actual_size: int | None = None
     mtime_ns: int | None = None
     version: str = ""
+    changed_ns: int | None = None
+    """When anything about what is there last changed, its name included; None where the storage does not say."""
     n_files: int = 1
     """Expected files it stands for: those below a directory that was not listed."""
 
@@ -59,6 +66,11 @@ class Finding:
     def size(self) -> int:
         """The bytes at stake: those that should be there, else those that are."""
         return self.expected_size if self.expected_size is not None else self.actual_size or 0
+
+    @property
+    def since_ns(self) -> int | None:
+        """Since when it is there under this name, at the earliest: what was moved in keeps its old mtime."""
+        return max((at_ns for at_ns in (self.mtime_ns, self.changed_ns) if at_ns is not None), default=None)
 
 
 _FIELDS: list[pa.Field[Any]] = [
@@ -75,6 +87,7 @@ _FIELDS: list[pa.Field[Any]] = [
     pa.field("actual_size", pa.int64()),
     pa.field("mtime_ns", pa.int64()),
     pa.field("version", pa.string(), nullable=False),
+    pa.field("changed_ns", pa.int64()),
     pa.field("n_files", pa.int64(), nullable=False),
 ]
 SCHEMA = pa.schema(_FIELDS)
@@ -115,7 +128,8 @@ def _row(finding: Finding) -> dict[str, object]:
         "class": finding.cls.value,
         "dir": dir,
         "name": name,
-        "reason": finding.reason,
+        # It may quote what a far side said, in whatever bytes; the table holds UTF-8.
+        "reason": finding.reason.encode(errors="backslashreplace").decode(),
         "lfn": finding.lfn,
         "dataset": block.dataset.name if block else None,
         "dataset_version": block.dataset.version if block else None,
@@ -125,6 +139,7 @@ def _row(finding: Finding) -> dict[str, object]:
         "actual_size": finding.actual_size,
         "mtime_ns": finding.mtime_ns,
         "version": finding.version,
+        "changed_ns": finding.changed_ns,
         "n_files": finding.n_files,
     }
 

@@ -5,9 +5,12 @@ listing in, findings out.
 
 Rules
   * What lies in a place that was not listed is not judged.
-  * Missing or wrong only if the inventory still says that the file is there.
+  * Missing or wrong only if the inventory still says that the file is there,
+    and has not been told anything of that block at the site since the listing
+    began: it may have gone and come back meanwhile.
   * Orphan only if the inventory neither has nor awaits it there and nobody is
-    publishing it; a young file or one of our own temporary parts is ignored.
+    publishing it. A young file is ignored, temporary part or not; young is by
+    the later of its mtime and its last change, which moving it in is.
   * A locked orphan, or one that may be somebody's last copy, is an orphan
     still; that it must stay is a matter of deletion.
 """
@@ -20,7 +23,7 @@ from dataclasses import replace
 from holdfast.consistency.findings import WRONG, Class, Finding
 from holdfast.consistency.unlisted import Unlisted
 from holdfast.inventory import deletion
-from holdfast.inventory.store import Snapshot
+from holdfast.inventory.store import Head, Snapshot
 from holdfast.model import names
 from holdfast.model.errors import UnknownName
 from holdfast.model.names import BlockKey
@@ -31,10 +34,17 @@ SECOND_NS = 1_000_000_000
 
 
 class Judge:
-    """Judges pieces of differences against one snapshot; remembers the replicas it has looked up."""
+    """Judges pieces of differences against one snapshot; remembers the replicas it has looked up.
 
-    def __init__(self, view: Snapshot, site: Site, unlisted: Unlisted, *, now_us: int, ignore_age_s: int) -> None:
+    ``before`` is where the inventory stood before the listing began.
+    """
+
+    def __init__(
+        self, view: Snapshot, site: Site, unlisted: Unlisted, *, before: Head, now_us: int, ignore_age_s: int
+    ) -> None:
         self._view = view
+        self._before = before
+        self._touched = view.changed_since(before.position)[0]
         self._site = site
         self._unlisted = unlisted
         self._now_us = now_us
@@ -52,18 +62,24 @@ class Judge:
             hidden = self._unlisted.hiding(finding.path) if finding.cls is Class.MISSING else None
             if hidden is not None:
                 self._unlisted.hide(hidden)
-            elif self._is_held(finding):
-                yield finding
             else:
-                yield replace(finding, cls=Class.IGNORED, reason="no longer expected: it went while we listed")
+                changed = self._changed(finding)
+                yield replace(finding, cls=Class.IGNORED, reason=changed) if changed else finding
 
-    def _is_held(self, finding: Finding) -> bool:
+    def _changed(self, finding: Finding) -> str:
+        """What happened to an expected file while we listed; "" if nothing."""
+        gone = "no longer expected: it went while we listed"
         if finding.block is None:
-            return False
+            return gone
         if finding.block not in self._replicas:
             self._replicas[finding.block] = self._replica(finding.block)
         replica = self._replicas[finding.block]
-        return replica is not None and (replica.held is None or finding.ordinal in replica.held)
+        if replica is None or not replica.holds(finding.ordinal):
+            return gone
+        # Two entries may have one time, so the positions are asked, too.
+        if replica.updated_us >= self._before.at_us and replica.block.dataset in self._touched:
+            return "it may have come back: files of its block came or went while we listed"
+        return ""
 
     def _replica(self, block: BlockKey) -> BlockReplica | None:
         try:
@@ -79,9 +95,9 @@ class Judge:
             obstacle = obstacles.get(finding.path)
             if obstacle is not None and obstacle.ground is deletion.Ground.WANTED:
                 yield replace(finding, cls=Class.IGNORED, reason=obstacle.reason)
-            elif parts.is_part_name(names.split(finding.path)[1]):
-                yield replace(finding, cls=Class.IGNORED, reason="a temporary part of a copy")
-            elif finding.mtime_ns is None or finding.mtime_ns > self._youngest_ns:
-                yield replace(finding, cls=Class.IGNORED, reason="too young to be judged")
+            elif finding.since_ns is None or finding.since_ns > self._youngest_ns:
+                is_part = parts.is_part_name(names.split(finding.path)[1])
+                reason = "a temporary part of a copy" if is_part else "too young to be judged"
+                yield replace(finding, cls=Class.IGNORED, reason=reason)
             else:
                 yield replace(finding, reason=f"must stay: {obstacle.reason}") if obstacle else finding

@@ -76,5 +76,12 @@ async def _prove_one(driver: StorageDriver, suspect: Suspect) -> Finding | None:
     if checksums.compare(suspect.checksums, digest.checksums) is Comparison.EQUAL:
         return None
     wrong = [name for name in algorithms if digest.checksums.get(name) != suspect.checksums[name]]
-    found = {"actual_size": digest.stat.size, "mtime_ns": digest.stat.mtime_ns, "version": digest.stat.version}
-    return replace(finding, cls=Class.CHECKSUM_MISMATCH, reason=f"{wrong[0]} differs", **found)  # type: ignore[arg-type]
+    return replace(
+        finding,
+        cls=Class.CHECKSUM_MISMATCH,
+        reason=f"{wrong[0]} differs",
+        actual_size=digest.stat.size,
+        mtime_ns=digest.stat.mtime_ns,
+        version=digest.stat.version,
+        changed_ns=digest.stat.changed_ns,
+    )

@@ -7,7 +7,8 @@
 
 Rules
   * A report's folder appears whole or not at all; what a killed run leaves is
-    removed by the next check of the site.
+    removed by the next check of the site: real folders that are named as a run
+    would name them, and nothing else.
   * One check of a site at a time.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,11 +31,17 @@ from holdfast.model.errors import OperatorError
 REPORT = "report.json"
 FINDINGS = "findings.parquet"
 _PART = ".part"
+_LEFT_OVER = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*\.part\Z")
+"""The name of a run is letters, digits and hyphens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The sums of one check. Counts are files, but ``unlisted`` counts expected files that were not judged."""
+    """The sums of one check. Counts are files, but ``unlisted`` counts expected files that were not judged.
+
+    ``expected`` counts what the inventory says is there; what it still awaits
+    is not in it.
+    """
 
     site: str
     run: str
@@ -52,13 +60,15 @@ class Report:
     proved: int
     """Files whose checksum was compared and right; 0 if checksums were not asked for."""
     with_checksums: bool
+    awaited_unasked: int = 0
+    """Those of the awaited files that no open request is to bring."""
     counts: Mapping[Class, int] = field(default_factory=dict)
     sizes: Mapping[Class, int] = field(default_factory=dict)
     folder: str = ""
 
     @property
     def agrees(self) -> bool:
-        """Whether everything was listed and the site is as the inventory says."""
+        """Whether everything was listed, the site is as the inventory says, and nothing is awaited there."""
         differing = sum(self.counts[cls] for cls in Class if cls is not Class.IGNORED)
         return differing == 0 and self.unlisted_places == 0 and self.top_listed
 
@@ -80,8 +90,7 @@ def work_folder(reports: Path, site: str, run: str) -> Iterator[Path]:
     if not os.access(parent, os.W_OK):
         raise OperatorError("cannot be written", place=str(parent), hint="is it mounted read-only?")
     with _alone(parent, site):
-        for left_over in parent.glob(f"*{_PART}"):
-            shutil.rmtree(left_over)
+        _remove_left_over(parent)
         part, final = parent / f"{run}{_PART}", parent / run
         part.mkdir()
         try:
@@ -89,6 +98,13 @@ def work_folder(reports: Path, site: str, run: str) -> Iterator[Path]:
             part.rename(final)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+def _remove_left_over(parent: Path) -> None:
+    with os.scandir(parent) as entries:
+        found = [Path(each) for each in entries if _LEFT_OVER.match(each.name) and each.is_dir(follow_symlinks=False)]
+    for folder in found:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ EXPECTED = "expected.parquet"
 DIFFERENCES = "differences.parquet"
 
 _WHOSE = ("lfn", "dataset", "version", "block", "ordinal")
-_CARRIED = compare.Carried(expected=_WHOSE, actual=("mtime_ns", "version"))
+_CARRIED = compare.Carried(expected=_WHOSE, actual=("mtime_ns", "version", "changed_ns"))
 
 
 def compare_site(folder: Path, limits: EngineLimits) -> None:
@@ -67,6 +67,7 @@ def _finding(row: dict[str, Any]) -> Finding:
         actual_size=row["actual_size"],
         mtime_ns=row["actual_mtime_ns"],
         version=row["actual_version"] or "",
+        changed_ns=row["actual_changed_ns"],
     )
 
 

@@ -2,7 +2,8 @@
 
 A directory that failed or was skipped, and a name that is neither a file nor a
 directory, hide whatever may be below them. Files below are not judged: neither
-missing nor orphan. Pure but for reading the listing's tables.
+missing nor orphan. Names that no text can hold, or no line can show, are told
+as the listing shows them. Pure but for reading the listing's tables.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from holdfast.consistency.findings import Class, Finding
 from holdfast.model import names
-from holdfast.storage.listing import DIRECTORIES, ODDITIES, Odd, State
+from holdfast.storage.listing import DIRECTORIES, ODDITIES, Odd, State, show_raw
 
 
 @dataclass
@@ -35,13 +36,12 @@ class Unlisted:
             if row["state"] != State.LISTED:
                 unlisted.reasons[str(row["dir"])] = f"{row['state']}: {row['reason']}"
         for row in _rows(folder / ODDITIES, ["dir", "shown", "raw", "kind", "reason"]):
-            raw, shown = row["raw"], names.join(str(row["dir"]), str(row["shown"]))
-            if row["kind"] == Odd.UNNAMEABLE or not isinstance(raw, bytes):
-                unlisted.odd_names[shown] = str(row["reason"])
+            name = None if row["kind"] == Odd.UNNAMEABLE else _text(row["raw"])
+            if name is None:
+                unlisted.odd_names[names.join(str(row["dir"]), str(row["shown"]))] = str(row["reason"])
             else:
                 # What the listing named twice, or a link: it may hide a file or a whole tree of this name.
-                path = names.join(str(row["dir"]), raw.decode(errors="surrogateescape"))
-                unlisted.reasons[path] = str(row["reason"])
+                unlisted.reasons[names.join(str(row["dir"]), name)] = str(row["reason"])
         return unlisted
 
     def hiding(self, path: str) -> str | None:
@@ -62,9 +62,18 @@ class Unlisted:
     def findings(self) -> Iterator[Finding]:
         """One finding for each hidden place and for each name that cannot be ours."""
         for place, reason in sorted(self.reasons.items()):
-            yield Finding(Class.UNLISTED, place, reason, n_files=self.hidden.get(place, 0))
+            shown = place if place.isprintable() else show_raw(place.encode())
+            yield Finding(Class.UNLISTED, shown, reason, n_files=self.hidden.get(place, 0))
         for shown, reason in sorted(self.odd_names.items()):
             yield Finding(Class.UNLISTED, shown, f"cannot be named: {reason}", n_files=0)
+
+
+def _text(raw: object) -> str | None:
+    """The name that ``raw`` spells; None if it spells none."""
+    try:
+        return raw.decode() if isinstance(raw, bytes) else None
+    except UnicodeDecodeError:
+        return None
 
 
 def _rows(table: Path, columns: list[str]) -> Iterator[dict[str, object]]:

@@ -13,7 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from holdfast import logs
 from holdfast.model.errors import OperatorError
+
+_log = logs.get("inventory")
 
 
 def turn_path(inventory: Path) -> Path:
@@ -25,10 +28,7 @@ def _wait(descriptor: int, path: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        # Imported only where somebody has to be told why nothing happens: it costs as much as a small command.
-        import structlog
-
-        structlog.get_logger("holdfast.inventory").info("waiting for the writer's turn", file=str(path))
+        _log.info("waiting for the writer's turn", file=str(path))
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 

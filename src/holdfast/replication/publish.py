@@ -33,8 +33,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-import structlog
-
+from holdfast import logs
 from holdfast.inventory.store import Store
 from holdfast.model import pfn, steps
 from holdfast.model.clock import SECOND_US, Clock
@@ -61,7 +60,7 @@ from holdfast.storage.driver import StorageDriver
 
 COMPARE_ROWS = 5000
 
-_log = structlog.get_logger("holdfast.replication")
+_log = logs.get("replication")
 
 
 async def publish(

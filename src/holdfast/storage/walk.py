@@ -32,15 +32,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import structlog
-
+from holdfast import logs
 from holdfast.model import names
 from holdfast.model.errors import HoldfastError, InvalidName
 from holdfast.storage.driver import DirectoryListing, Entry, Kind, Stat, StorageDriver
 from holdfast.storage.listing import Directory, Odd, Oddity, State
 from holdfast.storage.settled import settled
 
-_log = structlog.get_logger("holdfast.storage")
+_log = logs.get("storage")
 
 ATTEMPTS = 3
 """How often a directory is asked for before it counts as failed."""
