@@ -113,8 +113,8 @@ class Recorder:
         await self.inner.rename(source, target, replace=replace)
         self.done.append(("rename", target))
 
-    async def delete(self, path: str) -> None:
-        await self.inner.delete(path)
+    async def delete(self, path: str, *, expected: Stat | None = None) -> None:
+        await self.inner.delete(path, expected=expected)
         self.done.append(("delete", path))
 
     async def make_directory(self, path: str) -> None:
@@ -141,7 +141,7 @@ class World:
         self.sites = {site: Site(site, (Door("memory", f"memory:{site}"),)) for site in "ABC"}
         self.commit(*(c.PutSite(site) for site in self.sites.values()))
         self.data: dict[str, bytes] = {}
-        self.n_ids = 0
+        self.n_ids = self.n_restores = self.n_before = 0
 
     def memory(self, site: str) -> MemoryDriver:
         inner = self.drivers[site].inner

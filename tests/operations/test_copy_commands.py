@@ -15,7 +15,7 @@ from holdfast.inventory.sql_store import SqlStore
 from holdfast.model.clock import system_clock
 from holdfast.model.records import Orphan
 from holdfast.operations import requests
-from holdfast.operations.lockfile import COPIES, Lockfile
+from holdfast.operations.lockfile import COPIES, DELETIONS, Lockfile
 
 
 class Installation:
@@ -72,14 +72,58 @@ def test_dry_run_does_nothing(holdfast: Installation) -> None:
     assert "would copy 3 files" in holdfast("copy", "d", "--to", "B", "--dry-run")
     said = holdfast.json("copy", "d", "--to", "B", "--dry-run")
     assert (said["files"], said["held"], said["without_source"]) == (3, 0, 0)
-    assert holdfast.json("transfers", "list", "--all") == []
+    assert holdfast.json("transfers", "list", "--all") == {"requests": []}
     assert holdfast.files == []
+
+
+def test_a_dry_run_is_refused_like_the_run(holdfast: Installation) -> None:
+    for more in ((), ("--dry-run",)):
+        holdfast("copy", "d", "--to", "B", "--group", "nobody", *more, code=2)
+    assert holdfast.json("transfers", "list", "--all") == {"requests": []}
+
+
+def test_a_different_file_stays_unless_it_may_be_replaced(holdfast: Installation) -> None:
+    foreign = holdfast.folder / "B/data/f1"
+    foreign.parent.mkdir()
+    foreign.write_text("mine")
+    holdfast("copy", "d", "--to", "B", code=3)
+    assert "a different file is in its place" in holdfast.err
+    assert foreign.read_text() == "mine"
+    assert "1 file replaced" in holdfast("copy", "d", "--to", "B", "--replace")
+    assert foreign.read_text() == (holdfast.folder / "A/data/f1").read_text()
+
+
+def test_cancelling(holdfast: Installation) -> None:
+    id = holdfast.json("copy", "d", "--to", "B", "--no-wait")["request"]
+    assert "would cancel" in holdfast("transfers", "cancel", id[:8], "--dry-run")
+    assert holdfast.json("transfers", "show", id)["state"] == "open"
+    said = holdfast.json("transfers", "cancel", id[:8])
+    assert (said["request"], said["state"]) == (id, "cancelled")
+    assert holdfast.json("transfers", "show", id)["state"] == "cancelled"
+    holdfast("transfers", "cancel", id, code=4)
+    holdfast("transfers", "cancel", "zzz", code=2)
+    assert holdfast("transfers", "run") == "nothing to do\n"
+    assert holdfast.files == []
+
+
+def test_looking_waits_for_no_writer(holdfast: Installation) -> None:
+    id = holdfast.json("copy", "d", "--to", "B", "--no-wait")["request"]
+    holdfast("transfers", "list")
+    with SqlStore.open(holdfast.folder / "state/inventory.db").writing():
+        assert id[:12] in holdfast("transfers", "list")
+        holdfast("transfers", "show", id)
+
+
+def test_the_log_tells_what_was_done(holdfast: Installation) -> None:
+    holdfast("--log-level", "info", "copy", "d", "--to", "B")
+    for event in ("executor begun", "request closed", "executor ended"):
+        assert event in holdfast.err
 
 
 def test_ask_now_and_run_later(holdfast: Installation) -> None:
     id = holdfast.json("copy", "d", "--to", "B", "--no-wait")["request"]
     assert holdfast.json("copy", "d", "--to", "B", "--no-wait")["request"] == id
-    (listed,) = holdfast.json("transfers", "list")
+    (listed,) = holdfast.json("transfers", "list")["requests"]
     assert (listed["request"], listed["state"], listed["kind"]) == (id, "open", "copy")
     assert id[:12] in holdfast("transfers", "list")
     report = holdfast.json("transfers", "run")
@@ -121,7 +165,7 @@ def test_an_executor_at_work(holdfast: Installation) -> None:
     lock.release()
 
 
-def test_run_also_deletes_what_was_asked(holdfast: Installation) -> None:
+def ask_deletion(holdfast: Installation) -> Path:
     dark = holdfast.folder / "B/dark"
     dark.write_text("dark")
     stat = dark.stat()
@@ -129,7 +173,22 @@ def test_run_also_deletes_what_was_asked(holdfast: Installation) -> None:
     orphan = Orphan("/dark", stat.st_size, stat.st_mtime_ns)
     requests.request_deletion(store, "B", [orphan], reason="test", actor="test", clock=system_clock)
     store.close()
-    assert holdfast.json("transfers", "list")[0]["kind"] == "deletion"
+    return dark
+
+
+def test_somebody_else_who_deletes_is_not_waited_for_if_so_asked(holdfast: Installation) -> None:
+    dark = ask_deletion(holdfast)
+    lock = Lockfile(holdfast.folder / "state" / DELETIONS)
+    assert lock.acquire()
+    holdfast("transfers", "run", "--no-wait")
+    assert "another process deletes" in holdfast.err
+    assert dark.exists()
+    lock.release()
+
+
+def test_run_also_deletes_what_was_asked(holdfast: Installation) -> None:
+    dark = ask_deletion(holdfast)
+    assert holdfast.json("transfers", "list")["requests"][0]["kind"] == "deletion"
     assert "removal of orphans" in holdfast("transfers", "list")
     assert "deleted 1" in holdfast("transfers", "run")
     assert not dark.exists()
@@ -155,7 +214,7 @@ def test_a_full_disk_ends_with_two_and_the_rest_can_follow(
     assert "transfers run" in holdfast.err
     assert not list(small_disk.rglob(".*"))
     assert len(holdfast.files) < 3
-    (listed,) = holdfast.json("transfers", "list")
+    (listed,) = holdfast.json("transfers", "list")["requests"]
     assert listed["state"] == "open"
     subprocess.run(["mount", "-o", "remount,size=1m", str(small_disk)], check=True)
     holdfast("transfers", "run")

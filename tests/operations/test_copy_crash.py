@@ -134,6 +134,37 @@ def test_reporting_twice_changes_nothing(world: World) -> None:
     world.assert_copied(lfns)
 
 
+def test_what_was_done_before_is_looked_at_before_it_is_reported(any_world: World) -> None:
+    world, lfns = any_world, any_world.publish(N_FILES)
+    world.ask("B")
+    with crashing_at("copy.task-done"), pytest.raises(Crash):
+        world.run()
+    done = [lfn for lfn in lfns if world.get("B", lfn) is not None]
+    asyncio.run(world.drivers["B"].inner.delete(done[0]))
+    world.put("B", done[1], b"short")
+    world.reopen()
+    request = world.ask("B")
+    report = world.run()
+    # The one that is gone comes again; what lies in the other's place is not ours to overwrite.
+    assert world.get("B", done[0]) == world.data[done[0]]
+    assert (report.files_copied, report.files_failed) == (N_FILES - len(done) + 1, 1)
+    assert world.request(request.id).state is RequestState.FAILED
+    (replica,) = world.replica("B")
+    assert set(replica.files(N_FILES)) == set(range(N_FILES)) - {lfns.index(done[1])}
+
+
+def test_what_was_done_for_a_cancelled_request_and_is_gone_is_forgotten(world: World) -> None:
+    lfns = world.publish(N_FILES)
+    request = world.ask("B")
+    with crashing_at("copy.task-done"), pytest.raises(Crash):
+        world.run()
+    requests.cancel(world.store, request.id, reason="no more", actor="test")
+    world.reopen()
+    asyncio.run(world.drivers["B"].inner.delete(lfns[0]))
+    world.run()
+    assert world.paths("B") == lfns[1:]
+
+
 STORE_POINTS = ("commit", "commit.done", "room.write", "room.write.done")
 OPERATIONS = ("read.chunk", "write", "write.chunk", "write.finish", "write.done", "checksum", "rename", "rename.done")
 
@@ -181,7 +212,7 @@ def test_whatever_goes_wrong_ends_in_the_truth(
     for _ in range(len(faults) + len(store_faults) + 3):
         world.reopen()
         try:
-            if world.ask("B").state is RequestState.DONE:
+            if world.ask("B", may_replace=True).state is RequestState.DONE:
                 break
             world.run()
         except Crash:

@@ -14,7 +14,7 @@ from holdfast.model.errors import OperatorError
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
 from holdfast.model.records import Block, BlockFiles, BlockReplica, Door, Site, SiteStatus, StorageType
-from holdfast.operations import outcomes, plan, requests
+from holdfast.operations import outcomes, plan
 from holdfast.operations.engine import Outcome, SourceFault, Verdict
 from holdfast.operations.lockfile import Lockfile
 from holdfast.operations.task import QueuedRequest, Task, TaskState
@@ -50,15 +50,6 @@ def test_normal_scope_keeps_the_files(scope: list[BlockFiles]) -> None:
 def test_covers_is_being_a_superset(first: list[BlockFiles], second: list[BlockFiles]) -> None:
     greater, lesser = plan.normal_scope(BLOCKS, first), plan.normal_scope(BLOCKS, second)
     assert plan.covers(greater, lesser) == (files_of(greater) >= files_of(lesser))
-
-
-@given(scopes, st.integers(1, 6))
-def test_split_scope_keeps_everything_in_order(scope: list[BlockFiles], rows_max: int) -> None:
-    normal = plan.normal_scope(BLOCKS, scope)
-    pieces = list(requests.split_scope(normal, rows_max))
-    assert files_of(tuple(part for piece in pieces for part in piece)) == files_of(normal)
-    assert all(sum(len(part.ordinals or ()) or 1 for part in piece) <= rows_max for piece in pieces)
-    assert all(pieces)
 
 
 def site(name: str, storage: StorageType = StorageType.DISK, status: SiteStatus = SiteStatus.READY) -> Site:

@@ -8,12 +8,14 @@ from dataclasses import replace
 import pytest
 from operations_world import DATASET, FULL, SETTINGS, SiteStatus, StorageType, World
 
+from holdfast.inventory import backup
+from holdfast.inventory.sql_store import SqlStore
 from holdfast.model import changes as c
 from holdfast.model.errors import BadInput, BrokenInvariant, Conflict, OperatorError, PeerError, UnknownName
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.pfn import PfnRules, Step
-from holdfast.model.records import BlockFiles, Door, Orphan, RequestState, Site
-from holdfast.operations import overview, requests
+from holdfast.model.records import BlockFiles, Dataset, Door, FileColumns, Lock, Orphan, RequestState, Site, Staging
+from holdfast.operations import overview, requests, shift
 from holdfast.operations.lockfile import Lockfile
 from holdfast.operations.progress import Progress
 from holdfast.storage.driver import NoSpace, NotAllowed
@@ -98,8 +100,8 @@ def test_only_part_of_a_dataset(world: World) -> None:
 def test_two_requests_for_one_file_copy_it_once(world: World) -> None:
     lfns = world.publish(4)
     world.put("B", lfns[1], b"wrong, and to be replaced once")
-    world.ask("B", scope=[BlockFiles("0", (0, 1))])
-    world.ask("B")
+    world.ask("B", scope=[BlockFiles("0", (0, 1))], may_replace=True)
+    world.ask("B", may_replace=True)
     report = world.run()
     world.assert_copied(lfns)
     assert sum(operation == "write" for operation, _ in world.drivers["B"].done) == 4
@@ -142,20 +144,115 @@ def test_what_is_there_and_good_is_found(any_world: World) -> None:
 
 
 @pytest.mark.parametrize("damage", ["size", "byte"])
-def test_what_is_there_and_wrong_is_replaced(any_world: World, damage: str) -> None:
+def test_what_is_there_and_different_is_replaced_if_asked(any_world: World, damage: str) -> None:
     lfns = any_world.publish(5)
     good = any_world.data[lfns[2]]
     any_world.put("B", lfns[2], good[:-3] if damage == "size" else b"X" + good[1:])
-    any_world.ask("B")
-    any_world.run()
+    any_world.ask("B", may_replace=True)
+    report = any_world.run()
     any_world.assert_copied(lfns)
+    assert (report.files_copied, report.files_replaced) == (5, 1)
+
+
+@pytest.mark.parametrize("damage", ["size", "byte"])
+def test_what_is_there_and_different_stays_unless_asked(any_world: World, damage: str) -> None:
+    lfns = any_world.publish(5)
+    good = any_world.data[lfns[2]]
+    foreign = good[:-3] if damage == "size" else b"X" + good[1:]
+    any_world.put("B", lfns[2], foreign)
+    request = any_world.ask("B")
+    report = any_world.run()
+    assert any_world.get("B", lfns[2]) == foreign
+    assert any_world.paths("B") == lfns
+    assert (report.files_copied, report.files_replaced, report.files_failed, report.retries) == (4, 0, 1, 0)
+    assert "a different file is in its place (has " in report.errors[0]
+    assert any_world.request(request.id).state is RequestState.FAILED
+    (replica,) = any_world.replica("B")
+    assert not replica.holds(2)
+
+
+def test_a_request_that_may_replace_is_not_one_that_may_not(world: World) -> None:
+    world.publish(4)
+    first = world.ask("B")
+    second = world.ask("B", may_replace=True)
+    assert first.id != second.id
+    assert (world.request(first.id).replace, world.request(second.id).replace) == (False, True)
+    assert world.ask("B") == first
+    assert world.ask("B", may_replace=True) == second
+
+
+@pytest.mark.parametrize("can_rename", [True, False])
+def test_a_locked_file_is_not_replaced(world: World, can_rename: bool) -> None:
+    poor = replace(FULL, rename=can_rename, atomic_rename=can_rename)
+    world.drivers["B"].inner = MemoryDriver(world.clock, label="B", capabilities=poor)
+    lfns = world.publish(3)
+    for lfn in lfns:
+        world.put("B", lfn, b"precious")
+    world.commit(
+        c.PutLock(Lock("here", "somebody", lfn=lfns[0], sites="B")),
+        c.PutLock(Lock("elsewhere", "somebody", lfn=lfns[1], sites="C")),
+        c.PutLock(Lock("over", "somebody", lfn=lfns[1], expires_us=world.clock.now_us - 1)),
+        c.PutLock(Lock("dataset", "somebody", dataset=DATASET)),
+    )
+    world.ask("B", may_replace=True)
+
+    def faults(operation: str, path: str) -> None:
+        if operation == "read" and path == lfns[2]:  # Acknowledged while its copy is under way.
+            world.commit(c.PutLock(Lock("late", "somebody", lfn=lfns[2])))
+
+    world.memory("A").faults = faults
+    report = world.run()
+    assert [world.get("B", lfn) for lfn in lfns] == [b"precious", world.data[lfns[1]], b"precious"]
+    assert (report.files_replaced, report.files_failed) == (1, 2)
+    assert all("locked by somebody" in error for error in report.errors)
+    assert world.parts("B") == []
+
+
+def test_what_is_being_published_is_not_replaced(world: World) -> None:
+    (lfn,) = world.publish(1)
+    world.put("B", lfn, b"precious")
+    world.ask("B", may_replace=True)
+    world.commit(c.CreateDataset(Dataset(DatasetKey("new"), staging=Staging("B", "/data"))))
+    assert "being published" in world.run().errors[0]
+    assert world.get("B", lfn) == b"precious"
+
+
+def test_another_file_that_comes_meanwhile_is_not_replaced_unseen(world: World) -> None:
+    (lfn,) = world.publish(1)
+    world.put("B", lfn, b"wrong")
+    world.ask("B", may_replace=True)
+    good = world.data[lfn]
+
+    def put(path: str) -> None:
+        world.drivers["B"].after_write = None
+        world.put("B", lfn, good)
+
+    world.drivers["B"].after_write = put
+    report = world.run()
+    assert (report.files_found, report.files_replaced) == (1, 0)
+    assert world.drivers["B"].count("rename", lfn) == 0
+
+
+def test_two_files_at_one_path_are_not_brought_at_once(world: World) -> None:
+    lfns = world.publish(2)
+    world.ask("B")
+    # The inventory refuses such requests; here the site's rules change after the request.
+    one = PfnRules(((Step("/.*", "/one"),),))
+    world.change_site("B", doors=(Door("memory", "memory:B", one),))
+    report = world.run()
+    assert world.drivers["B"].count("rename", "/one") == 1
+    assert world.get("B", "/one") == world.data[lfns[0]]
+    assert (report.files_copied, report.files_failed, report.retries) == (1, 1, 0)
+    assert "a different file is in its place" in report.errors[0]
+    (replica,) = world.replica("B")
+    assert list(replica.files(2)) == [0]
 
 
 def test_what_is_there_and_wrong_stays_until_a_good_part_is_complete(world: World) -> None:
     lfns = world.publish(1)
     world.put("B", lfns[0], b"wrong")
     world.memory("A").flip_byte(lfns[0])
-    request = world.ask("B")
+    request = world.ask("B", may_replace=True)
     world.run()
     assert world.get("B", lfns[0]) == b"wrong"
     assert world.request(request.id).state is RequestState.FAILED
@@ -325,10 +422,10 @@ def test_poorer_storages(world: World, capabilities: object) -> None:
     lfns = world.publish(4)
     world.put("B", lfns[0], world.data[lfns[0]])
     world.put("B", lfns[1], b"X" + world.data[lfns[1]][1:])
-    world.ask("B")
+    world.ask("B", may_replace=True)
     report = world.run()
     world.assert_copied(lfns)
-    assert (report.files_copied, report.files_found) == (3, 1)
+    assert (report.files_copied, report.files_found, report.files_replaced) == (3, 1, 1)
 
 
 def test_a_wrong_file_stays_if_no_good_one_can_be_had_and_nothing_renamed(world: World) -> None:
@@ -337,7 +434,7 @@ def test_a_wrong_file_stays_if_no_good_one_can_be_had_and_nothing_renamed(world:
     (lfn,) = world.publish(1)
     world.memory("A").flip_byte(lfn)
     world.put("B", lfn, b"wrong")
-    world.ask("B")
+    world.ask("B", may_replace=True)
     world.run()
     assert world.get("B", lfn) == b"wrong"
 
@@ -382,6 +479,30 @@ def test_passing_errors_are_tried_again_with_growing_waits(world: World) -> None
     # 1 + 2 + 4 s, each less up to half by chance.
     assert 3.5 <= (world.clock.now_us - before_us) / 1e6 <= 8
     assert "B:" in report.errors[0]
+
+
+def test_a_retry_noted_under_a_clock_that_was_ahead_does_not_wait(world: World) -> None:
+    lfns = world.publish(2)
+    world.ask("B")
+    ahead_us, hits = 30 * 86_400_000_000, []
+
+    def faults(operation: str, path: str) -> None:
+        if operation == "write" and not hits:
+            hits.append(path)
+            world.clock.now_us += ahead_us
+            raise PeerError("not now")
+
+    def listen(progress: Progress) -> None:
+        if progress.retries and len(hits) == 1:
+            hits.append("the clock is put right")
+            world.clock.now_us -= ahead_us
+
+    world.memory("B").faults = faults
+    before_us = world.clock.now_us
+    world.run(progress=listen)
+    world.assert_copied(lfns)
+    assert len(hits) == 2
+    assert (world.clock.now_us - before_us) / 1e6 < SETTINGS.retry_delay_s_max
 
 
 def test_tries_are_bounded(world: World) -> None:
@@ -534,6 +655,123 @@ def test_cancelling_a_request_stops_it(world: World) -> None:
     n_files = len(world.paths("B"))
     assert 100 < n_files < 400
     assert world.parts("B") == []
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_cancelling_stops_a_transfer_that_takes_long(
+    world: World, concurrency: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shift, "LOOK_INTERVAL_S", 0.01)
+    world.publish(1)
+    request = world.ask("B")
+    inner = world.drivers["B"].inner
+    begun = asyncio.Event()
+
+    async def write(path: str, chunks: object) -> object:
+        world.put("B", path, b"begun")
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await inner.delete(path)
+
+    async def cancelled() -> None:
+        running = asyncio.ensure_future(
+            world.running(settings=SETTINGS.model_copy(update={"concurrency": concurrency}))
+        )
+        await begun.wait()
+        requests.cancel(world.store, request.id, reason="changed my mind", actor="test")
+        await asyncio.wait_for(running, 20)
+
+    monkeypatch.setattr(inner, "write", write)
+    asyncio.run(cancelled())
+    assert world.paths("B") == []
+    assert world.request(request.id).state is RequestState.CANCELLED
+
+
+def test_cancelling_removes_what_could_not_be_removed_before(world: World) -> None:
+    world.publish(1)
+    request = world.ask("B")
+
+    def faults(operation: str, path: str) -> None:
+        if operation in ("rename", "delete"):
+            raise PeerError("not now")
+
+    world.memory("B").faults = faults
+
+    def listen(progress: Progress) -> None:
+        if progress.retries and world.request(request.id).state is RequestState.OPEN:
+            assert len(world.parts("B")) == 1
+            world.memory("B").faults = None
+            requests.cancel(world.store, request.id, reason="changed my mind", actor="test")
+
+    world.run(progress=listen)
+    assert world.paths("B") == []
+
+
+def test_a_dry_run_is_refused_where_the_run_would_be(world: World) -> None:
+    world.publish(3)
+    head = world.store.head()
+    assert world.ask("B", dry_run=True).state is RequestState.OPEN
+    assert world.store.head() == head
+    with pytest.raises(UnknownName):
+        world.ask("B", dry_run=True, group="nobody")
+    world.change_site("C", status=SiteStatus.MORGUE)
+    with pytest.raises(Conflict):
+        world.ask("C", dry_run=True)
+    staged = DatasetKey("staged", "1")
+    world.commit(
+        c.CreateDataset(Dataset(staged, staging=Staging("A", "/staged"))),
+        c.RegisterFiles(BlockKey(staged, "0"), 0, FileColumns(("/staged",), (0,), ("f",), (3,)), "A", "", None),
+    )
+    with pytest.raises(Conflict):
+        world.ask("B", dry_run=True, dataset=staged)
+
+
+def test_asking_survives_a_restore(world: World) -> None:
+    world.publish(4)
+    commit, calls = world.store.commit, []
+
+    def meddling(change_set: c.ChangeSet, **given: object) -> object:
+        if not calls:
+            calls.append(1)
+            assert isinstance(world.store, SqlStore)
+            backup.backup(world.store, world.folder / "backup.db")
+            backup.restore(world.folder / "backup.db", world.store.path, clock=world.clock, actor="test")
+            raise Conflict("position 5 is not on this history")
+        return commit(change_set, **given)  # type: ignore[arg-type]
+
+    world.store.commit = meddling  # type: ignore[method-assign,assignment]
+    assert world.ask("B").state is RequestState.OPEN
+
+
+def test_a_restore_under_a_running_executor_begins_anew(world: World) -> None:
+    lfns = world.publish(300)
+    kept = world.ask("C")
+    assert isinstance(world.store, SqlStore)
+    store = world.store
+    backup.backup(store, world.folder / "backup.db")
+    request = world.ask("B")  # One entry, and StartEpoch is one: the position will be the same.
+    position = store.head().position
+
+    def listen(progress: Progress) -> None:
+        if progress.files_done > 20 and world.n_restores == 0:
+            world.n_restores += 1
+            backup.restore(world.folder / "backup.db", store.path, clock=world.clock, actor="test")
+            world.n_before = len(world.paths("B"))
+
+    world.n_restores = world.n_before = 0
+    # Nothing is reported before, so the restored inventory is at the position that the executor knows.
+    world.run(progress=listen)
+    assert world.n_restores == 1
+    with store.snapshot() as snapshot:
+        assert snapshot.request(request.id) is None
+        assert snapshot.copy_requests() == []
+        assert position < snapshot.head.position
+    assert len(world.paths("B")) <= world.n_before + shift.CLAIM_FILES
+    assert world.parts("B") == []
+    assert world.request(kept.id).state is RequestState.DONE
+    world.assert_copied(lfns, "C")
 
 
 def test_interrupting_gives_everything_back(world: World) -> None:

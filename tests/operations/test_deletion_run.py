@@ -9,6 +9,7 @@ import pytest
 from operations_world import Crash, DatasetKey, World, crashing_at
 
 from holdfast.model import changes as c
+from holdfast.model import steps
 from holdfast.model.errors import BadInput, Conflict, OperatorError, PeerError
 from holdfast.model.names import BlockKey
 from holdfast.model.records import Lock, RequestState, Site
@@ -100,14 +101,15 @@ def test_what_was_locked_meanwhile_stays(world: World) -> None:
     assert "locked by somebody" in report.outcomes[0].reason
 
 
-def test_what_is_being_published_meanwhile_stays(world: World) -> None:
+def test_what_is_asked_to_go_is_not_published_meanwhile(world: World) -> None:
     from holdfast.model.records import Dataset, Staging
 
     orphans = [world.orphan("B", "/dark/first"), world.orphan("B", "/other/second")]
     world.ask_deletion(*orphans)
-    world.commit(c.CreateDataset(Dataset(DatasetKey("new"), staging=Staging("B", "/dark"))))
+    with pytest.raises(Conflict):  # The publisher hears of it, not the one who deletes: he was first.
+        world.commit(c.CreateDataset(Dataset(DatasetKey("new"), staging=Staging("B", "/dark"))))
     (report,) = world.delete()
-    assert states(report) == {"/dark/first": "skipped", "/other/second": "deleted"}
+    assert states(report) == {"/dark/first": "deleted", "/other/second": "deleted"}
 
 
 def test_what_was_registered_and_awaited_is_refused(world: World) -> None:
@@ -173,6 +175,78 @@ def test_a_worker_that_slept_past_its_lease_asks_again(world: World) -> None:
     world.memory("B").faults = faults
     (report,) = world.delete()
     assert states(report) == {"/dark/first": "deleted", "/dark/second": "skipped"}
+
+
+@pytest.mark.parametrize("moment", ["check.deletion-claimed", "stat", "check.orphan-deleted"])
+def test_what_is_locked_after_the_claim_stays(world: World, moment: str) -> None:
+    orphans = [world.orphan("B", f"/dark/o{number}") for number in range(4)]
+    world.ask_deletion(*orphans)
+    locked: list[str] = []
+
+    def lock(*_: str) -> None:
+        if not locked:
+            locked.append(moment)
+            world.commit(*(c.PutLock(Lock(each.path[1:], "somebody", lfn=each.path)) for each in orphans[1:3]))
+
+    if moment == "stat":
+        world.memory("B").faults = lambda operation, path: lock() if path == orphans[1].path else None
+        (report,) = world.delete()
+    else:
+        with steps.observed(lambda name: lock() if name == moment else None):
+            (report,) = world.delete()
+    assert [outcome.state.value for outcome in report.outcomes] == ["deleted", "skipped", "skipped", "deleted"]
+    assert world.paths("B") == ["/dark/o1", "/dark/o2"]
+    assert "locked by somebody" in report.outcomes[1].reason
+
+
+def test_a_file_that_changes_between_the_look_and_the_deletion_stays(any_world: World) -> None:
+    orphan = any_world.orphan("B", "/dark/o")
+    any_world.ask_deletion(orphan)
+    head = any_world.store.head
+
+    def changing() -> object:
+        any_world.put("B", orphan.path, b"something else")
+        return head()
+
+    any_world.store.head = changing  # type: ignore[method-assign,assignment]
+    (report,) = any_world.delete()
+    assert states(report) == {orphan.path: "skipped"}
+    assert any_world.get("B", orphan.path) == b"something else"
+    assert "about to go" in report.outcomes[0].reason
+
+
+def test_another_worker_is_not_waited_for_if_so_asked(world: World) -> None:
+    id = world.ask_deletion(world.orphan("B", "/dark/o"))
+    lock = Lockfile(world.folder / "deletions.lock")
+    assert lock.acquire()
+    (report,) = world.delete(wait=False)
+    assert (report.request, report.is_busy) == (id, True)
+    assert world.paths("B") == ["/dark/o"]
+    lock.release()
+
+
+def test_with_nothing_to_delete_nobody_is_waited_for(world: World) -> None:
+    lock = Lockfile(world.folder / "deletions.lock")
+    assert lock.acquire()
+    assert world.delete() == []
+    lock.release()
+
+
+def test_a_waiting_worker_says_so_once(world: World) -> None:
+    world.ask_deletion(world.orphan("B", "/dark/o"))
+    lock = Lockfile(world.folder / "deletions.lock")
+    assert lock.acquire()
+    said: list[str] = []
+    n_slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        n_slept.append(seconds)
+        if len(n_slept) == 3:
+            lock.release()
+
+    world.delete(sleep=sleep, waiting=said.append)
+    assert len(said) == 1
+    assert "(process " in said[0]
 
 
 def test_a_request_that_is_cancelled_meanwhile_stops(world: World) -> None:

@@ -30,6 +30,9 @@ def copy_command(
     *,
     to: Annotated[str, typer.Option(metavar="SITE", help="The site to bring it to.")],
     group: Annotated[str, typer.Option(help="The group that will own the copy.")] = "",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Overwrite what lies in a file's place and is not that file.")
+    ] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Only ask for it; `transfers run` does it.")] = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -39,14 +42,13 @@ def copy_command(
 
     The request is on record first and survives interruption: run the same
     command again, or `holdfast transfers run`, and what is in place already is
-    not copied again. Exit code 2: the site is full or cannot be used; 3: some
-    files could not be copied.
+    not copied again. A different file that lies in the place of one stays, and
+    that copy fails, unless --replace is given and no lock names the file. Exit
+    code 2: the site is full or cannot be used; 3: some files could not be
+    copied.
     """
     key = names.dataset_key(dataset)
     with open_context() as context:
-        if dry_run:
-            _show_need(context, key, to, json)
-            return
         request = requests.request_copy(
             context.store,
             key,
@@ -55,7 +57,12 @@ def copy_command(
             actor=context.actor,
             clock=context.clock,
             group=group,
+            may_replace=replace,
+            dry_run=dry_run,
         )
+        if dry_run:
+            _show_need(context, key, to, json)
+            return
         if no_wait or request.state is not RequestState.OPEN:
             _show_request(request, json)
             return
@@ -78,6 +85,7 @@ def carry_out(context: Context, only: list[str] | None, *, wait: bool = True, qu
                 progress=_telling(update),
                 only=only,
                 wait=wait,
+                waiting=show.note,
             )
         )
 
@@ -141,8 +149,9 @@ def _show_report(report: RunReport) -> None:
         show.line(f"{request.dataset} to {request.site}: {request.state.value}: {request.detail or 'not finished'}")
     if report.files_copied or report.files_found:
         found = f", {show.plural(report.files_found, 'file')} found in place" if report.files_found else ""
+        replaced = f", {show.plural(report.files_replaced, 'file')} replaced" if report.files_replaced else ""
         copied = f"{show.plural(report.files_copied, 'file')}, {show.size(report.bytes_copied)}"
-        show.line(f"copied {copied}, in {report.seconds:.1f} s{found}")
+        show.line(f"copied {copied}, in {report.seconds:.1f} s{replaced}{found}")
     for fault in report.wrong_sources[:ERRORS_SHOWN]:
         show.note(f"{fault.error}; `holdfast check {fault.site} --checksums` finds all that is wrong there")
     for error in report.errors[:ERRORS_SHOWN]:

@@ -9,8 +9,10 @@ import typer
 
 from holdfast.cli import copy, options, show
 from holdfast.cli.context import Context, open_context
+from holdfast.cli.progress import progress
+from holdfast.model.errors import Conflict
 from holdfast.model.records import DeletionRequest, RequestState
-from holdfast.operations import deletion, lockfile, overview
+from holdfast.operations import deletion, lockfile, overview, requests
 from holdfast.operations.deletion import DeletionReport
 from holdfast.operations.overview import CopyStatus
 
@@ -26,6 +28,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_command)
     group.command("show")(show_command)
     group.command("run")(run_command)
+    group.command("cancel")(cancel_command)
     app.add_typer(group)
 
 
@@ -38,7 +41,7 @@ def list_command(
         copies = overview.copies(context.store, only_open=not all)
         deletions = overview.deletions(context.store, only_open=not all)
     if json:
-        show.document([*map(_copy_facts, copies), *map(_deletion_facts, deletions)])
+        show.document({"requests": [*map(_copy_facts, copies), *map(_deletion_facts, deletions)]})
         return
     rows = [_copy_row(status) for status in copies] + [_deletion_row(request) for request in deletions]
     columns = ("request", "what", "site", "state", "done", "failed", "files", "size", "asked")
@@ -65,7 +68,7 @@ def show_command(
 
 def run_command(
     no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="End at once if another executor is at work, instead of waiting.")
+        bool, typer.Option("--no-wait", help="Do not wait where another process is at work already.")
     ] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -76,13 +79,16 @@ def run_command(
     copied or deleted.
     """
     with open_context() as context:
-        deleted = run_deletions(context)
+        deleted = carry_out_deletions(context, None, wait=not no_wait, quiet=quiet or json)
         report = copy.carry_out(context, None, wait=not no_wait, quiet=quiet or json)
     if json:
         show.document({"copies": report, "deletions": deleted})
     else:
         for each in deleted:
-            show.line(f"{each.site}: {each.error or deletion.detail_of(each)}")
+            if each.is_busy:
+                show.note(f"{each.site}: another process deletes; nothing was done here")
+            else:
+                show.line(f"{each.site}: {each.error or deletion.detail_of(each)}")
         if not deleted and not report.requests and not report.is_busy:
             show.line("nothing to do")
     copy.conclude(report, json=json)
@@ -90,17 +96,47 @@ def run_command(
         raise typer.Exit(3)
 
 
-def run_deletions(context: Context, only: list[str] | None = None) -> list[DeletionReport]:
-    """Carry out open deletion requests."""
-    return asyncio.run(
-        deletion.run(
-            context.store,
-            context.driver,
-            clock=context.clock,
-            lock_path=context.state_dir / lockfile.DELETIONS,
-            only=only,
+def cancel_command(
+    id: Annotated[str, typer.Argument(metavar="REQUEST", help="The request's id, or the beginning of it.")],
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+) -> None:
+    """Give up an open request; what has arrived or gone stays so.
+
+    A process that works on it stops within seconds and removes what is half
+    done. Exit code 4: it is over already.
+    """
+    with open_context() as context:
+        found = overview.find(context.store, id)
+        request = found.request if isinstance(found, CopyStatus) else found
+        if request.state is not RequestState.OPEN:
+            message = f"request {request.id} is {request.state.value} already"
+            raise Conflict(message, rows=(request.id,), hint=request.detail)
+        reason = f"cancelled by {context.actor}"
+        requests.cancel(context.store, request.id, reason=reason, actor=context.actor, dry_run=dry_run)
+    if json:
+        show.document({"request": request.id, "site": request.site, "state": "cancelled", "dry_run": dry_run})
+    else:
+        show.line(f"{'would cancel' if dry_run else 'cancelled'} request {request.id} at {request.site}")
+
+
+def carry_out_deletions(
+    context: Context, only: list[str] | None, *, wait: bool = True, quiet: bool = False
+) -> list[DeletionReport]:
+    """Carry out these deletion requests, or all open ones, with a bar."""
+    with progress("Deleting", quiet=quiet) as update:
+        return asyncio.run(
+            deletion.run(
+                context.store,
+                context.driver,
+                clock=context.clock,
+                lock_path=context.state_dir / lockfile.DELETIONS,
+                only=only,
+                wait=wait,
+                waiting=show.note,
+                progress=lambda done, total: update(completed=done, total=total),
+            )
         )
-    )
 
 
 def _copy_facts(status: CopyStatus) -> dict[str, Any]:

@@ -9,8 +9,12 @@ Rules
   * Only a regular file whose size, modification time and version are still
     those of the request is deleted; what the listing did not know is not
     compared. Anything else is skipped with its reason, and never touched.
-  * Before every deletion the claim is read again; one that is older than its
-    lease, or not ours any more, is made anew or given up.
+  * Before every deletion the claim is read again, after the look at the file;
+    one that is older than its lease, not ours any more, or made at an earlier
+    point of the inventory's history than the present one, is made anew through
+    the whole check, or given up. So a lock counts once it is acknowledged.
+  * The storage is told which file is meant; another one that comes under the
+    name in that moment stays.
   * A temporary part of a task that is not over is never deleted.
   * "Already gone" is success. Directories are not deleted, links not followed.
   * Killed anywhere, the next run goes on with what has no outcome yet.
@@ -31,8 +35,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from holdfast import logs
 from holdfast.inventory.deletion import obstacles
-from holdfast.inventory.store import Store
+from holdfast.inventory.store import Head, Store
 from holdfast.model import names, steps
 from holdfast.model.changes import ChangeSet, CloseRequest, RequestIsOpen, StillOrphans
 from holdfast.model.clock import SECOND_US, Clock
@@ -44,7 +49,7 @@ from holdfast.operations.queue import Queue
 from holdfast.operations.requests import random_id
 from holdfast.operations.sourcing import Drivers, Sourcing
 from holdfast.storage import parts
-from holdfast.storage.driver import Kind, NotADirectory, NotThere, Stat, StorageDriver
+from holdfast.storage.driver import ChangedWhileRead, Kind, NotADirectory, NotThere, Stat, StorageDriver
 
 ACTOR = "operations"
 CLAIM_PATHS = 200
@@ -56,6 +61,7 @@ REASONS_MAX = 5
 LOOK_INTERVAL_S = 1.0
 
 _claim = tables.deletion.c
+_log = logs.get("operations")
 
 
 class PathState(StrEnum):
@@ -89,6 +95,8 @@ class DeletionReport:
     outcomes: tuple[PathOutcome, ...] = ()
     error: str = ""
     """Why it was not carried out to its end; it is still open then, unless somebody has closed it."""
+    is_busy: bool = False
+    """Nothing was done: another worker is at it, and we were asked not to wait."""
 
     def count(self, *states: PathState) -> int:
         """How many paths are in ``states``."""
@@ -106,25 +114,34 @@ async def run(
     clock: Clock,
     lock_path: Path,
     only: Collection[str] | None = None,
+    wait: bool = True,
+    waiting: Callable[[str], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     new_claim: Callable[[], str] = random_id,
 ) -> list[DeletionReport]:
-    """Carry out the open deletion requests named by ``only``, or all; waits for another worker to end.
+    """Carry out the open deletion requests named by ``only``, or all.
 
-    ``progress`` is told of paths with an outcome and paths in all. Drivers are
-    closed as ``Sourcing`` says.
+    If another worker is at work: wait for it, as long as any of them is open,
+    after a word to ``waiting``; or with ``wait`` false return reports that say
+    so. ``progress`` is told of paths with an outcome and paths in all, request
+    by request. Drivers are closed as ``Sourcing`` says.
     """
     lock = Lockfile(lock_path)
     sourcing = Sourcing(drivers)
     try:
-        while not lock.acquire():
+        while (requests := _open_requests(store, only)) and not lock.acquire():
+            if not wait:
+                return [DeletionReport(each.id, each.site, is_busy=True) for each in requests]
+            if waiting is not None:
+                waiting(f"waiting for another process that deletes ({lock.holder() or 'unknown'})")
+                waiting = None
             await sleep(LOOK_INTERVAL_S)
         with store.snapshot() as snapshot:
-            requests = [each for each in snapshot.deletion_requests() if only is None or each.id in only]
             sites = {site.name: site for site in snapshot.sites()}
         reports = []
-        for request in requests:
+        # Once more, under the lock: the other worker may have ended some of them in between.
+        for request in _open_requests(store, only):
             try:
                 driver = sourcing.driver(sites[request.site])
             except BrokenInvariant:
@@ -138,6 +155,11 @@ async def run(
     finally:
         await sourcing.close()
         lock.release()
+
+
+def _open_requests(store: Store, only: Collection[str] | None) -> list[DeletionRequest]:
+    with store.snapshot() as snapshot:
+        return [each for each in snapshot.deletion_requests() if only is None or each.id in only]
 
 
 class _Worker:
@@ -163,6 +185,8 @@ class _Worker:
         self._room = store.room(tables.metadata)
         self._queue = Queue(store)
         self._outcomes: dict[str, PathOutcome] = {}
+        self._checked: tuple[str, int] | None = None
+        """The point of the inventory's history (epoch and position) at which our claims passed the check."""
 
     async def run(self) -> DeletionReport:
         """Go through all paths, then write down the outcome of the request."""
@@ -173,16 +197,19 @@ class _Worker:
                 await self._batch(left[start : start + CLAIM_PATHS])
             self._close()
         except _ClaimLost as lost:
+            _log.info("deletion given up", request=self._request.id, site=self._request.site, error=str(lost))
             return self._report(str(lost))
-        return self._report()
+        report = self._report()
+        _log.info("deletion ended", request=report.request, site=report.site, detail=detail_of(report))
+        return report
 
     async def _batch(self, orphans: Sequence[Orphan]) -> None:
-        claimed = {orphan.path for orphan in self._claim_paths(orphans)}
-        for orphan in orphans:
-            if orphan.path in claimed:
-                if not self._holds_claim(orphan.path) and not self._claim_paths([orphan]):
-                    continue
-                self._outcomes[orphan.path] = await self._remove(orphan)
+        claimed = self._claim_paths(orphans)
+        _log.info("deletions claimed", request=self._request.id, site=self._request.site, files=len(claimed))
+        for orphan in claimed:
+            # A claim that is made anew may have found that more of them must stay.
+            if orphan.path not in self._outcomes:
+                self._outcomes[orphan.path] = await self._remove(orphan, claimed)
                 if self._progress is not None:
                     self._progress(len(self._outcomes), len(self._request.orphans))
         with self._room.write() as connection:
@@ -200,13 +227,14 @@ class _Worker:
                 StillOrphans(self._request.site, paths, request=self._request.id),
             )
             try:
-                self._store.commit(
+                head = self._store.commit(
                     ChangeSet((), actor=ACTOR, cause=self._cause, requirements=requirements),
                     also=partial(self._write_claims, paths=paths),
                 )
             except (Conflict, UnknownName) as error:
                 wanted = self._without_refused(wanted, error)
                 continue
+            self._checked = _point(head)
             steps.reach("check.deletion-claimed")
             return wanted
         return []
@@ -240,7 +268,9 @@ class _Worker:
         )
 
     def _holds_claim(self, path: str) -> bool:
-        """Read the claim again, just before it is used."""
+        """Read the claim again, and whether the inventory has moved since, just before it is used."""
+        if _point(self._store.head()) != self._checked:
+            return False
         query = select(tables.deletion).where(_claim.request == self._request.id, _claim.path == path)
         with self._room.read() as connection:
             row = connection.execute(query).one_or_none()
@@ -251,23 +281,26 @@ class _Worker:
 
     # ---- one path ---------------------------------------------------------------
 
-    async def _remove(self, orphan: Orphan) -> PathOutcome:
+    async def _remove(self, orphan: Orphan, claimed: Sequence[Orphan]) -> PathOutcome:
+        try:
+            found = await self._driver.stat(orphan.path)
+        except HoldfastError as error:
+            return _without_it(orphan.path, error)
+        reason = _difference(orphan, found, self._driver.capabilities.mtime_resolution_ns)
+        if reason:
+            return PathOutcome(orphan.path, PathState.SKIPPED, reason)
+        if not self._holds_claim(orphan.path):
+            # All that are left at once: the check costs about the same for one.
+            self._claim_paths([each for each in claimed if each.path not in self._outcomes])
+            if orphan.path in self._outcomes:
+                return self._outcomes[orphan.path]
         token = parts.token_of(names.split(orphan.path)[1])
         if token is not None and self._queue.is_live_part(token):
             return PathOutcome(orphan.path, PathState.SKIPPED, "it is the temporary part of a transfer")
         try:
-            reason = _difference(
-                orphan, await self._driver.stat(orphan.path), self._driver.capabilities.mtime_resolution_ns
-            )
-            if reason:
-                return PathOutcome(orphan.path, PathState.SKIPPED, reason)
-            await self._driver.delete(orphan.path)
-        except (NotThere, NotADirectory):
-            return PathOutcome(orphan.path, PathState.GONE)
-        except BrokenInvariant:
-            raise
+            await self._driver.delete(orphan.path, expected=found)
         except HoldfastError as error:
-            return PathOutcome(orphan.path, PathState.FAILED, str(error))
+            return _without_it(orphan.path, error)
         steps.reach("check.orphan-deleted")
         return PathOutcome(orphan.path, PathState.DELETED)
 
@@ -293,6 +326,23 @@ class _Worker:
         known = [self._outcomes.get(orphan.path) for orphan in self._request.orphans]
         outcomes = tuple(outcome for outcome in known if outcome is not None)
         return DeletionReport(self._request.id, self._request.site, outcomes, error)
+
+
+def _point(head: Head) -> tuple[str, int]:
+    return head.epoch, head.position
+
+
+def _without_it(path: str, error: HoldfastError) -> PathOutcome:
+    """What it means that the storage would not."""
+    match error:
+        case BrokenInvariant():
+            raise error
+        case NotThere() | NotADirectory():
+            return PathOutcome(path, PathState.GONE)
+        case ChangedWhileRead():
+            return PathOutcome(path, PathState.SKIPPED, "it was changed or replaced while it was about to go")
+        case _:
+            return PathOutcome(path, PathState.FAILED, str(error))
 
 
 def _difference(orphan: Orphan, found: Stat, resolution_ns: int) -> str:

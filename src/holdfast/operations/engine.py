@@ -9,9 +9,10 @@ Rules
     and checksum having been read back from there, or from the part that was
     then renamed in one step, after ``Outcome.verified_us``. No other verdict
     leaves a new file under the final path.
-  * A good file at the destination is found, not copied again. A wrong one is
-    replaced, and not before a good part is complete where the storage can
-    rename. What is no regular file is never touched.
+  * A good file at the destination is found, not copied again. A different one
+    stays, and the transfer fails; unless ``replaceable``, asked right before,
+    lets it go, and then not before a good part is complete, where the storage
+    can rename. What is no regular file is never touched.
   * Sources are tried in the given order; what was wrong with each is told.
   * Whatever lies at the destination before the end carries ``token`` in its
     name (``holdfast.storage.parts``), so that a later call with the same token,
@@ -60,6 +61,8 @@ class Transfer:
     checksums: Mapping[str, str]
     destination: Place
     sources: tuple[Place, ...]
+    replaceable: Callable[[], str] | None = None
+    """Why a different file in the place must stay now, "" if it may go; None: it always stays."""
 
 
 class Verdict(StrEnum):
@@ -96,6 +99,8 @@ class Outcome:
     verified_us: int = 0
     error: str = ""
     faults: tuple[SourceFault, ...] = ()
+    has_replaced: bool = False
+    """Copied over a different file, which is gone now."""
 
 
 class TransferEngine(Protocol):

@@ -7,6 +7,7 @@ asked for size and checksum of what it has stored.
 Rules, beside those of the contract
   * Nothing counts without a checksum that both the inventory and the
     destination know; a file without any is refused.
+  * A different file that is replaced is still the one that was looked at.
   * A file found in place is read through a cryptographic checksum if the
     inventory has one, whatever cheaper answers the storage offers.
   * Where a storage cannot rename, the source is read and proved first if a
@@ -22,8 +23,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
-from enum import Enum, auto
+from dataclasses import dataclass, replace
 
 from holdfast.model import checksums, steps
 from holdfast.model.clock import Clock
@@ -31,7 +31,7 @@ from holdfast.model.errors import BrokenInvariant, HoldfastError, PeerError
 from holdfast.operations.engine import Note, Outcome, Place, SourceFault, Transfer, Verdict
 from holdfast.storage import parts
 from holdfast.storage.digest import ALGORITHMS, Hasher
-from holdfast.storage.driver import AlreadyThere, Kind, NoSpace, NotAFile, NotThere
+from holdfast.storage.driver import AlreadyThere, ChangedWhileRead, Kind, NoSpace, NotAFile, NotThere, Stat
 
 THREAD_BYTES = 1 << 18
 """Chunks from this size on are hashed in a thread while the destination writes them."""
@@ -41,12 +41,35 @@ class _Wrong(PeerError):
     """Bytes are not those that the inventory knows."""
 
 
-class _Standing(Enum):
-    """What is at the destination before we begin."""
+class _KeptError(HoldfastError):
+    """A different file is in the place, and must stay."""
 
-    ABSENT = auto()
-    GOOD = auto()
-    WRONG = auto()
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What is at the destination before we begin; ``stat`` None: nothing."""
+
+    stat: Stat | None = None
+    difference: str = ""
+    """Why it is not the file; "" if it is."""
+
+    def check_may_go(self, transfer: Transfer) -> None:
+        """_KeptError if there is a different file which must stay."""
+        if self.stat is not None:
+            reason = transfer.replaceable() if transfer.replaceable is not None else "it was not asked to be replaced"
+            if reason:
+                raise _KeptError(f"a different file is in its place ({self.difference}), and stays: {reason}")
+
+    async def check_is_still(self, place: Place) -> None:
+        """ChangedWhileRead if yet another file has come there since; the next try looks at that one."""
+        if self.stat is None:
+            return
+        try:
+            found = await place.driver.stat(place.path)
+        except NotThere:
+            return
+        if not found.is_still(self.stat):
+            raise ChangedWhileRead("the file in its place has changed meanwhile")
 
 
 class LocalEngine:
@@ -81,13 +104,14 @@ class LocalEngine:
     async def _transfer(self, transfer: Transfer, note: Note) -> Outcome:
         verified_us = self._clock()
         standing = await _look(transfer)
-        if standing is _Standing.GOOD:
+        if standing.stat is not None and not standing.difference:
             return Outcome(Verdict.FOUND, verified_us=verified_us)
+        standing.check_may_go(transfer)
         faults: list[SourceFault] = []
         for source in transfer.sources:
             stream = _Stream(transfer, source, note)
             try:
-                verified_us = await self._bring(transfer, stream, replace=standing is _Standing.WRONG)
+                verified_us = await self._bring(transfer, stream, standing)
             except HoldfastError as error:
                 if stream.failure is None:
                     raise
@@ -95,16 +119,17 @@ class LocalEngine:
                 if isinstance(error, BrokenInvariant):
                     raise
                 continue
-            return Outcome(Verdict.COPIED, source.site, verified_us, faults=tuple(faults))
+            has_replaced = standing.stat is not None
+            return Outcome(Verdict.COPIED, source.site, verified_us, faults=tuple(faults), has_replaced=has_replaced)
         verdict = Verdict.FAILED if all(fault.is_permanent for fault in faults) else Verdict.RETRY
         return Outcome(verdict, error="; ".join(fault.error for fault in faults) or "no source", faults=tuple(faults))
 
-    async def _bring(self, transfer: Transfer, stream: _Stream, *, replace: bool) -> int:
+    async def _bring(self, transfer: Transfer, stream: _Stream, standing: _Standing) -> int:
         if transfer.destination.driver.capabilities.rename:
-            return await self._by_part(transfer, stream, replace=replace)
-        return await self._in_place(transfer, stream, replace=replace)
+            return await self._by_part(transfer, stream, standing)
+        return await self._in_place(transfer, stream, standing)
 
-    async def _by_part(self, transfer: Transfer, stream: _Stream, *, replace: bool) -> int:
+    async def _by_part(self, transfer: Transfer, stream: _Stream, standing: _Standing) -> int:
         place = transfer.destination
         part = parts.part_path(place.path, transfer.token)
         await self._write_part(transfer, part, stream)
@@ -112,7 +137,9 @@ class LocalEngine:
         try:
             verified_us = self._clock()
             await _prove(transfer, part)
-            await place.driver.rename(part, place.path, replace=replace)
+            await standing.check_is_still(place)
+            standing.check_may_go(transfer)
+            await place.driver.rename(part, place.path, replace=standing.stat is not None)
         except (Exception, asyncio.CancelledError):
             await _remove_quietly(place, part)
             raise
@@ -138,13 +165,14 @@ class LocalEngine:
             async with aclosing(stream.chunks()) as chunks:
                 await driver.write(part, chunks)
 
-    async def _in_place(self, transfer: Transfer, stream: _Stream, *, replace: bool) -> int:
+    async def _in_place(self, transfer: Transfer, stream: _Stream, standing: _Standing) -> int:
         place = transfer.destination
-        if replace:
+        if standing.stat is not None:
             async with aclosing(stream.chunks()) as chunks:
                 async for _ in chunks:
                     pass
-            await place.driver.delete(place.path)
+            standing.check_may_go(transfer)
+            await place.driver.delete(place.path, expected=standing.stat)
         async with aclosing(stream.chunks()) as chunks:
             await place.driver.write(place.path, chunks)
         steps.reach("copy.part-written")
@@ -209,18 +237,18 @@ async def _look(transfer: Transfer) -> _Standing:
     try:
         found = await place.driver.stat(place.path)
     except NotThere:
-        return _Standing.ABSENT
+        return _Standing()
     if found.kind is not Kind.FILE:
         raise NotAFile(
             f"is a {found.kind.value}, and stays" if found.kind is Kind.DIRECTORY else "is no file, and stays"
         )
     if found.size != transfer.size:
-        return _Standing.WRONG
+        return _Standing(found, f"has {found.size} bytes, not {transfer.size}")
     try:
         await _prove(transfer, place.path, strongly=True)
-    except _Wrong:
-        return _Standing.WRONG
-    return _Standing.GOOD
+    except _Wrong as error:
+        return _Standing(found, error.message)
+    return _Standing(found)
 
 
 async def _prove(transfer: Transfer, path: str, *, strongly: bool = False) -> None:

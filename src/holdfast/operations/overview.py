@@ -51,9 +51,11 @@ class Problem:
 
 def copies(store: Store, *, only_open: bool = True) -> list[CopyStatus]:
     """Copy requests in the order in which they were made."""
-    queue = Queue(store)
     with store.snapshot() as snapshot:
         requests = snapshot.copy_requests(only_open=only_open)
+    if not requests:
+        return []
+    queue = Queue(store)
     return [_status(queue, request) for request in requests]
 
 

@@ -95,7 +95,7 @@ def sources(
         if replica.site != destination
         and replica.site in sites
         and sites[replica.site].status is SiteStatus.READY
-        and (replica.held is None or ordinal in replica.held)
+        and replica.holds(ordinal)
     ]
     return tuple(sorted(able, key=lambda name: (_SLOWNESS[sites[name].storage_type], failures.get(name, 0), name)))
 

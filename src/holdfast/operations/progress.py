@@ -41,6 +41,8 @@ class RunReport:
     bytes_copied: int = 0
     files_found: int = 0
     """Already in place and proved, so not copied."""
+    files_replaced: int = 0
+    """Of those copied: a different file lay in their place, and is gone now."""
     files_failed: int = 0
     retries: int = 0
     requests: tuple[CopyRequest, ...] = ()

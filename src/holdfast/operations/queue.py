@@ -11,13 +11,15 @@ Rules
   * Settling a try that is not the present one (another token, no longer
     active) changes nothing.
   * Reporting marks tasks in the transaction that tells the inventory.
+  * A retry that would have to wait longer than any wait lasts was noted under
+    a clock that was ahead, and is due at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, delete, exists, func, select, update
 
@@ -33,6 +35,14 @@ _request = tables.request.c
 
 ERROR_CHARS = 1000
 """As much of an error as is kept with a task."""
+
+
+class Left(NamedTuple):
+    """Where a temporary part may be left."""
+
+    site: str
+    lfn: str
+    token: str
 
 
 class Queue:
@@ -91,47 +101,72 @@ class Queue:
             row = connection.execute(select(tables.request).where(_request.number == request.number)).one()
             return _queued_request(row)
 
-    def drop(self, request: QueuedRequest) -> None:
-        """Forget what is queued for a request that others have closed; what is done stays to be reported."""
+    def drop(self, request: QueuedRequest, *, done_too: bool = False) -> list[Left]:
+        """Forget what is queued for a request that others have closed; returns what may be left of it.
+
+        What is done stays to be reported, except with ``done_too``: where the
+        inventory knows of no such request.
+        """
+        states = [TaskState.QUEUED, TaskState.ACTIVE, *([TaskState.DONE] if done_too else [])]
+        going = (_task.request == request.number) & _task.state.in_(states)
+        query = select(_task.lfn, _task.token).where(going, _task.token != "", _task.state != TaskState.DONE)
         with self._room.write() as connection:
-            undone = _task.state.in_((TaskState.QUEUED, TaskState.ACTIVE))
-            connection.execute(delete(tables.task).where(_task.request == request.number, undone))
+            left = [Left(request.site, row.lfn, row.token) for row in connection.execute(query.order_by(_task.id))]
+            connection.execute(delete(tables.task).where(going))
             close(connection, request.number)
+        return left
 
     # ---- tasks ------------------------------------------------------------------
 
-    def recover(self) -> list[tuple[str, str, str]]:
-        """Queue again what a dead executor had claimed; its sites, LFNs and tokens."""
+    def recover(self) -> list[Left]:
+        """Queue again what a dead executor had claimed; returns what may be left of it."""
         active = _task.state == TaskState.ACTIVE
         query = select(_request.site, _task.lfn, _task.token).join(tables.request, _request.number == _task.request)
         with self._room.write() as connection:
-            left = [
-                (row.site, row.lfn, row.token) for row in connection.execute(query.where(active).order_by(_task.id))
-            ]
+            rows = connection.execute(query.where(active).order_by(_task.id))
+            left = [Left(row.site, row.lfn, row.token) for row in rows]
             if left:
                 connection.execute(update(tables.task).where(active).values(state=TaskState.QUEUED))
         return left
 
-    def due(self, connection: Connection, request: QueuedRequest, *, now_us: int, limit: int) -> list[Row[Any]]:
-        """Queued tasks of a request that may be tried now, longest due first."""
-        query = (
-            select(tables.task)
-            .where(_task.request == request.number, _task.state == TaskState.QUEUED, _task.not_before_us <= now_us)
-            .order_by(_task.not_before_us, _task.id)
-            .limit(limit)
-        )
-        return list(connection.execute(query))
+    def again(self, ids: Collection[int]) -> None:
+        """These files were done and are not there any more: queue them again, if anybody still asks for them."""
+        done = (_task.id == bindparam("task_id")) & (_task.state == TaskState.DONE)
+        closed = select(_request.number).where(_request.is_closed)
+        rows = [{"task_id": id} for id in ids]
+        if rows:
+            with self._room.write() as connection:
+                connection.execute(delete(tables.task).where(done, _task.request.in_(closed)), rows)
+                connection.execute(update(tables.task).where(done).values(state=TaskState.QUEUED), rows)
 
-    def next_due_us(self, requests: Iterable[QueuedRequest]) -> int | None:
+    def due(
+        self, connection: Connection, request: QueuedRequest, *, now_us: int, wait_us_max: int, limit: int
+    ) -> list[Row[Any]]:
+        """Queued tasks of a request that may be tried now, longest due first."""
+        queued = (_task.request == request.number) & (_task.state == TaskState.QUEUED)
+        query = select(tables.task).order_by(_task.not_before_us, _task.id)
+        found = list(connection.execute(query.where(queued, _task.not_before_us <= now_us).limit(limit)))
+        if len(found) < limit:
+            # Apart from the others, so that each query walks the index and stops.
+            beyond = query.where(queued, _task.not_before_us > now_us + wait_us_max)
+            found += connection.execute(beyond.limit(limit - len(found)))
+        return found
+
+    def next_due_us(self, requests: Iterable[QueuedRequest], *, now_us: int, wait_us_max: int) -> int | None:
         """When the first queued task of these requests is due; None if nothing is queued."""
-        moments = []
+        first, last = func.min(_task.not_before_us), func.max(_task.not_before_us)
+        moments: list[int] = []
         with self._room.read() as connection:
             for request in requests:
-                query = select(func.min(_task.not_before_us)).where(
-                    _task.request == request.number, _task.state == TaskState.QUEUED
-                )
-                moments.append(connection.scalar(query))
-        return min((moment for moment in moments if moment is not None), default=None)
+                # A query for each end: SQLite looks up one of them in the index, but walks it all for both.
+                queued = (_task.request == request.number) & (_task.state == TaskState.QUEUED)
+                moment = connection.scalar(select(first).where(queued))
+                if moment is None:
+                    continue
+                if moment > now_us and connection.scalar(select(last).where(queued)) > now_us + wait_us_max:
+                    moment = now_us
+                moments.append(moment)
+        return min(moments, default=None)
 
     def claim(
         self, connection: Connection, rows: Sequence[tuple[QueuedRequest, Row[Any]]], new_token: Callable[[], str]
@@ -165,13 +200,13 @@ class Queue:
 
     # ---- results ----------------------------------------------------------------
 
-    def arrived(self, limit: int) -> list[Arrived]:
-        """Tasks that are done and not reported, in the order of their blocks."""
+    def arrived(self, limit: int, *, after: int = 0) -> list[Arrived]:
+        """Tasks that are done and not reported, from the one behind ``after`` on, in the order of their blocks."""
         query = (
             select(tables.task, _request.id.label("request_id"), _request.dataset_name, _request.dataset_version)
             .add_columns(_request.site)
             .join(tables.request, _request.number == _task.request)
-            .where(_task.state == TaskState.DONE)
+            .where(_task.state == TaskState.DONE, _task.id > after)
             .order_by(_task.id)
             .limit(limit)
         )
@@ -299,6 +334,7 @@ def _arrived(row: Row[Any]) -> Arrived:
         request=row.request_id,
         block=BlockKey(DatasetKey(row.dataset_name, row.dataset_version), row.block),
         ordinal=row.ordinal,
+        lfn=row.lfn,
         site=row.site,
         size=row.size,
         verified_us=row.verified_us,

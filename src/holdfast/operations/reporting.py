@@ -19,6 +19,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from holdfast import logs
 from holdfast.inventory.store import Store
 from holdfast.model import steps
 from holdfast.model.changes import Change, ChangeSet, CloseRequest, FilesArrived
@@ -30,6 +31,8 @@ from holdfast.operations.task import Arrived, QueuedRequest, TaskState
 
 BATCH_FILES = 10_000
 ACTOR = "operations"
+
+_log = logs.get("operations")
 
 
 class Reporter:
@@ -73,6 +76,7 @@ class Reporter:
             try:
                 self._send([_change(group)], partial(mark_reported, ids=ids), [each.request for each in group])
             except (Conflict, BadInput) as error:
+                _log.warning("the inventory refuses what has arrived", block=str(group[0].block), error=str(error))
                 with self._queue.write() as connection:
                     mark_refused(connection, ids, f"the inventory refuses it: {error}")
         for request in closing:
@@ -87,6 +91,9 @@ class Reporter:
         cause = f"copy {first}" + (f" and {len(others)} more" if others else "")
         self._store.commit(ChangeSet(tuple(changes), actor=ACTOR, cause=cause), also=also)
         steps.reach("copy.reported")
+        for change in changes:
+            if isinstance(change, CloseRequest):
+                _log.info("request closed", request=change.id, state=change.state.value, detail=change.detail)
 
     def _outcome(self, request: QueuedRequest) -> CloseRequest:
         counts = self._queue.counts(request)

@@ -5,9 +5,12 @@ here scopes are put in order and askers who want the same are joined.
 
 Rules
   * What is asked for is whole files of one dataset, or paths at one site.
-  * Asking again for what an open request covers joins that request.
+  * Asking again for what an open request covers joins that request, if both
+    say the same about replacing.
   * Asking for what the destination holds already changes nothing.
-  * One request fits one change set; who needs more splits (``split_scope``).
+  * One request fits one change set: a part of its scope for each whole block,
+    so that no dataset is too big for one.
+  * A dry run goes through the whole transaction, which is then undone.
 
 Raises UnknownName, Conflict and BadInput of the inventory's rules; then
 nothing was asked.
@@ -16,8 +19,10 @@ nothing was asked.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
 
 from holdfast.inventory.store import Head, Snapshot, Store
 from holdfast.model import steps
@@ -80,32 +85,38 @@ def request_copy(
     actor: str,
     clock: Clock,
     group: str = "",
+    may_replace: bool = False,
+    dry_run: bool = False,
     new_id: NewId = random_id,
 ) -> CopyRequest:
     """Ask for files of a dataset at a site, all of them if ``scope`` is None.
 
     Returns the open request, new or joined. If the site holds everything
-    already, nothing is written and the request that comes back is DONE.
+    already, nothing is written and the request that comes back is DONE. A dry
+    run returns the request that would have been made.
     """
     for _ in range(JOIN_TRIES):
         with store.snapshot() as snapshot:
             need = need_of(snapshot, dataset, to_site, scope)
-            joined = _open_request(snapshot, dataset, to_site, need.scope)
-            position = snapshot.head.position
-        request = CopyRequest(new_id(), dataset, to_site, need.scope, reason=reason, group=group, created_us=clock())
+            joined = _open_request(snapshot, dataset, to_site, need.scope, may_replace)
+            seen = snapshot.head
+        request = CopyRequest(
+            new_id(), dataset, to_site, need.scope, reason, group, created_us=clock(), replace=may_replace
+        )
         if joined is not None:
             return joined
         if need.n_files == 0:
             detail = f"{to_site} holds all {need.n_held} files already"
-            return CopyRequest("", dataset, to_site, need.scope, reason, group, RequestState.DONE, detail)
+            return replace(request, id="", state=RequestState.DONE, detail=detail, created_us=0)
         # Without this two askers at once would both be first.
-        unchanged = DatasetUnchanged(dataset, position)
+        unchanged = DatasetUnchanged(dataset, seen.position, seen.epoch)
         try:
-            head = _commit(store, RequestCopy(request), actor, reason, (unchanged,))
+            head = _commit(store, RequestCopy(request), actor, reason, (unchanged,), dry_run=dry_run)
+        except _UndoneError:
+            return request
         except Conflict:
-            with store.snapshot() as snapshot:
-                if dataset not in snapshot.changed_since(position)[0]:
-                    raise
+            if not _has_changed(store, dataset, seen):
+                raise
             continue
         steps.reach("copy.requested")
         return replace(request, created_us=head.at_us)
@@ -130,13 +141,16 @@ def request_deletion(
     return replace(request, created_us=head.at_us)
 
 
-def cancel(store: Store, id: str, *, reason: str, actor: str) -> None:
-    """Give up an open request; what has arrived or gone stays so."""
-    _commit(store, CloseRequest(id, RequestState.CANCELLED, reason), actor, reason)
+def cancel(store: Store, id: str, *, reason: str, actor: str, dry_run: bool = False) -> None:
+    """Give up an open request; what has arrived or gone stays so. Whoever works on it stops at his next turn."""
+    try:
+        _commit(store, CloseRequest(id, RequestState.CANCELLED, reason), actor, reason, dry_run=dry_run)
+    except _UndoneError:
+        return
 
 
 def need_of(snapshot: Snapshot, dataset: DatasetKey, to_site: str, scope: Sequence[BlockFiles] | None = None) -> Need:
-    """What ``request_copy`` would ask for; the dry run of a copy."""
+    """What ``request_copy`` would ask for, in numbers."""
     destination = snapshot.site(to_site)
     blocks = snapshot.blocks(dataset)
     known = {block.key.block: block for block in blocks}
@@ -155,24 +169,6 @@ def need_of(snapshot: Snapshot, dataset: DatasetKey, to_site: str, scope: Sequen
         n_without += len(lacking - elsewhere)
         size += _size(snapshot, BlockKey(dataset, part.block), lacking, known[part.block].size, total)
     return Need(normal, n_files, size, n_held, n_without)
-
-
-def split_scope(scope: Sequence[BlockFiles], rows_max: int = ROWS_MAX) -> Iterator[tuple[BlockFiles, ...]]:
-    """The same scope in pieces of which each fits one request."""
-    piece: list[BlockFiles] = []
-    rows = 0
-    for part in scope:
-        ordinals = part.ordinals
-        for start in range(0, len(ordinals) if ordinals else 1, rows_max):
-            chunk = BlockFiles(part.block, ordinals[start : start + rows_max] if ordinals else None)
-            cost = len(chunk.ordinals or ()) or 1
-            if rows + cost > rows_max:
-                yield tuple(piece)
-                piece, rows = [], 0
-            piece.append(chunk)
-            rows += cost
-    if piece:
-        yield tuple(piece)
 
 
 def _holdings(
@@ -197,13 +193,37 @@ def _size(snapshot: Snapshot, block: BlockKey, lacking: FileSet, block_size: int
 
 
 def _open_request(
-    snapshot: Snapshot, dataset: DatasetKey, site: str, scope: tuple[BlockFiles, ...]
+    snapshot: Snapshot, dataset: DatasetKey, site: str, scope: tuple[BlockFiles, ...], may_replace: bool
 ) -> CopyRequest | None:
     for request in snapshot.copy_requests():
-        if request.dataset == dataset and request.site == site and plan.covers(request.scope, scope):
+        is_alike = (request.dataset, request.site, request.replace) == (dataset, site, may_replace)
+        if is_alike and plan.covers(request.scope, scope):
             return request
     return None
 
 
-def _commit(store: Store, change: Change, actor: str, cause: str, requirements: tuple[Requirement, ...] = ()) -> Head:
-    return store.commit(ChangeSet((change,), actor=actor, cause=cause, requirements=requirements))
+def _has_changed(store: Store, dataset: DatasetKey, seen: Head) -> bool:
+    """Whether a requirement on the dataset as it was ``seen`` does not hold any more."""
+    with store.snapshot() as snapshot:
+        return snapshot.head.epoch != seen.epoch or dataset in snapshot.changed_since(seen.position)[0]
+
+
+class _UndoneError(Exception):
+    """Leaves a transaction that would have been accepted, so that it is undone."""
+
+
+def _undo(_connection: Connection) -> None:
+    raise _UndoneError
+
+
+def _commit(
+    store: Store,
+    change: Change,
+    actor: str,
+    cause: str,
+    requirements: tuple[Requirement, ...] = (),
+    *,
+    dry_run: bool = False,
+) -> Head:
+    change_set = ChangeSet((change,), actor=actor, cause=cause, requirements=requirements)
+    return store.commit(change_set, also=_undo if dry_run else None)

@@ -49,18 +49,31 @@ class Sourcing:
         self._opened: dict[Site, StorageDriver] = {}
         self.sites: dict[str, Site] = {}
 
-    def prepare(self, tasks: Iterable[Task], snapshot: Snapshot, failures: Failures) -> list[Prepared]:
-        """Each task with the transfer that would do it, in order."""
+    def prepare(
+        self,
+        tasks: Iterable[Task],
+        snapshot: Snapshot,
+        failures: Failures,
+        replaceable: Callable[[Task], Callable[[], str] | None],
+    ) -> list[Prepared]:
+        """Each task with the transfer that would do it, in order; ``replaceable`` as a transfer has it."""
         replicas: dict[BlockKey, list[BlockReplica]] = {}
         prepared = []
         for task in tasks:
             try:
                 if task.block_key not in replicas:
                     replicas[task.block_key] = snapshot.replicas(block=task.block_key)
-                prepared.append(self._prepare(task, replicas[task.block_key], failures))
+                prepared.append(self._prepare(task, replicas[task.block_key], failures, replaceable(task)))
             except (UnknownName, InvalidName) as error:
                 prepared.append(Prepared(task, error=str(error)))
         return prepared
+
+    def path(self, site: str, lfn: str) -> str:
+        """Where a file lies at a site; "" if nowhere, or if the site is not known."""
+        try:
+            return pfn.path_of(self.sites[site].doors[0].rules, lfn) or "" if site in self.sites else ""
+        except InvalidName:
+            return ""
 
     def place(self, site: Site, lfn: str) -> Place:
         """Where a file lies at a site, through its first door; InvalidName if nowhere, or what opening it raises."""
@@ -88,10 +101,15 @@ class Sourcing:
             for driver in opened.values():
                 await driver.close()
 
-    def _prepare(self, task: Task, replicas: list[BlockReplica], failures: Failures) -> Prepared:
-        for replica in replicas:
-            if replica.site == task.site and (replica.held is None or task.ordinal in replica.held):
-                return Prepared(task)
+    def _prepare(
+        self,
+        task: Task,
+        replicas: list[BlockReplica],
+        failures: Failures,
+        replaceable: Callable[[], str] | None,
+    ) -> Prepared:
+        if any(replica.site == task.site and replica.holds(task.ordinal) for replica in replicas):
+            return Prepared(task)
         # A driver that does not open is found by ``driver`` beforehand, for the whole site at once.
         destination = self.place(self.sites[task.site], task.lfn)
         recent = {source: number for (source, target), number in failures.items() if target == task.site}
@@ -104,5 +122,5 @@ class Sourcing:
                 raise
             except HoldfastError as error:
                 faults.append(SourceFault(name, f"{name}: {error}", is_permanent=not error.retryable))
-        transfer = Transfer(task.token, task.size, task.checksums, destination, tuple(places))
+        transfer = Transfer(task.token, task.size, task.checksums, destination, tuple(places), replaceable)
         return Prepared(task, transfer, faults=tuple(faults))

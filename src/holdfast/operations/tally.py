@@ -24,7 +24,7 @@ class Tally:
         self._files_total = self._bytes_total = 0
         self._files_done = self._bytes_done = 0
         self._n_failed = self._n_failed_before = 0
-        self._n_copied = self._bytes_copied = self._n_found = self._n_retries = 0
+        self._n_copied = self._bytes_copied = self._n_found = self._n_replaced = self._n_retries = 0
         self._moving: dict[int, int] = {}
         self._errors: list[str] = []
         self._wrong: list[SourceFault] = []
@@ -58,7 +58,7 @@ class Tally:
             if fault.is_wrong and len(self._wrong) < ERRORS_MAX:
                 self._wrong.append(fault)
 
-    def settled(self, result: Settled, *, copied: bool) -> None:
+    def settled(self, result: Settled, *, copied: bool, has_replaced: bool) -> None:
         """A try has ended."""
         task = result.task
         self._moving.pop(task.id, None)
@@ -67,6 +67,7 @@ class Tally:
             self._bytes_done += task.size
             self._n_copied += copied
             self._n_found += not copied
+            self._n_replaced += has_replaced
             self._bytes_copied += task.size if copied else 0
         elif result.state is TaskState.FAILED:
             self._n_failed += 1
@@ -109,6 +110,7 @@ class Tally:
             files_copied=self._n_copied,
             bytes_copied=self._bytes_copied,
             files_found=self._n_found,
+            files_replaced=self._n_replaced,
             files_failed=self._n_failed,
             retries=self._n_retries,
             requests=tuple(requests),

@@ -106,6 +106,7 @@ class Arrived:
     request: str
     block: BlockKey
     ordinal: int
+    lfn: str
     site: str
     size: int
     verified_us: int

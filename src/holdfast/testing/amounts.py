@@ -18,18 +18,18 @@ BATCH_FILES = 5
 CLAIM_FILES = 7
 CLAIM_PATHS = 3
 
-_EXECUTOR = ("CLAIM_FILES", "SETTLE_FILES", "REPORT_FILES")
+_SHIFT = ("CLAIM_FILES", "SETTLE_FILES", "REPORT_FILES")
 
 
 @contextmanager
 def shrunk() -> Iterator[None]:
     """Small amounts in this process while the context lasts."""
     plan, publish = _room("replication.plan"), _room("replication.publish")
-    executor, deletion = _room("operations.executor"), _room("operations.deletion")
+    shift, deletion = _room("operations.shift"), _room("operations.deletion")
     small: list[tuple[Any, str, Any]] = [
         (plan, "blocks", partial(plan.blocks, files_max=BLOCK_FILES)),
         (publish, "BatchLimits", partial(publish.BatchLimits, n_files=BATCH_FILES)),
-        *((executor, name, CLAIM_FILES) for name in _EXECUTOR),
+        *((shift, name, CLAIM_FILES) for name in _SHIFT),
         (deletion, "CLAIM_PATHS", CLAIM_PATHS),
     ]
     usual = [(module, name, getattr(module, name)) for module, name, _ in small]
