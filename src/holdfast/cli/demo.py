@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import sys
 import sysconfig
 import time
 from collections.abc import Iterator
@@ -137,6 +138,7 @@ def _farewell(place: Path, seconds: float) -> None:
     _say(f"Done in {seconds:.0f} seconds. Everything is in {place}")
     show.line("Go on playing:")
     for command in (
+        *_path_command(),
         f"cd {shlex.quote(str(place))}",
         "holdfast site list",
         f"holdfast dataset show '{DATASET}#v1'",
@@ -146,6 +148,13 @@ def _farewell(place: Path, seconds: float) -> None:
         "holdfast --help",
     ):
         show.line(f"  {command}")
+
+
+def _path_command() -> list[str]:
+    """What makes the shell find `holdfast`, if it lies in an environment that is not active."""
+    if sys.prefix == sys.base_prefix or os.environ.get("VIRTUAL_ENV") == sys.prefix:
+        return []
+    return [f'export PATH={shlex.quote(str(Path(sys.prefix) / "bin"))}:"$PATH"']
 
 
 def _say(text: str) -> None:
