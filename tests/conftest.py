@@ -15,6 +15,9 @@ from holdfast import logs
 from support import real
 from support.users import NOBODY, Unprivileged
 
+# Before any test file imports them: asserts of the shipped helpers tell what was compared.
+pytest.register_assert_rewrite("holdfast.testing")
+
 # deadline=None: two busy cores make any limit on one example a coin toss; the
 # limit on the whole test (pytest-timeout) stands.
 hypothesis.settings.register_profile("person", deadline=None, print_blob=True)

@@ -9,9 +9,6 @@ import pytest
 
 from support import fast_folder
 
-# Asserts of the shipped helpers tell what was compared, in whatever order the test files import them.
-pytest.register_assert_rewrite("holdfast.testing")
-
 
 @pytest.fixture(name="fast_folder")
 def _fast_folder() -> Iterator[Path]:
