@@ -62,21 +62,17 @@ def read_back(listing: Path, tmp_path: Path) -> dict[str, int | None]:
 
 
 def refusal(listing: Path, tmp_path: Path) -> str:
-    """The line in which a listing is refused, whichever side it is on; nothing is written."""
+    """The line in which a listing is refused as ACTUAL, without its name; nothing is written."""
     good = tmp_path / "good.tsv"
     good.write_text("path\tsize\n")
-    said = []
-    for pair in ((listing, good), (good, listing)):
-        table = tmp_path / "differences.parquet"
-        with pytest.raises(BadInput) as caught:
-            compare.compare_files(*pair, table, limits=LIMITS)
-        assert not table.exists()
-        assert "\n" not in str(caught.value)
-        assert caught.value.place.startswith(str(listing))
-        assert caught.value.hint
-        said.append(str(caught.value).removeprefix(str(listing)))
-    assert said[0] == said[1]
-    return said[0]
+    table = tmp_path / "differences.parquet"
+    with pytest.raises(BadInput) as caught:
+        compare.compare_files(good, listing, table, limits=LIMITS)
+    assert not table.exists()
+    assert "\n" not in str(caught.value)
+    assert caught.value.place.startswith(str(listing))
+    assert caught.value.hint
+    return str(caught.value).removeprefix(str(listing))
 
 
 FORMS = list(itertools.product(listings.FORMATS, listings.PACKINGS, (False, True)))
@@ -187,97 +183,97 @@ def test_several_packed_parts_in_one_file_are_all_read(tmp_path: Path):
 # What follows is refused.
 
 
-def text_cases() -> Iterator[tuple[str, bytes, str]]:
-    """Bad text files: a name, the bytes, and words of the refusal."""
-    yield "empty", b"", ": is empty"
-    yield "no header", b"/a\t1\n/b\t2\n", "no column 'path'; found '/a', '1'"
-    yield "no size", b"path\tbytes\n/a\t1\n", "no column 'size'; found 'path', 'bytes'"
-    yield "no path", b"dir,size\n/a,1\n", "no column 'path'"
-    yield "one column", b"path\n/a\n", "no column 'size'"
-    yield "upper case", b"Path\tSize\n/a\t1\n", "no column 'path'; found 'Path'"
-    yield "column twice", b"path\tsize\tpath\n/a\t1\t/b\n", "column 'path' twice"
-    yield "column twice in two cases", b"path\tsize\tSIZE\n/a\t1\t1\n", "column 'size' twice"
-    yield "path and dir", b"path\tdir\tname\tsize\n/a\t/\ta\t1\n", "both path and dir with name"
-    yield "too few", b"path\tsize\n/a\t1\n/b\n", ", line 3: has 1 columns where the header has 2"
-    yield "too many", b"path\tsize\n/a\t1\tx\n", ", line 2: has 3 columns"
-    yield "empty path", b"path\tsize\n/a\t1\n\t1\n", ", line 3: path is empty"
-    yield "empty path in csv", b'path,size\n/a,1\n"",1\n', ", line 3: path is empty"
-    yield "empty name", b"dir\tname\tsize\n/a\t\t1\n", ", line 2: name is empty"
-    yield "slash in name", b"dir\tname\tsize\n/a\tb/c\t1\n", ", line 2: name 'b/c' has a '/'"
-    yield "slash after dir", b"dir\tname\tsize\n/a/\tb\t1\n", ", line 2: dir '/a/' ends in '/'"
-    yield "relative after absolute", b"path\tsize\n/a\t1\nb\t1\n", ", line 3: path 'b' is relative where"
-    yield "absolute after relative dir", b"dir\tname\tsize\na\tb\t1\n/a\tb\t1\n", ", line 3: dir+name '/a' is absolute"
-    for text in (
-        "",
-        " ",
-        "-1",
-        "+1",
-        "1.0",
-        "1e3",
-        "0x10",
-        "1_000",
-        "1,000",
-        "ten",
-        "NULL",
-        "NaN",
-        " 5",
-        "5 ",
-        "9223372036854775808",
-        "1" * 40,
-        "١",
-    ):
-        words = ", line 3: size is empty" if not text else ", line 3: size "
-        yield f"size {text!r}", f"path\tsize\n/a\t1\n/b\t{text}\n".encode(), words
-    yield "size in csv", b"path,size\n/a,1\n/b,x\n", ", line 3: size 'x' is not a whole number"
-    yield (
+BAD_SIZES = (
+    "",
+    " ",
+    "-1",
+    "+1",
+    "1.0",
+    "1e3",
+    "0x10",
+    "1_000",
+    "1,000",
+    "ten",
+    "NULL",
+    "NaN",
+    " 5",
+    "5 ",
+    "9223372036854775808",
+    "1" * 40,
+    "\u0661",
+)
+TEXT_CASES = [
+    ("empty", b"", ": is empty"),
+    ("no header", b"/a\t1\n/b\t2\n", "no column 'path'; found '/a', '1'"),
+    ("no size", b"path\tbytes\n/a\t1\n", "no column 'size'; found 'path', 'bytes'"),
+    ("no path", b"dir,size\n/a,1\n", "no column 'path'"),
+    ("one column", b"path\n/a\n", "no column 'size'"),
+    ("upper case", b"Path\tSize\n/a\t1\n", "no column 'path'; found 'Path'"),
+    ("column twice", b"path\tsize\tpath\n/a\t1\t/b\n", "column 'path' twice"),
+    ("column twice in two cases", b"path\tsize\tSIZE\n/a\t1\t1\n", "column 'size' twice"),
+    ("path and dir", b"path\tdir\tname\tsize\n/a\t/\ta\t1\n", "both path and dir with name"),
+    ("too few", b"path\tsize\n/a\t1\n/b\n", ", line 3: has 1 columns where the header has 2"),
+    ("too many", b"path\tsize\n/a\t1\tx\n", ", line 2: has 3 columns"),
+    ("empty path", b"path\tsize\n/a\t1\n\t1\n", ", line 3: path is empty"),
+    ("empty path in csv", b'path,size\n/a,1\n"",1\n', ", line 3: path is empty"),
+    ("empty name", b"dir\tname\tsize\n/a\t\t1\n", ", line 2: name is empty"),
+    ("slash in name", b"dir\tname\tsize\n/a\tb/c\t1\n", ", line 2: name 'b/c' has a '/'"),
+    ("slash after dir", b"dir\tname\tsize\n/a/\tb\t1\n", ", line 2: dir '/a/' ends in '/'"),
+    ("relative after absolute", b"path\tsize\n/a\t1\nb\t1\n", ", line 3: path 'b' is relative where"),
+    ("absolute after relative dir", b"dir\tname\tsize\na\tb\t1\n/a\tb\t1\n", ", line 3: dir+name '/a' is absolute"),
+    ("size in csv", b"path,size\n/a,1\n/b,x\n", ", line 3: size 'x' is not a whole number"),
+    (
         "control character",
         b"path\tsize\n/a\t1\n/b\x01c\t1\n",
         ", line 3: path '/b\\x01c' has the control character U+0001",
-    )
-    yield "delete", b"path\tsize\n/b\x7fc\t1\n", "U+007F"
-    yield "nul", b"path\tsize\n/a\t1\n/b\0c\t1\n", ", line 3: path '/b\\x00c' has the control character U+0000"
-    yield "C1", "path\tsize\n/b\x85c\t1\n".encode(), "U+0085"
-    yield "line separator", "path\tsize\n/b\u2028c\t1\n".encode(), "U+2028"
-    yield "carriage return", b"path\tsize\n/a\rb\t1\n", "U+000D"
-    yield "mixed line ends", b"path\tsize\n/a\t1\n/b\t2\r\n", ", line 3: size '2\\r'"
-    yield "newline in csv", b'path,size\n/a,1\n"/b\nc",1\n', "path '/b\\nc' has the control character U+000A"
-    yield "not UTF-8", b"path\tsize\n/a\t1\n/b\xff\t1\n", ", line 3: is not UTF-8"
-    yield "not UTF-8 in csv", b"path,size\n/a,1\n/b\xff,1\n", ", line 3: "
-    yield "UTF-16", "path\tsize\n/a\t1\n".encode("utf-16"), "is no listing"
-    yield "binary", os.urandom(10) + b"\0\xff" * 600, "is no listing"
-    yield "open quote", b'path,size\n"/a,1\n/b,2\n', "line "
-    yield "adler32", b"path\tsize\tadler32\n/a\t1\t0a\n/b\t1\txyz\n", ", line 3: adler32 'xyz' is not"
-    yield "long adler32", b"path\tsize\tadler32\n/a\t1\t123456789\n", "adler32 '123456789' is not"
-    yield "adler32 with underscore", b"path\tsize\tadler32\n/a\t1\t1_0\n", "adler32 '1_0' is not"
-    yield "json array", b'[{"path": "/a", "size": 1}]', "is a JSON array"
-    yield "json cut", b'{"path": "/a", "size": 1}\n{"path": "/b", "si', ", line 2: is not a JSON object"
-    yield "json of one line", b'{"path": "/a", "size": 1} {"path": "/b", "size": 1}\n', ", line 1: "
-    yield "json, lacking size", b'{"path": "/a", "size": 1}\n{"path": "/b"}\n', ", line 2: size is empty"
-    yield "json, lacking size at first", b'{"path": "/a"}\n', ", line 1: has no column 'size'"
-    yield "json, lacking path", b'{"path": "/a", "size": 1}\n{"size": 1}\n', ", line 2: path is empty or not a text"
-    yield "json, number for path", b'{"path": "/a", "size": 1}\n{"path": 5, "size": 1}\n', "path is empty or not a text"
-    yield "json, null", b'{"path": "/a", "size": 1}\n{"path": "/b", "size": null}\n', "size is empty"
-    yield "json, fraction", b'{"path": "/a", "size": 1.5}\n', ", line 1: size '1.5'"
-    yield "json, exponent", b'{"path": "/a", "size": 1e3}\n', ", line 1: size '1000.0'"
-    yield "json, true", b'{"path": "/a", "size": true}\n', ", line 1: size 'true'"
-    yield (
+    ),
+    ("delete", b"path\tsize\n/b\x7fc\t1\n", "U+007F"),
+    ("nul", b"path\tsize\n/a\t1\n/b\0c\t1\n", ", line 3: path '/b\\x00c' has the control character U+0000"),
+    ("C1", "path\tsize\n/b\x85c\t1\n".encode(), "U+0085"),
+    ("line separator", "path\tsize\n/b\u2028c\t1\n".encode(), "U+2028"),
+    ("carriage return", b"path\tsize\n/a\rb\t1\n", "U+000D"),
+    ("mixed line ends", b"path\tsize\n/a\t1\n/b\t2\r\n", ", line 3: size '2\\r'"),
+    ("newline in csv", b'path,size\n/a,1\n"/b\nc",1\n', "path '/b\\nc' has the control character U+000A"),
+    ("not UTF-8", b"path\tsize\n/a\t1\n/b\xff\t1\n", ", line 3: is not UTF-8"),
+    ("not UTF-8 in csv", b"path,size\n/a,1\n/b\xff,1\n", ", line 3: "),
+    ("UTF-16", "path\tsize\n/a\t1\n".encode("utf-16"), "is no listing"),
+    ("binary", b"\x93\x1e\x07" + b"\0\xff" * 600, "is no listing"),
+    ("open quote", b'path,size\n"/a,1\n/b,2\n', "line "),
+    ("adler32", b"path\tsize\tadler32\n/a\t1\t0a\n/b\t1\txyz\n", ", line 3: adler32 'xyz' is not"),
+    ("long adler32", b"path\tsize\tadler32\n/a\t1\t123456789\n", "adler32 '123456789' is not"),
+    ("adler32 with underscore", b"path\tsize\tadler32\n/a\t1\t1_0\n", "adler32 '1_0' is not"),
+    ("json array", b'[{"path": "/a", "size": 1}]', "is a JSON array"),
+    ("json cut", b'{"path": "/a", "size": 1}\n{"path": "/b", "si', ", line 2: is not a JSON object"),
+    ("json of one line", b'{"path": "/a", "size": 1} {"path": "/b", "size": 1}\n', ", line 1: "),
+    ("json, lacking size", b'{"path": "/a", "size": 1}\n{"path": "/b"}\n', ", line 2: size is empty"),
+    ("json, lacking size at first", b'{"path": "/a"}\n', ", line 1: has no column 'size'"),
+    ("json, lacking path", b'{"path": "/a", "size": 1}\n{"size": 1}\n', ", line 2: path is empty or not a text"),
+    ("json, number for path", b'{"path": "/a", "size": 1}\n{"path": 5, "size": 1}\n', "path is empty or not a text"),
+    ("json, null", b'{"path": "/a", "size": 1}\n{"path": "/b", "size": null}\n', "size is empty"),
+    ("json, fraction", b'{"path": "/a", "size": 1.5}\n', ", line 1: size '1.5'"),
+    ("json, exponent", b'{"path": "/a", "size": 1e3}\n', ", line 1: size '1000.0'"),
+    ("json, true", b'{"path": "/a", "size": true}\n', ", line 1: size 'true'"),
+    (
         "json, newline",
         b'{"path": "/a", "size": 1}\n{"path": "/b\\nc", "size": 1}\n',
         "line 2: path '/b\\nc' has the control",
-    )
-    yield "json, nul", b'{"path": "/b\\u0000c", "size": 1}\n', "U+0000"
-    yield "json, surrogate", b'{"path": "/a", "size": 1}\n{"path": "/b\\ud800", "size": 1}\n', "lone surrogate"
-    yield (
+    ),
+    ("json, nul", b'{"path": "/b\\u0000c", "size": 1}\n', "U+0000"),
+    ("json, surrogate", b'{"path": "/a", "size": 1}\n{"path": "/b\\ud800", "size": 1}\n', "lone surrogate"),
+    (
         "json, key twice",
         b'{"path": "/a", "size": 1}\n{"path": "/b", "path": "/c", "size": 1}\n',
         "a key is there twice",
-    )
-    yield "json, list in a line", b'{"path": "/a", "size": 1}\n[1]\n', ", line 2: is not a JSON object"
-    yield "json, mark", b'\xef\xbb\xbf{"path": "/a", "size": 1}\n', "byte order mark"
-    yield "json, not UTF-8", b'{"path": "/a", "size": 1}\n{"path": "/b\xff", "size": 1}\n', ", line 2: is not UTF-8"
-
-
-TEXT_CASES = list(text_cases())
+    ),
+    ("json, list in a line", b'{"path": "/a", "size": 1}\n[1]\n', ", line 2: is not a JSON object"),
+    ("json, mark", b'\xef\xbb\xbf{"path": "/a", "size": 1}\n', "byte order mark"),
+    ("json, not UTF-8", b'{"path": "/a", "size": 1}\n{"path": "/b\xff", "size": 1}\n', ", line 2: is not UTF-8"),
+    *(
+        (f"size {text!r}", f"path\tsize\n/a\t1\n/b\t{text}\n".encode(), f", line 3: size {'' if text else 'is empty'}")
+        for text in BAD_SIZES
+    ),
+]
+"""Bad text files: a name, the bytes, and words of the refusal."""
 
 
 @pytest.mark.parametrize(("data", "words"), [case[1:] for case in TEXT_CASES], ids=[case[0] for case in TEXT_CASES])
@@ -287,13 +283,22 @@ def test_a_bad_text_listing_is_refused(tmp_path: Path, data: bytes, words: str):
     assert words in refusal(file, tmp_path)
 
 
+def test_a_bad_listing_is_refused_on_the_expected_side_too(tmp_path: Path):
+    bad, good = tmp_path / "bad", tmp_path / "good"
+    good.write_text("path\tsize\n/a\t1\n")
+    for data in (b"path\tsize\n/a\t-1\n", b'{"path": "/a"', b"\x1f\x8b\x08", b"PAR1"):
+        bad.write_bytes(data)
+        with pytest.raises(BadInput, match="bad"):
+            compare.compare_files(bad, good, tmp_path / "differences.parquet", limits=LIMITS)
+
+
 def test_a_bad_row_is_found_wherever_it_is(tmp_path: Path):
-    """Also far behind what the engine looks at first, on either side, packed or not."""
-    good = b"".join(b"/d/f%07d\t%d\n" % (row, row) for row in range(300_000))
+    """Also far behind what the engine looks at first, packed or not."""
+    good = b"".join(b"/d/f%07d\t%d\n" % (row, row) for row in range(150_000))
     for packing in listings.PACKINGS:
         file = tmp_path / packing
         file.write_bytes(listings.pack(b"path\tsize\n" + good + b"/last\t5x\n", packing))
-        assert ", line 300002: size '5x'" in refusal(file, tmp_path)
+        assert ", line 150002: size '5x'" in refusal(file, tmp_path)
 
 
 def parquet_cases() -> Iterator[tuple[str, dict[str, object], str]]:
@@ -344,6 +349,30 @@ def test_a_bad_parquet_listing_is_refused(tmp_path: Path, columns: dict[str, obj
     file = tmp_path / "bad"
     pq.write_table(pa.table(columns), file)
     assert words in refusal(file, tmp_path)
+
+
+def test_what_breaks_lines_is_refused_even_where_both_listings_have_it(tmp_path: Path):
+    file = tmp_path / "bad"
+    for column in ("path", "name"):
+        for character in "\0\t\n\r":
+            text = f"{'/' if column == 'path' else ''}a{character}b"
+            named = {"path": [text]} if column == "path" else {"dir": ["/"], "name": [text]}
+            pq.write_table(pa.table({**named, "size": [1]}), file)
+            with pytest.raises(BadInput, match=f"{column} .* has the control character"):
+                compare.compare_files(file, file, tmp_path / "differences.parquet", limits=LIMITS)
+
+
+def test_other_control_characters_are_refused_where_they_would_be_reported(tmp_path: Path):
+    """Nothing is said of paths that agree, so nobody looks at them."""
+    odd, more = tmp_path / "odd", tmp_path / "more"
+    pq.write_table(pa.table({"path": ["/a\x1b[2J", "/b"], "size": [1, 1]}), odd)
+    pq.write_table(pa.table({"path": ["/a\x1b[2J", "/b"], "size": [1, 2]}), more)
+    found = compare.compare_files(odd, more, tmp_path / "differences.parquet", limits=LIMITS)
+    assert found.totals[DifferenceClass.SIZE_MISMATCH].files == 1
+    more.write_text("path\tsize\n/b\t1\n")
+    for pair in ((odd, more), (more, odd)):
+        with pytest.raises(BadInput, match=r"odd, row 1: path '/a\\x1b\[2J' has the control character U\+001B"):
+            compare.compare_files(*pair, tmp_path / "differences.parquet", limits=LIMITS)
 
 
 def test_absolute_against_relative_is_refused(tmp_path: Path):
@@ -439,7 +468,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, connect
     listing = open_listing(file, tmp_path / "staged", connection)
     file.write_text("path\tsize\n/a\t1\n/b\t1\n")
     with pytest.raises(BadInput, match="changed while it was read"):
-        compare.compare(listing, listing, tmp_path / "differences.parquet", connection)
+        compare.compare(listing, listing, tmp_path / "differences.parquet", connection, limits=LIMITS)
     assert not (tmp_path / "differences.parquet").exists()
 
 

@@ -35,7 +35,6 @@ N_FILES = 26
 N_DAMAGED = 3
 """As many files are deleted, truncated and altered, each."""
 N_DARK = 7
-WEEK_S = 7 * 86_400
 COMMAND_S_MAX = 60
 
 
@@ -94,11 +93,20 @@ class CrashWorld:
 
     @property
     def check(self) -> list[str]:
-        mending = ["--repair", "--max-fraction", "1", "--delete-orphans", "--orphan-limit", str(N_DARK)]
+        mending = [
+            "--repair",
+            "--max-fraction",
+            "1",
+            "--delete-orphans",
+            "--orphan-limit",
+            str(N_DARK),
+            "--ignore-age",
+            "0",
+        ]
         return ["check", "B", "--checksums", *mending, "--quiet"]
 
     def run(self, command: Sequence[str], *, at: str = "", after_s: float | None = None) -> Ran:
-        """Run a command; it dies ``at`` STEP:COUNT, or after a while by our hand, if it lives so long."""
+        """Run a command; it dies ``at`` STEP:COUNT, or by our hand a while after its first step."""
         trace = self.folder / "trace"
         trace.unlink(missing_ok=True)
         options = ["--small", "--trace", str(trace), *(["--at", at] if at else [])]
@@ -111,6 +119,8 @@ class CrashWorld:
             text=True,
         )
         if after_s is not None:
+            while process.poll() is None and not trace.exists():
+                time.sleep(0.002)
             time.sleep(after_s)
             process.kill()
         output, _ = process.communicate(timeout=COMMAND_S_MAX)
@@ -143,7 +153,6 @@ class CrashWorld:
         for number in range(N_DARK):
             place = self.place("B", path := f"/data/d{number % 4}/dark{number}")
             place.write_bytes(b"dark")
-            os.utime(place, (time.time() - WEEK_S,) * 2)
             self.dark.add(path)
         self.damaged |= set(chosen)
 
@@ -209,7 +218,7 @@ class CrashWorld:
         self.prove_sound()
         for site in SITES:
             assert self.files(site) == self.content, f"site {site}"
-            assert not [path for path in (self.folder / site).rglob(f"{parts.PREFIX}*")]
+            assert not list((self.folder / site).rglob(f"{parts.PREFIX}*"))
         store = self.store()
         with store.snapshot() as view:
             assert not view.copy_requests()

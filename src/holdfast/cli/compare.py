@@ -48,14 +48,15 @@ def compare(
 
     A listing has the columns path (or dir and name) and size, and may have
     adler32 and mtime; others are ignored. TSV has no quoting, CSV is RFC 4180,
-    both have a header line. All paths are absolute, or all are relative.
+    both have a header line. All paths are absolute, or all are relative, and
+    none has a tab, a line end or a NUL.
 
     \b
     missing            expected, not there
     orphan             there, not expected
     size_mismatch      on both sides, sizes differ
     checksum_mismatch  sizes agree, both adler32 are known and differ
-    duplicate_...      a listing has a path more than once
+    duplicate_...      a listing has a path more than once, unlike the other
 
     With --out, each class is a file CLASS.tsv (TSV, without quoting) with the
     columns path, expected_size, actual_size, expected_adler32, actual_adler32,

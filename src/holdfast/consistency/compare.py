@@ -4,21 +4,23 @@ Method
   1. One pass over each listing checks every row and adds it to the digest of
      its bucket: number of rows and sum of row hashes, by the hash of the path.
      Sums need no order, and unlike XOR they do not cancel a path listed twice.
-  2. A bucket whose digests differ is bad. A second pass fetches the rows of bad
-     buckets only, and these are compared exactly, by their paths. If more than
-     a fifth of the buckets is bad, all rows are compared in the same way; the
-     engine then works on disk.
-Equal files cost two passes at the speed of decoding, in constant memory.
+  2. A bucket whose digests differ is bad. Rows of bad buckets only are fetched
+     by another pass and compared exactly, by their paths.
+  3. If more than a fifth of the buckets is bad, they are narrowed down first:
+     one more pass groups their rows by path hash and keeps the hashes whose rows
+     differ. Only if those are most of the rows, all rows of bad buckets are
+     compared; that works on disk.
+Files that agree cost one pass at the speed of decoding, in constant memory.
 
 Rules
   * A hash decides only that two buckets are equal, never that two paths are:
     a difference can go unseen with probability about d x n / 2^64. That is
     chance, not malice: the hash is no cryptographic one.
-  * A path listed twice is reported wherever it is, even if both listings have
-    it twice. The first pass groups the expected listing by path hash for this;
-    what only the actual listing has twice makes its bucket bad.
-  * A path listed several times is a size (checksum) mismatch unless all its
-    rows, of both sides, agree.
+  * What both listings have equally often, row for row, is equal; so a listing
+    equals itself. A path that one of them has more often is reported, and so
+    are all differing rows of a path listed several times: nothing cancels.
+  * A path listed several times, and not alike, is a size (checksum) mismatch
+    unless all its rows, of both sides, agree.
   * An unknown adler32 is never a mismatch, and hides none. Known checksums
     have digests of their own, which count only where both sides know some: equal
     number and sum mean the same checksums of the same paths. Otherwise the
@@ -40,16 +42,18 @@ from pathlib import Path
 
 import duckdb
 
-from holdfast.consistency import differences, duckdb_session, listing_file, listing_rows
+from holdfast.consistency import difference_query, differences, duckdb_session, listing_file, listing_rows
+from holdfast.consistency.difference_query import Side
 from holdfast.consistency.differences import Comparison
 from holdfast.consistency.duckdb_session import EngineLimits, Progress, literal
-from holdfast.consistency.listing_file import Layout, ListingFile
+from holdfast.consistency.listing_file import Format, Layout, ListingFile
 from holdfast.model.errors import BadInput, OperatorError
 
-BUCKET_ROWS = 100
+BUCKET_ROWS = 150
 """Rows a bucket should have: few enough that a difference drags few others along, and the digest stays small."""
 
 _BITS_MIN, _BITS_MAX = 8, 22
+_DIRECT_BITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,14 @@ class Method:
     """How to compare; the defaults are right, tests set others.
 
     ``bucket_bits`` is the logarithm of the number of buckets; None: by the
-    number of rows. ``bad_part_max`` is the part of bad buckets above which all
-    rows are compared.
+    number of rows. Above ``bad_buckets_max``, a part of all buckets, they are
+    narrowed down to path hashes; above ``bad_paths_max``, a part of all rows,
+    these are not used either.
     """
 
     bucket_bits: int | None = None
-    bad_part_max: float = 0.2
+    bad_buckets_max: float = 0.2
+    bad_paths_max: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +77,6 @@ class Carried:
 
     expected: tuple[str, ...] = ()
     actual: tuple[str, ...] = ()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The columns they become in the table."""
-        return tuple(f"expected_{name}" for name in self.expected) + tuple(f"actual_{name}" for name in self.actual)
 
 
 def compare_files(
@@ -98,7 +99,7 @@ def compare_files(
             progress("Opening", None)
         opened = listing_file.open_listing(expected, folder / "expected.listing", connection)
         found = listing_file.open_listing(actual, folder / "actual.listing", connection)
-        return compare(opened, found, table, connection, carried=carried, progress=progress)
+        return compare(opened, found, table, connection, limits=limits, carried=carried, progress=progress)
 
 
 def compare(
@@ -107,17 +108,18 @@ def compare(
     table: Path,
     connection: duckdb.DuckDBPyConnection,
     *,
+    limits: EngineLimits,
     method: Method | None = None,
     carried: Carried | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Compare two opened listings and write the differences to ``table``."""
     started = time.monotonic()
-    run = _Run(expected, actual, connection, method or Method(), carried or Carried(), progress)
+    run = _Run(expected, actual, connection, limits, method or Method(), carried or Carried(), progress)
     run.check_kinds()
     n_expected, n_actual = run.digest(expected, "expected"), run.digest(actual, "actual")
-    bad_part = run.find_bad_buckets()
-    _write(run, bad_part, table)
+    where = run.narrow_down(n_expected + n_actual)
+    _write(run, where, table)
     found = differences.totals(table, connection)
     return Comparison(n_expected, n_actual, found, table, time.monotonic() - started)
 
@@ -127,6 +129,7 @@ class _Run:
     expected: ListingFile
     actual: ListingFile
     connection: duckdb.DuckDBPyConnection
+    limits: EngineLimits
     method: Method
     carried: Carried
     progress: Progress | None
@@ -136,11 +139,6 @@ class _Run:
         """What names a file: two columns where both listings have two, which is cheaper than one long one."""
         both_split = self.expected.layout is Layout.SPLIT and self.actual.layout is Layout.SPLIT
         return ("dir", "name") if both_split else ("path",)
-
-    @property
-    def sides(self) -> tuple[tuple[ListingFile, str], tuple[ListingFile, str]]:
-        """Both listings with their names in the table."""
-        return (self.expected, "expected"), (self.actual, "actual")
 
     @property
     def checksums(self) -> bool:
@@ -153,7 +151,7 @@ class _Run:
         bits = self.method.bucket_bits
         if bits is None:
             rows = max(self.expected.rows_about, self.actual.rows_about)
-            bits = min(max(math.ceil(math.log2(rows / BUCKET_ROWS + 1)), _BITS_MIN), _BITS_MAX)
+            bits = min(max(round(math.log2(rows / BUCKET_ROWS + 1)), _BITS_MIN), _BITS_MAX)
         return 64 - bits
 
     def check_kinds(self) -> None:
@@ -169,68 +167,91 @@ class _Run:
 
     def digest(self, listing: ListingFile, side: str) -> int:
         """Make the table ``digest_SIDE`` and return how many rows the listing has."""
-        rows = f"SELECT hp, hash(hp, size) AS h, adler32 FROM ({listing_rows.checked(listing, self.key)})"
-        aggregates = {"n": "count(*)", "s": "sum(h)"}
+        as_text = Format.PARQUET not in (self.expected.format, self.actual.format)
+        rows = listing_rows.digestible(listing, self.key, thorough=side == "expected", as_text=as_text)
+        aggregates = ["count(*) AS n", "sum(hash(hp, size)) AS s"]
         if listing.has("adler32"):  # Also where the other side has none: a bad one is bad input anyway.
-            aggregates |= {"k": "count(adler32)", "c": "sum(hash(hp, adler32)) FILTER (adler32 IS NOT NULL)"}
-        selected = ", ".join(f"{expression} AS {name}" for name, expression in aggregates.items())
-        if side == "expected":
-            rows = f"SELECT hp, {selected} FROM ({rows}) GROUP BY hp"
-            selected = ", ".join(f"sum({name}) AS {name}" for name in aggregates) + ", max(n) > 1 AS doubled"
-        statement = f"SELECT hp >> {self.shift} AS b, {selected} FROM ({rows}) GROUP BY b"
-        self._read(listing, f"CREATE TEMP TABLE digest_{side} AS {statement}", f"Reading what is {side}")
+            aggregates.append("count(adler32) AS k, sum(hash(hp, adler32)) FILTER (adler32 IS NOT NULL) AS c")
+        # By a number of 16 bits the engine groups without hashing it once more.
+        bucket = f"(hp >> {self.shift})::{'USMALLINT' if 64 - self.shift <= _DIRECT_BITS else 'UINTEGER'}"
+        statement = f"SELECT {bucket} AS b, {', '.join(aggregates)} FROM ({rows}) GROUP BY b"
+        try:
+            self._run(f"CREATE TEMP TABLE digest_{side} AS {statement}", f"Reading what is {side}")
+        except duckdb.Error as error:
+            if listing_rows.is_unreadable(error) and not duckdb_session.is_shortage(error):
+                raise listing_rows.explain(error, self.connection, listing) from error
+            raise
         counted = self.connection.execute(f"SELECT sum(n)::BIGINT FROM digest_{side}").fetchone()
         return int(counted[0] or 0) if counted else 0
 
-    def find_bad_buckets(self) -> float:
-        """Make the table ``bad`` and return the part of the buckets that is in it."""
-        differ = "(e.n, e.s) IS DISTINCT FROM (a.n, a.s) OR e.doubled"
+    def narrow_down(self, n_rows: int) -> str:
+        """The condition on a row's hash ``{hp}`` for being looked at again."""
+        in_bad_bucket = f"{{hp}} >> {self.shift} IN (SELECT b FROM bad_buckets)"
+        if self._find_bad_buckets() <= self.method.bad_buckets_max:
+            return in_bad_bucket
+        # From here on there is more than fits into memory.
+        duckdb_session.spread_memory(self.connection, self.limits)
+        if self._find_bad_paths(in_bad_bucket) <= self.method.bad_paths_max * n_rows:
+            return "{hp} IN (SELECT hp FROM bad_paths)"
+        return in_bad_bucket
+
+    def _find_bad_buckets(self) -> float:
+        """Make the table ``bad_buckets`` and return the part of all buckets that is in it."""
+        differ = "(e.n, e.s) IS DISTINCT FROM (a.n, a.s)"
         if self.checksums:
             differ += " OR (e.k > 0 AND a.k > 0 AND (e.k, e.c) IS DISTINCT FROM (a.k, a.c))"
         self.connection.execute(
-            "CREATE TEMP TABLE bad AS SELECT coalesce(e.b, a.b) AS b "
+            "CREATE TEMP TABLE bad_buckets AS SELECT coalesce(e.b, a.b) AS b "
             f"FROM digest_expected e FULL JOIN digest_actual a ON e.b = a.b WHERE {differ}"
         )
-        counted = self.connection.execute(
-            "SELECT (SELECT count(*) FROM bad), "
-            "(SELECT count(*) FROM (SELECT b FROM digest_expected UNION SELECT b FROM digest_actual))"
-        ).fetchone()
-        bad, every = counted or (0, 0)
-        return bad / every if every else 0.0
+        every = self._count("(SELECT b FROM digest_expected UNION SELECT b FROM digest_actual)")
+        return self._count("bad_buckets") / every if every else 0.0
 
-    def _read(self, listing: ListingFile, statement: str, stage: str) -> None:
+    def _find_bad_paths(self, where: str) -> int:
+        """Make the table ``bad_paths`` of path hashes that are not once on both sides with the same values."""
+        key = ", ".join(self.key)
+        rows = " UNION ALL ".join(
+            f"SELECT hash({key}) AS hp, {place} AS e, size, adler32 "
+            f"FROM ({listing_rows.plain(listing, self.key, where=where, check=not place)})"
+            for listing, place in ((self.expected, 1), (self.actual, 0))
+        )
+        sums_differ = "OR min(adler32) <> max(adler32)" if self.checksums else ""
+        statement = (
+            f"CREATE TEMP TABLE bad_paths AS SELECT hp FROM ({rows}) GROUP BY hp "
+            f"HAVING count(*) <> 2 OR sum(e) <> 1 OR min(size) <> max(size) {sums_differ}"
+        )
+        self._run_checking(statement, "Narrowing down")
+        return self._count("bad_paths")
+
+    def _count(self, table: str) -> int:
+        found = self.connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+        return int(found[0]) if found else 0
+
+    def write_differences(self, table: Path, where: str) -> None:
+        """Compare the rows that meet ``where`` exactly, and write what differs."""
+        expected = Side("expected", self.expected, self.carried.expected, check=False)
+        actual = Side("actual", self.actual, self.carried.actual, check=True)
+        query = difference_query.differences(expected, actual, self.key, where)
+        statement = f"COPY ({query}) TO {literal(str(table))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)"
+        self._run_checking(statement, "Comparing")
+
+    def _run_checking(self, statement: str, stage: str) -> None:
         try:
-            duckdb_session.run(self.connection, statement, stage=stage, progress=self.progress)
+            self._run(statement, stage)
         except duckdb.Error as error:
-            if duckdb_session.is_shortage(error) or not listing_rows.is_bad_row(error):
-                raise
-            raise listing_rows.explain(listing, error, self.connection) from error
+            if listing_rows.is_bad_row(error):
+                raise listing_rows.explain(error, self.connection, self.actual, self.expected) from error
+            raise
 
-    def write_differences(self, table: Path, *, bad_only: bool) -> None:
-        """Compare rows exactly, those of bad buckets or all, and write what differs."""
-        query = _differences(self, bad_only)
-        statement = f"COPY ({query}) TO {literal(str(table))} (FORMAT parquet, COMPRESSION zstd)"
-        duckdb_session.run(self.connection, statement, stage="Comparing", progress=self.progress)
-
-    def rows(self, listing: ListingFile, side: str, *, bad_only: bool) -> str:
-        """A query for one side's rows in the form both sides have; the other side's columns are NULL."""
-        carried = self.carried.expected if side == "expected" else self.carried.actual
-        where = f"{{hp}} >> {self.shift} IN (SELECT b FROM bad)" if bad_only else "true"
-        source = listing_rows.plain(listing, self.key, carried, where=where)
-        own = {f"{side}_{name}": name for name in ("size", "adler32", "mtime")}
-        own |= {f"{side}_{name}": f'"extra_{name}"' for name in carried}
-        columns = [f'{own.get(name, "NULL")} AS "{name}"' for name in (*_VALUES, "actual_mtime", *self.carried.names)]
-        return f"SELECT {', '.join(self.key)}, {', '.join(columns)} FROM ({source})"
+    def _run(self, statement: str, stage: str) -> None:
+        duckdb_session.run(self.connection, statement, stage=stage, progress=self.progress)
 
 
-_VALUES = ("expected_size", "actual_size", "expected_adler32", "actual_adler32")
-
-
-def _write(run: _Run, bad_part: float, table: Path) -> None:
+def _write(run: _Run, where: str, table: Path) -> None:
     part = table.with_name(f".{table.name}.part-{os.getpid()}")
     try:
-        run.write_differences(part, bad_only=bad_part <= run.method.bad_part_max)
-        for listing, _ in run.sides:
+        run.write_differences(part, where)
+        for listing in (run.expected, run.actual):
             listing.staged.check_unchanged()
         os.replace(part, table)
     except (OSError, duckdb.Error) as error:
@@ -243,62 +264,3 @@ def _write(run: _Run, bad_part: float, table: Path) -> None:
         ) from error
     finally:
         part.unlink(missing_ok=True)
-
-
-def _differences(run: _Run, bad_only: bool) -> str:
-    """The query for every difference, one row each, in order of class and path."""
-    key = ", ".join(run.key)
-    sides = [run.rows(listing, side, bad_only=bad_only) for listing, side in run.sides]
-    bounds = [f"min({name}) AS {name}_least, max({name}) AS {name}_most" for name in _VALUES]
-    others = [f"max({name}) AS {name}" for name in ("actual_mtime", *(f'"{each}"' for each in run.carried.names))]
-    path, dir, name = _names(run.key)
-    return f"""
-        WITH judged AS (
-            SELECT *, {_class_of(run.checksums)} AS cls FROM (
-                SELECT {key}, count(expected_size) AS expected_rows, count(actual_size) AS actual_rows,
-                       {", ".join((*bounds, *others))}
-                FROM ({" UNION ALL ".join(sides)}) GROUP BY {key})
-            WHERE cls IS NOT NULL OR expected_rows > 1 OR actual_rows > 1),
-        said AS (
-            SELECT *, unnest([cls, CASE WHEN expected_rows > 1 THEN 'duplicate_expected' END,
-                              CASE WHEN actual_rows > 1 THEN 'duplicate_actual' END]) AS class
-            FROM judged)
-        SELECT class, {path} AS path, {dir} AS dir, {name} AS name,
-               {_pair("size", "{}")}, {_pair("adler32", "printf('%08x', {})")},
-               actual_mtime, expected_rows, actual_rows{"".join(f', "{each}"' for each in run.carried.names)}
-        FROM said WHERE class IS NOT NULL ORDER BY class, path"""
-
-
-def _class_of(checksums: bool) -> str:
-    def disagree(value: str) -> str:
-        # All rows of both sides agree if the least and the most of each are one and the same.
-        sides = (f"expected_{value}_least <> expected_{value}_most", f"actual_{value}_least <> actual_{value}_most")
-        return f"({' OR '.join(sides)} OR expected_{value}_least <> actual_{value}_least)"
-
-    known = "expected_adler32_least IS NOT NULL AND actual_adler32_least IS NOT NULL"
-    mismatch = f"WHEN {known} AND {disagree('adler32')} THEN 'checksum_mismatch'" if checksums else ""
-    return (
-        "CASE WHEN actual_rows = 0 THEN 'missing' WHEN expected_rows = 0 THEN 'orphan' "
-        f"WHEN {disagree('size')} THEN 'size_mismatch' {mismatch} END"
-    )
-
-
-def _pair(value: str, shown: str) -> str:
-    """Both sides' values: two that differ, if any of a path's rows do."""
-    expected, actual = f"expected_{value}", f"actual_{value}"
-    differ = f"{expected}_least IS DISTINCT FROM {actual}_most"
-    return (
-        f"CASE WHEN {differ} THEN {shown.format(expected + '_least')} "
-        f"ELSE {shown.format(expected + '_most')} END AS {expected}, "
-        f"CASE WHEN {differ} THEN {shown.format(actual + '_most')} "
-        f"ELSE {shown.format(actual + '_least')} END AS {actual}"
-    )
-
-
-def _names(key: tuple[str, ...]) -> tuple[str, str, str]:
-    """Path, directory and name out of the key."""
-    if key == ("dir", "name"):
-        return "CASE WHEN dir IN ('', '/') THEN dir ELSE dir || '/' END || name", "dir", "name"
-    name = "split_part(path, '/', -1)"
-    head = f"left(path, length(path) - length({name}) - 1)"
-    return "path", f"CASE WHEN {head} = '' AND starts_with(path, '/') THEN '/' ELSE {head} END", name

@@ -9,12 +9,13 @@ Classes
     ``size_mismatch``: on both sides, sizes differ. ``checksum_mismatch``: sizes
     agree, both adler32 are known and differ. A path is in one of these at most.
   * ``duplicate_expected``, ``duplicate_actual``: a listing has the path more
-    than once. This is said of the listing, beside the class the file is in.
+    than once, and the other not in the same way. This is said of the listing,
+    beside the class the file is in.
 
 Class files: TSV without quoting, header ``path``, then ``expected_size``,
 ``actual_size``, ``expected_adler32``, ``actual_adler32``, ``actual_mtime``,
 ``expected_rows``, ``actual_rows``; empty where nothing is known. Paths are as in
-the listings, since a path cannot hold a tab or a line end. Every class has its
+the listings: one with a control character is never reported. Every class has its
 file, if only a header, so that no file of an earlier run is taken for news.
 """
 

@@ -31,6 +31,7 @@ from holdfast.model.errors import BadInput, OperatorError
 
 MEGABYTE = 1_000_000
 _MEMORY_MINIMUM = 60 * MEGABYTE
+_SPILLING_THREAD_MINIMUM = 150 * MEGABYTE
 _POLL_SECONDS = 0.2
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _AMOUNT = re.compile(r"\s*([0-9]{1,12})\s*([a-z]{0,3})\s*\Z")
@@ -120,7 +121,8 @@ def session(limits: EngineLimits, folder: Path) -> Iterator[duckdb.DuckDBPyConne
         },
     )
     try:
-        connection.execute("SET enable_progress_bar = false")
+        # A direct table instead of a hash table for groups numbered by up to 16 bits.
+        connection.execute("SET enable_progress_bar = false; SET perfect_ht_threshold = 16")
         yield connection
     except duckdb.Error as error:
         shortage = as_shortage(error, limits, folder)
@@ -142,6 +144,8 @@ def as_shortage(error: duckdb.Error, limits: EngineLimits, folder: Path) -> Oper
     """The OperatorError this engine failure stands for, or None if it is about something else."""
     if not is_shortage(error):
         return None
+    if isinstance(error, duckdb.IOException) and str(folder) not in str(error):
+        return None  # The disk of a file that the caller named: it knows better what to say.
     if isinstance(error, duckdb.IOException) or "max_temp_directory_size" in str(error):
         return OperatorError(
             "the disk for temporary files is full",
@@ -181,6 +185,14 @@ def run(
 def literal(text: str) -> str:
     """``text`` as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def spread_memory(connection: duckdb.DuckDBPyConnection, limits: EngineLimits) -> None:
+    """Use only as many threads as have memory enough to group and sort what does not fit into it.
+
+    Each then holds tables and buffers that cannot go to disk.
+    """
+    connection.execute(f"SET threads = {max(1, min(limits.threads, limits.memory // _SPILLING_THREAD_MINIMUM))}")
 
 
 def reason(error: BaseException) -> str:

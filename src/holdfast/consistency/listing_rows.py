@@ -1,8 +1,12 @@
 """The rows of a listing: what they may hold, in SQL for speed and in Python for words.
 
-The engine checks every row on its way through the first pass and stops at the
-first bad one without being able to say where it is. ``explain`` then looks for
-it with the same rules, row by row, and says which line and why.
+The engine checks rows on their way through and stops at the first bad one
+without being able to say where it is. ``explain`` then looks for it with the
+same rules, row by row, and says which line and why.
+
+Checking costs nearly as much as comparing. So every row of one listing is
+checked in the first pass, and of the other listing only the rows that are
+compared exactly: each other row equals one that was checked.
 
 Rules of a row
   * A path is not empty and, like all others of both listings, either absolute
@@ -10,8 +14,10 @@ Rules of a row
     null ``dir`` is that of a relative path without directory; ``name`` has no
     ``/``. Otherwise a path is compared byte for byte: ``//``, ``.`` and ``..``
     have no meaning.
-  * A path has no control character (C0, DEL, C1, U+2028, U+2029, as in
-    ``model.names``), since lists of paths are lines.
+  * A path has no tab, line feed, carriage return or NUL, since lists of paths
+    are lines. Other control characters (C0, DEL, C1, U+2028, U+2029, as in
+    ``model.names``) are refused in a path that differs: it would be reported.
+    Where both listings have it alike, it is not worth the time of looking.
   * ``size`` is a whole number from 0 to 2^63-1.
   * ``adler32`` is up to eight hexadecimal digits, of either case; empty or null
     is unknown.
@@ -31,8 +37,12 @@ import duckdb
 from holdfast.consistency.listing_file import Format, Layout, ListingFile
 from holdfast.model.errors import BadInput
 
+JOINED = "CASE WHEN dir IN ('', '/') THEN dir ELSE dir || '/' END || name"
+"""The path of ``dir`` and ``name``, in SQL."""
+
 SIZE_MAX = 2**63 - 1
 _BAD_ROW = "holdfast: bad row"
+_RAISE = f"error('{_BAD_ROW}')"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL_SQL = r"'[\x00-\x1f\x7f-\x{9f}\x{2028}\x{2029}]'"
 _DIGITS = re.compile(r"[0-9]+\Z")
@@ -51,44 +61,54 @@ class Row:
     adler32: str | None
 
 
-def checked(listing: ListingFile, key: tuple[str, ...], *, bad: str = f"error('{_BAD_ROW}')") -> str:
-    """A query for ``key`` hash, size and adler32 of every row; a bad row becomes ``bad``.
+def digestible(listing: ListingFile, key: tuple[str, ...], *, thorough: bool, as_text: bool, bad: str = _RAISE) -> str:
+    """A query for ``key`` hash (``hp``), size and adler32 of every row; in a bad row one of them becomes ``bad``.
 
-    ``key`` is ("path",) or ("dir", "name"). The hash is only good within one
+    ``key`` is ("path",) or ("dir", "name"). ``thorough`` checks everything;
+    else only what could be wrong in a row that has the same hashes as a row
+    that was checked. With ``as_text`` the size is the text that stands there,
+    for two listings whose sizes are text. The hashes are only good within one
     run: the engine does not promise the same in its next version.
     """
-    names = ("path",) if listing.layout is Layout.PATH else ("dir", "name")
-    clean = " AND ".join(_surely_clean(name) for name in names)
-    dirty = " OR ".join(f"regexp_matches({name}, {_CONTROL_SQL})" for name in names)
-    hashed = f"hash({', '.join(_key_expressions(listing, key))})"
-    # Nested, so that the slow expression is evaluated only for the few rows
-    # that the fast one has doubts about: quotes, backslashes, not ASCII.
+    size, checks = ("size" if as_text else "number"), []
+    if thorough or not (as_text or listing.format is Format.PARQUET):
+        checks.append(_bad_size(listing))
+    if thorough or (listing.layout is Layout.SPLIT and key == ("path",)):
+        checks.append(_malformed(listing))
+    checked = f"CASE WHEN {' OR '.join(checks)} THEN {bad} ELSE {size} END" if checks else size
     return f"""
-        SELECT CASE WHEN {_malformed(listing)} THEN {bad}
-                    WHEN {clean} THEN {hashed}
-                    WHEN {dirty} THEN {bad} ELSE {hashed} END AS hp,
-               CASE WHEN number::VARCHAR = size AND number >= 0 THEN number
-                    WHEN number >= 0 AND regexp_full_match(size, '[0-9]+') THEN number
-                    ELSE {bad} END AS size,
+        SELECT hash({", ".join(_key_expressions(listing, key))}) AS hp, {checked} AS size,
                CASE WHEN adler32 IS NULL THEN NULL
                     WHEN regexp_full_match(adler32, '\\s*[0-9a-fA-F]{{1,8}}\\s*') THEN {_ADLER32_NUMBER}
                     ELSE {bad} END AS adler32
-        FROM (SELECT * REPLACE (size::VARCHAR AS size), TRY_CAST(size AS BIGINT) AS number FROM ({_raw(listing)}))"""
+        FROM (SELECT *, TRY_CAST(size AS BIGINT) AS number FROM ({_raw(listing)}))"""
 
 
-def plain(listing: ListingFile, key: tuple[str, ...], extra: tuple[str, ...] = (), *, where: str = "true") -> str:
-    """A query for ``key``, size, adler32, mtime and ``extra_NAME`` of rows that were checked before.
+def plain(
+    listing: ListingFile,
+    key: tuple[str, ...],
+    extra: tuple[str, ...] = (),
+    *,
+    where: str = "true",
+    check: bool = False,
+) -> str:
+    """A query for ``key``, size, adler32, mtime and ``extra_NAME`` of rows.
 
-    ``where`` is a condition with ``{hp}`` for the hash that ``checked`` gives a
-    row; nothing else is worked out for the rows that do not meet it.
+    ``where`` is a condition with ``{hp}`` for the hash that ``digestible``
+    gives a row; nothing else is worked out for the rows that do not meet it.
+    With ``check`` the rows are checked now; else they have been.
     """
     expressions = _key_expressions(listing, key)
     wanted = [f"{expression} AS {name}" for expression, name in zip(expressions, key, strict=True)]
-    hashed = f"hash({', '.join(expressions)})"
+    size = "number"
+    if check:
+        size = f"CASE WHEN {_bad_size(listing)} OR {_malformed(listing)} THEN {_RAISE} ELSE number END"
     kept = ["mtime", *(_quoted(f"extra_{name}") for name in extra)]
+    hashed = f"hash({', '.join(expressions)})"
     return (
-        f"SELECT {', '.join(wanted)}, TRY_CAST(size AS BIGINT) AS size, {_ADLER32_NUMBER} AS adler32, "
-        f"{', '.join(kept)} FROM ({_raw(listing, extra)}) WHERE {where.format(hp=hashed)}"
+        f"SELECT {', '.join(wanted)}, {size} AS size, {_ADLER32_NUMBER} AS adler32, {', '.join(kept)} "
+        f"FROM (SELECT *, TRY_CAST(size AS BIGINT) AS number FROM ({_raw(listing, extra)}) "
+        f"WHERE {where.format(hp=hashed)})"
     )
 
 
@@ -114,45 +134,60 @@ def _raw(listing: ListingFile, extra: tuple[str, ...] = ()) -> str:
 
 def _key_expressions(listing: ListingFile, key: tuple[str, ...]) -> tuple[str, ...]:
     if key == ("path",) and listing.layout is Layout.SPLIT:
-        return ("CASE WHEN dir IN ('', '/') THEN dir ELSE dir || '/' END || name",)
+        return (JOINED,)
     return key
+
+
+def _bad_size(listing: ListingFile) -> str:
+    if listing.format is Format.PARQUET:
+        return "number IS NULL OR number < 0"
+    # The engine would also take " 5", "1e3" and "1.0" for numbers. In a chain of
+    # conditions the slow one is worked out only where the fast one is not met.
+    return "number IS NULL OR number < 0 OR (number::VARCHAR <> size AND NOT regexp_full_match(size, '[0-9]+'))"
 
 
 def _malformed(listing: ListingFile) -> str:
     sign = "NOT" if listing.absolute else ""
     if listing.layout is Layout.PATH:
-        return f"path IS NULL OR path = '' OR {sign} starts_with(path, '/')"
+        return f"path IS NULL OR path = '' OR {sign} starts_with(path, '/') OR {_breaks_line(listing, 'path')}"
     return (
         f"name IS NULL OR name = '' OR contains(name, '/') OR {sign} starts_with(dir, '/') "
-        "OR (dir <> '/' AND suffix(dir, '/'))"
+        f"OR (dir <> '/' AND suffix(dir, '/')) OR {_breaks_line(listing, 'dir')} OR {_breaks_line(listing, 'name')}"
     )
 
 
-def _surely_clean(name: str) -> str:
-    # The engine's fastest look at every byte: JSON text is longer than the
-    # string and its quotes if there is a C0 character (or a quote) in it. It
-    # costs a tenth of a regular expression. DEL and what is not ASCII is
-    # outside of that.
-    return (
-        f"strlen(to_json({name})) = strlen({name}) + 2 AND length({name}) = strlen({name}) "
-        f"AND NOT contains({name}, chr(127))"
-    )
+def _breaks_line(listing: ListingFile, name: str) -> str:
+    # A field of a TSV file has neither tab nor line feed.
+    characters = "\0\r" if listing.format is Format.TSV else "\0\t\n\r"
+    return " OR ".join(f"contains({name}, chr({ord(character)}))" for character in characters)
+
+
+def speakable(path: str) -> str:
+    """``path``, an SQL expression, if it may be reported; else the engine stops."""
+    return f"CASE WHEN regexp_matches({path}, {_CONTROL_SQL}) THEN {_RAISE} ELSE {path} END"
 
 
 def is_bad_row(error: duckdb.Error) -> bool:
-    """Whether the engine stopped because a row broke a rule (and not for want of memory or disk)."""
-    return _BAD_ROW in str(error) or isinstance(
-        error, duckdb.InvalidInputException | duckdb.ConversionException | duckdb.IOException | duckdb.DataError
-    )
+    """Whether the engine stopped because a row breaks a rule."""
+    return _BAD_ROW in str(error)
 
 
-def explain(listing: ListingFile, error: duckdb.Error, connection: duckdb.DuckDBPyConnection) -> BadInput:
-    """What is wrong with a listing that the engine refused, and in which line."""
-    found = _first_fault_of_parquet(listing, connection) if listing.format is Format.PARQUET else _first_fault(listing)
-    if found is not None:
-        number, problem = found
-        word = "row" if listing.format is Format.PARQUET else "line"
-        return BadInput(problem, place=f"{listing.place}, {word} {number}", hint="correct it, or leave it out")
+def is_unreadable(error: duckdb.Error) -> bool:
+    """Whether the engine, when it only read, stopped because of what it read."""
+    kinds = (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException, duckdb.DataError)
+    return is_bad_row(error) or isinstance(error, kinds)
+
+
+def explain(error: duckdb.Error, connection: duckdb.DuckDBPyConnection, *listings: ListingFile) -> BadInput:
+    """What is wrong with a listing that the engine refused, and in which line; of several, the first that is bad."""
+    for listing in listings:
+        parquet = listing.format is Format.PARQUET
+        found = _first_fault_of_parquet(listing, connection) if parquet else _first_fault(listing)
+        if found is not None:
+            number, problem = found
+            place = f"{listing.place}, {'row' if parquet else 'line'} {number}"
+            return BadInput(problem, place=place, hint="correct it, or leave it out")
+    listing = listings[0]
     reason = listing.staged.describe(error)
     return BadInput(f"cannot be read as {listing.format}: {reason}", place=listing.place, hint="get the file again")
 

@@ -9,8 +9,8 @@ command ends as it always does, with its own exit code.
 Rules
   * Nothing but the step decides when it dies; without ``--at`` it is the
     command and nothing else, and may be killed from outside.
-  * ``--trace FILE`` gets the name of each step passed, one a line, written
-    before the process dies: the last line tells where it was.
+  * ``--trace FILE`` is made at the first step and gets the name of each one
+    passed, a line each, before the process dies: the last tells where it was.
   * ``--small`` makes blocks, batches and claims so small that a few dozen
     files pass every step several times. It changes amounts, never behaviour.
 """
@@ -36,11 +36,13 @@ NAMES = tuple(name for names in steps.STEPS.values() for name in names)
 def killing(at: str, count: int, trace: Path | None = None) -> Callable[[str], None]:
     """An observer of steps that kills this process when ``at`` is passed for the ``count``-th time; "": never."""
     passed = 0
-    handle = -1 if trace is None else os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    handle = -1
 
     def observe(name: str) -> None:
-        nonlocal passed
-        if handle >= 0:
+        nonlocal passed, handle
+        if trace is not None:
+            if handle < 0:
+                handle = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             os.write(handle, f"{name}\n".encode())
         passed += name == at
         if name == at and passed == count:

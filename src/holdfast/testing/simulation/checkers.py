@@ -1,0 +1,333 @@
+"""Separate checkers: what must hold after every deed, judged from outside of the code under test.
+
+Each function yields a line for each violation, with the number of the rule in
+``docs/invariants.md``; nothing, if all is well. They read snapshots, the
+journal and the storages, and hold them to what the world knows to be true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from holdfast.consistency.findings import Class, Finding
+from holdfast.inventory import journal
+from holdfast.inventory.image import Image
+from holdfast.inventory.invariants import SNAPSHOT_CHECKS
+from holdfast.inventory.store import Cursor, Entry, Snapshot
+from holdfast.inventory.verify import differences
+from holdfast.model import changes as c
+from holdfast.model import names
+from holdfast.model.errors import HoldfastError, ResyncNeeded
+from holdfast.model.names import DatasetKey
+from holdfast.storage import parts
+from holdfast.testing.memory_tree import Node
+from holdfast.testing.simulation.deeds import Checked, Deeds
+from holdfast.testing.simulation.world import ANCHOR, IGNORE_AGE_S, SITES, Source, World
+
+SECOND_NS = 1_000_000_000
+CLOCK_DOUBT_S = 3600
+"""The clock is put back now and then: a file may have looked so much older."""
+
+
+@dataclass
+class JournalChecker:
+    """I1, T1, I11: what was acknowledged stands in the journal, chained, and the journal gives the tables."""
+
+    image: Image = field(default_factory=Image.empty)
+    cursor: Cursor | None = None
+    at_us: int = 0
+    taken: list[Entry] = field(default_factory=list)
+    """All entries so far; ``new`` of them came with the last deed."""
+    new: int = 0
+
+    def check(self, world: World) -> Iterator[str]:
+        """Take in the new entries."""
+        try:
+            entries = world.store.entries(self.cursor)
+        except ResyncNeeded as error:
+            yield f"I1: the journal no longer has what it had: {error.message}"
+            return
+        self.new = len(entries)
+        yield from self._chain(entries)
+        for entry in entries:
+            try:
+                self.image.apply_all((entry,), checked=True)
+            except HoldfastError as error:
+                yield f"I11: position {entry.position} cannot be replayed: {error}"
+        with world.store.snapshot() as view:
+            if view.head.position:
+                yield from (
+                    f"I11: {what} is not as the journal says" for what in differences(self.image.snapshot(), view)
+                )
+        digests = {entry.position: entry.digest for entry in self.taken}
+        for head in world.acknowledged:
+            if digests.get(head.position) != head.digest:
+                yield f"T1: position {head.position} was acknowledged, and the journal has another or none"
+        world.acknowledged.clear()
+
+    def _chain(self, entries: list[Entry]) -> Iterator[str]:
+        for entry in entries:
+            before = self.taken[-1].position if self.taken else 0
+            if entry.position != before + 1:
+                yield f"I1: position {entry.position} follows on {before}"
+            if entry.at_us < self.at_us:
+                yield f"I1: position {entry.position} is earlier than the one before"
+            change_set = c.ChangeSet(entry.changes, entry.actor, entry.cause, origin=entry.origin)
+            previous = self.taken[-1].digest if self.taken else journal.genesis(entry.epoch)
+            expected = journal.digest(
+                previous,
+                journal.encode(change_set),
+                epoch=entry.epoch,
+                position=entry.position,
+                at_us=entry.at_us,
+                actor=entry.actor,
+                cause=entry.cause,
+                origin=entry.origin,
+            )
+            if entry.digest != expected:
+                yield f"I1: the digest of position {entry.position} does not follow from the one before"
+            self.taken.append(entry)
+            self.cursor, self.at_us = entry.cursor, entry.at_us
+
+
+def check_invariants(view: Snapshot) -> Iterator[str]:
+    """I3 to I8, by the code that serves every form of the inventory."""
+    for check in SNAPSHOT_CHECKS:
+        for finding in check(view):
+            yield f"{finding.invariant}: {finding.place}: {finding.message}"
+
+
+@dataclass
+class PublishedChecker:
+    """T4, T5: what is published was really there, is visible only whole, and never changes."""
+
+    manifests: dict[DatasetKey, dict[str, tuple[int, str]]] = field(default_factory=dict)
+
+    def check(self, world: World, view: Snapshot, *, was_disturbed: bool) -> Iterator[str]:
+        """Learn the datasets that have become visible; hold the others to what they were."""
+        visible = {dataset.key for dataset in view.datasets()}
+        for key in sorted(self.manifests.keys() - visible):
+            yield f"T4: the published dataset {key} is no longer visible"
+        for source in world.sources:
+            if source.key not in visible:
+                continue
+            manifest = _manifest(view, source.key)
+            if source.key not in self.manifests:
+                self.manifests[source.key] = manifest
+                yield from self._learn(world, source, manifest, was_disturbed)
+            elif manifest != self.manifests[source.key]:
+                yield f"T4: the published dataset {source.key} has changed"
+
+    def _learn(
+        self, world: World, source: Source, manifest: dict[str, tuple[int, str]], was_disturbed: bool
+    ) -> Iterator[str]:
+        source.is_published = True
+        for lfn, (size, digest) in manifest.items():
+            path = world.path(source.site, lfn)
+            data = world.ever.get((source.site, path), {}).get(digest)
+            if data is None or len(data) != size:
+                yield f"S1: {lfn} is published with a content that was never there"
+                continue
+            world.content[lfn] = data
+            if not world.is_right(source.site, lfn):
+                if not was_disturbed:
+                    yield f"S1: {lfn} is published and was changed long before"
+                world.damaged.add((source.site, lfn))
+        there = {
+            world.lfn(source.site, path)
+            for path in world.files(source.site)
+            if path.startswith(f"{source.directory}/") and not parts.is_part_name(names.split(path)[1])
+        }
+        if not was_disturbed and there != manifest.keys():
+            yield f"T5: {source.key} is visible, and is not all that lies in {source.directory}"
+
+
+def _manifest(view: Snapshot, key: DatasetKey) -> dict[str, tuple[int, str]]:
+    found = {}
+    for block in view.blocks(key):
+        files = view.files(block.key)
+        for lfn, size, digest in zip(files.lfns(), files.sizes, files.checksums["sha256"], strict=True):
+            found[lfn] = (size, digest or "")
+    return found
+
+
+def check_held(world: World, view: Snapshot, entries: list[Entry]) -> Iterator[str]:
+    """S1, S4: what the inventory says is at a site is there and right, unless people have broken it since."""
+    for entry in entries:
+        for change in entry.changes:
+            if isinstance(change, c.FilesGone):
+                yield from _learn_gone(world, view, change)
+    for site in SITES:
+        for lfn in world.held(view, site):
+            if lfn in world.content and (site, lfn) not in world.damaged and not world.is_right(site, lfn):
+                yield f"S1: the inventory says that {site} holds {lfn}, which is wrong there, and nobody broke it"
+    for entry in entries:
+        for change in entry.changes:
+            if isinstance(change, c.FilesVerified):
+                yield from _judge_verified(world, view, change)
+
+
+def _learn_gone(world: World, view: Snapshot, change: c.FilesGone) -> Iterator[str]:
+    """What is said to be gone has to be, and from here on the inventory has no excuse for these files."""
+    lfns = list(view.files(change.block).lfns())
+    for lfn in (lfns[ordinal] for ordinal in change.ordinals):
+        if world.is_right(change.site, lfn):
+            yield f"S4: the inventory was told that {lfn} is gone from {change.site}, where it is and is right"
+        world.damaged.discard((change.site, lfn))
+
+
+def _judge_verified(world: World, view: Snapshot, change: c.FilesVerified) -> Iterator[str]:
+    for block in change.blocks:
+        lfns = list(view.files(block).lfns())
+        for replica in view.replicas(block=block, site=change.site):
+            for lfn in (lfns[ordinal] for ordinal in replica.files(len(lfns))):
+                if not world.is_right(change.site, lfn):
+                    yield f"S1: {lfn} at {change.site} was called proved, and is wrong"
+
+
+def check_effects(world: World, before: Snapshot, after: Snapshot, *, is_deleting: bool) -> Iterator[str]:
+    """S2, S3: what our side has done at the storages since the simulator last looked."""
+    for site in SITES:
+        seen, now = world.mirror[site], world.files(site)
+        for path in sorted(seen.keys() | now.keys()):
+            old, new = seen.get(path), now.get(path)
+            if old != new and not parts.is_part_name(names.split(path)[1]):
+                place = _Place(world, site, path, before, after)
+                yield from place.judge(old, new, is_deleting=is_deleting)
+
+
+@dataclass
+class _Place:
+    """One path that is not as it was."""
+
+    world: World
+    site: str
+    path: str
+    before: Snapshot
+    after: Snapshot
+
+    def judge(self, old: Node | None, new: Node | None, *, is_deleting: bool) -> Iterator[str]:
+        lfn = self.world.lfn(self.site, self.path)
+        right = self.world.content.get(lfn)
+        was_good = (
+            old is not None and right is not None and old.data == right and _is_awaited(self.after, self.site, lfn)
+        )
+        if was_good:
+            yield f"S2: the good file {self.site}:{self.path} was {'removed' if new is None else 'replaced'}"
+        elif new is None and old is not None:
+            if not (right is not None and _is_awaited(self.after, self.site, lfn) and not self._renames_well):
+                yield from self._judge_deletion(lfn, old, is_deleting)
+        elif new is not None and (right is None or new.data != right):
+            held = lfn in self.world.held(self.after, self.site)
+            if self.world.capabilities[self.site].rename or held:
+                yield f"S2: {self.site}:{self.path} was written, and is not what belongs there"
+        elif old is not None and new is not None and self._is_locked(lfn):
+            yield f"S2: {self.site}:{self.path} was replaced, which is locked"
+        elif new is not None and not _is_awaited(self.after, self.site, lfn):
+            yield f"S2: {self.site}:{self.path} was written, and nobody asked for it"
+
+    @property
+    def _renames_well(self) -> bool:
+        """Where a storage cannot rename in one step, a wrong file has to go before the good one comes."""
+        capabilities = self.world.capabilities[self.site]
+        return capabilities.rename and capabilities.atomic_rename
+
+    def _is_locked(self, lfn: str) -> bool:
+        return lfn == ANCHOR or any(lock.lfn == lfn for lock in self.before.locks())
+
+    def _judge_deletion(self, lfn: str, old: Node, is_deleting: bool) -> Iterator[str]:
+        place = f"{self.site}:{self.path}"
+        requests = [each for each in self.before.deletion_requests() if each.site == self.site]
+        asked = {orphan.version for each in requests for orphan in each.orphans if orphan.path == self.path}
+        if not is_deleting or not asked:
+            yield f"S3: {place} was removed, and nobody asked for it"
+        elif old.version not in asked:
+            yield f"S3: {place} was removed, which is not the file that was asked to go"
+        if _is_awaited(self.before, self.site, lfn):
+            yield f"S3: {place} was removed, which the inventory has or awaits"
+        stagings = [each.staging for each in self.before.datasets(staged=True) if each.staging is not None]
+        if any(each.site == self.site and self.path.startswith(f"{each.directory}/") for each in stagings):
+            yield f"S3: {place} was removed while it was being published"
+        if self._is_locked(lfn):
+            yield f"S3: {place} was removed, which is locked"
+        age_s = self.world.clock.now_us // 1_000_000 - old.mtime_ns // SECOND_NS
+        if age_s < IGNORE_AGE_S - CLOCK_DOUBT_S:
+            yield f"S3: {place} was removed, which is only {age_s} s old"
+
+
+def check_report(world: World, view: Snapshot, site: str, checked: Checked) -> Iterator[str]:
+    """S4: what a check says is so; and if nothing disturbed it, it says all."""
+    held, tree = world.held(view, site), world.files(site)
+    visible = {dataset.key for dataset in view.datasets()}
+    expected = {world.path(site, lfn): size for lfn, (key, size) in held.items() if key in visible}
+    truth: dict[Class, set[str]] = {
+        Class.MISSING: {path for path in expected if path not in tree},
+        Class.SIZE_MISMATCH: {path for path, size in expected.items() if path in tree and len(tree[path].data) != size},
+    }
+    truth[Class.CHECKSUM_MISMATCH] = {
+        path for path in expected.keys() & tree.keys() if tree[path].data != world.content[world.lfn(site, path)]
+    } - truth[Class.SIZE_MISMATCH]
+    truth[Class.ORPHAN] = {path for path in tree.keys() - expected.keys() if not _is_wanted(world, view, site, path)}
+    hidden = tuple(f"{directory}/" for directory in world.failing[site])
+    found: dict[Class, set[str]] = {cls: set() for cls in truth}
+    for finding in checked.findings:
+        if finding.cls in truth:
+            found[finding.cls].add(finding.path)
+            yield from _judge_finding(finding, truth[finding.cls], hidden, site)
+    if not checked.is_calm:
+        return
+    for cls in (
+        Class.MISSING,
+        Class.SIZE_MISMATCH,
+        *([Class.CHECKSUM_MISMATCH] if checked.report.with_checksums else []),
+    ):
+        lacking = sorted(path for path in truth[cls] - found[cls] if not path.startswith(hidden))
+        yield from (f"S4: {site}:{path} is {cls.value}, and the check does not say so" for path in lacking)
+
+
+def _judge_finding(finding: Finding, true: set[str], hidden: tuple[str, ...], site: str) -> Iterator[str]:
+    if finding.path not in true:
+        yield f"S4: the check calls {site}:{finding.path} {finding.cls.value}, and it is not"
+    elif hidden and finding.path.startswith(hidden):
+        yield f"S4: the check calls {site}:{finding.path} {finding.cls.value}, in a directory that cannot be listed"
+
+
+def _is_wanted(world: World, view: Snapshot, site: str, path: str) -> bool:
+    """Whether a file is no orphan. An old part is one: whoever wrote it has died."""
+    stagings = [each.staging for each in view.datasets(staged=True) if each.staging is not None]
+    return _is_awaited(view, site, world.lfn(site, path)) or any(
+        each.site == site and path.startswith(f"{each.directory}/") for each in stagings
+    )
+
+
+def _is_awaited(view: Snapshot, site: str, lfn: str) -> bool:
+    """Whether the inventory has or awaits a file at a site."""
+    record = view.lookup([lfn])[0] if lfn else None
+    return record is not None and bool(view.replicas(block=record.block, site=site))
+
+
+@dataclass
+class Checkers:
+    """All checkers, with what they remember from deed to deed."""
+
+    journal: JournalChecker = field(default_factory=JournalChecker)
+    published: PublishedChecker = field(default_factory=PublishedChecker)
+
+    def after(self, world: World, deeds: Deeds, before: Snapshot) -> list[str]:
+        """Every violation after one deed of Holdfast; the storages as they are become the ones to compare with."""
+        found = list(self.journal.check(world))
+        entries = self.journal.taken[len(self.journal.taken) - self.journal.new :]
+        with world.store.snapshot() as view:
+            found += check_invariants(view)
+            was_disturbed = deeds.was_disturbed
+            found += self.published.check(world, view, was_disturbed=was_disturbed)
+            found += check_held(world, view, entries)
+            if was_disturbed:
+                # People have changed files while we were at work; what publishing must not do, it never does.
+                world.look()
+            found += check_effects(world, before, view, is_deleting=deeds.is_deleting)
+            if deeds.just_checked and deeds.just_checked not in world.unmounted:
+                found += check_report(world, view, deeds.just_checked, deeds.checked[deeds.just_checked])
+        world.look()
+        return found

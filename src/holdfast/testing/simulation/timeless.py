@@ -1,0 +1,94 @@
+"""A loop without time and without threads, so that equal calls have equal outcomes.
+
+Rules
+  * Waiting takes no time: when nothing can run, the clock is put forward to
+    the moment at which something can.
+  * What is given to a thread is done at once, in the caller's turn.
+  * When nothing can ever run again, that is a finding (``Stuck``), not a
+    test that hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from holdfast.model.clock import SECOND_US
+
+T = TypeVar("T")
+
+START_US = 1_700_000_000_000_000
+LOOK_US = 10
+"""By how much the clock moves each time somebody looks."""
+
+
+class Stuck(Exception):
+    """Everybody waits for somebody else."""
+
+
+class SimulatedClock:
+    """Wall time: it moves a little at each look, with the loop's time, and where the simulator jumps it."""
+
+    def __init__(self) -> None:
+        self.now_us = START_US
+
+    def __call__(self) -> int:
+        """Microseconds since 1970."""
+        self.now_us += LOOK_US
+        return self.now_us
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time go by; a negative number is a clock that was put back."""
+        self.now_us += int(seconds * SECOND_US)
+
+
+class _Selector(selectors.SelectSelector):
+    """Never waits: it tells ``pass_time`` how long it would have waited."""
+
+    def __init__(self, pass_time: Callable[[float], None]) -> None:
+        super().__init__()
+        self._pass_time = pass_time
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready and timeout is None:
+            raise Stuck("nothing is left that could ever run")
+        if not ready and timeout:
+            self._pass_time(timeout)
+        return ready
+
+
+class TimelessLoop(asyncio.SelectorEventLoop):
+    """The loop; ``clock`` moves with it."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        self._time_s = 0.0
+        self._wall = clock
+        super().__init__(_Selector(self._forward))
+        # What a crash leaves behind is nobody's to look at.
+        self.set_exception_handler(lambda loop, context: None)
+
+    def time(self) -> float:
+        """Seconds that were not waited."""
+        return self._time_s
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        """Do it now."""
+        future = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001
+            future.set_exception(error)
+        return future
+
+    def _forward(self, seconds: float) -> None:
+        self._time_s += seconds
+        self._wall.pass_time(seconds)
+
+
+def run(work: Coroutine[Any, Any, T], clock: SimulatedClock) -> T:
+    """``asyncio.run`` in no time."""
+    with asyncio.Runner(loop_factory=lambda: TimelessLoop(clock)) as runner:
+        return runner.run(work)

@@ -1,0 +1,208 @@
+"""Seeded simulator: sites, store, clock and faults in memory, Holdfast at work among them, and checkers that watch.
+
+    python -m holdfast.testing.simulator --seed 7 [--steps 200] [--seeds 100]
+
+One seed decides everything: who does what, which call fails, where the process
+dies. After each deed the checkers look from outside whether all that Holdfast
+promises still holds; at the end the faults stop, and everything that can be put
+right has to come right.
+
+Rules
+  * The same seed gives the same trace, in any process.
+  * A violation names the seed and shows the trace up to it; nothing is
+    repaired or left out to go on.
+  * Errors of Holdfast's family are outcomes; anything else that comes out of a
+    deed, BrokenInvariant included, is a violation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from holdfast import logs
+from holdfast.model import steps
+from holdfast.model.errors import BrokenInvariant, HoldfastError
+from holdfast.testing import amounts
+from holdfast.testing.simulation import ending
+from holdfast.testing.simulation.checkers import Checkers
+from holdfast.testing.simulation.deeds import PEOPLE, WEIGHTS, Deeds
+from holdfast.testing.simulation.faults import CALM, WEATHER, Crash, Faults
+from holdfast.testing.simulation.world import World
+
+STEPS = 60
+CRASH_PART = 0.25
+"""How many of our deeds die on the way, if they come so far."""
+TRACE_SHOWN = 60
+
+
+class SimulationFailed(Exception):
+    """Something does not hold. The message has the seed, what is violated and how it came to it."""
+
+    def __init__(self, seed: int, violations: Sequence[str], trace: Sequence[str]) -> None:
+        self.seed = seed
+        self.violations = tuple(violations)
+        self.trace = tuple(trace)
+        lines = [f"seed {seed}: {len(violations)} violations", *violations[:20], "trace:", *trace[-TRACE_SHOWN:]]
+        super().__init__("\n".join(lines))
+
+
+@dataclass
+class Result:
+    """What one simulation has been through."""
+
+    seed: int
+    trace: list[str] = field(default_factory=list)
+    deeds: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    steps: Counter[str] = field(default_factory=Counter)
+    parts_left: int = 0
+    files: int = 0
+    lost: int = 0
+
+
+def simulate(seed: int, n_steps: int = STEPS) -> Result:
+    """One run; SimulationFailed if anything does not hold."""
+    with tempfile.TemporaryDirectory(prefix="holdfast-simulation-") as folder, amounts.shrunk():
+        return _Simulation(seed, Path(folder)).run(n_steps)
+
+
+class _Simulation:
+    """One seed at work."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        self._seed = seed
+        self._world = World(seed, folder)
+        self._deeds = Deeds(self._world)
+        self._checkers = Checkers()
+        self._result = Result(seed)
+        self._number = 0
+
+    def run(self, n_steps: int) -> Result:
+        source = self._world.source
+        functions, weights = zip(*WEIGHTS, strict=True)
+        beginning = [Deeds.add_files, Deeds.add_files, Deeds.publish, Deeds.ask_copy]
+        for number in range(n_steps):
+            deed = beginning[number] if number < len(beginning) else source.choices(functions, weights)[0]
+            is_ours = deed not in PEOPLE
+            faults = self._faults() if is_ours and number >= len(beginning) else self._calm()
+            self._do(deed.__name__.replace("_", " "), lambda deed=deed: deed(self._deeds), faults, is_ours=is_ours)  # type: ignore[misc]
+        ending.settle(self._deeds, lambda name, act: self._do(f"end: {name}", act, self._calm()))
+        with self._world.store.snapshot() as view:
+            self._judge(list(ending.unfinished(self._world, view)))
+        self._result.parts_left = ending.left_behind(self._world)
+        self._result.files, self._result.lost = len(self._world.content), ending.lost(self._world)
+        return self._result
+
+    def _calm(self) -> Faults:
+        return self._bound(Faults(random.Random(f"{self._seed}:calm"), CALM))
+
+    def _faults(self) -> Faults:
+        source = self._world.source
+        faults = Faults(random.Random(f"{self._seed}:{self._number}"), source.choice(WEATHER))
+        if source.random() < CRASH_PART:
+            kind, most = source.choice((("step", 8), ("driver", 150), ("store", 12)))
+            faults.crash_at = (kind, source.randint(1, source.randint(1, most)))
+        return self._bound(faults)
+
+    def _bound(self, faults: Faults) -> Faults:
+        faults.die, faults.spoil = self._world.die, self._spoil
+        return faults
+
+    def _spoil(self, site: str, path: str) -> bool:
+        """A storage says that it has written a file, and has not: not as it was given."""
+        tree = self._world.trees[site]
+        data = tree.find_file(path).data
+        if not data:
+            return False
+        if self._world.faults.source.random() < 0.3:
+            tree.truncate(path, len(data) - 1)
+        else:
+            tree.flip_byte(path, len(data) // 2)
+        return True
+
+    def _do(self, name: str, act: Callable[[], str], faults: Faults, *, is_ours: bool = True) -> None:
+        """One deed, with a line in the trace and all checks after it."""
+        world, self._number = self._world, self._number + 1
+        with world.store.snapshot() as before:
+            world.faults = faults
+            self._deeds.begin()
+            violations: list[str] = []
+            outcome = self._outcome(act, faults, violations)
+            world.faults = self._calm()
+            if not is_ours:
+                world.look()
+            head = world.store.head()
+            self._result.trace.append(
+                f"{self._number:4} {name}: {outcome} | {len(faults.steps)} steps,"
+                f" {faults.n_faults} faults | {head.position} {head.digest[:8]} | {world.clock.now_us}"
+            )
+            self._result.deeds[name] += 1
+            self._result.faults += faults.counts
+            self._result.steps.update(faults.steps)
+            self._judge([*violations, *self._checkers.after(world, self._deeds, before)])
+
+    def _outcome(self, act: Callable[[], str], faults: Faults, violations: list[str]) -> str:
+        """What became of a deed, in a word."""
+        try:
+            with steps.observed(faults.on_step):
+                outcome = act()
+        except (Crash, BaseExceptionGroup):
+            outcome = ""
+            if not faults.is_dead:
+                violations.append(f"bug: {traceback.format_exc()}")
+        except HoldfastError as error:
+            outcome = f"{type(error).__name__}: {error.message}"
+            if isinstance(error, BrokenInvariant) and not faults.is_dead:
+                violations.append(f"bug: {traceback.format_exc()}")
+        except Exception as error:  # noqa: BLE001
+            outcome = type(error).__name__
+            if not faults.is_dead:
+                violations.append(f"bug: {traceback.format_exc()}")
+        # Whatever a dying process says, nobody hears it.
+        return f"died after {faults.steps[-1] if faults.steps else 'nothing'}" if faults.is_dead else outcome
+
+    def _judge(self, violations: list[str]) -> None:
+        if violations:
+            raise SimulationFailed(self._seed, violations, self._result.trace)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run some seeds; exit code 1 if one fails."""
+    parser = argparse.ArgumentParser(prog="python -m holdfast.testing.simulator", description="Simulate, by seed.")
+    parser.add_argument("--seed", type=int, required=True, help="the first seed")
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds, one after the other")
+    parser.add_argument("--steps", type=int, default=STEPS, help="deeds a seed, before the end")
+    parser.add_argument("--trace", action="store_true", help="show all that happens")
+    given = parser.parse_args(arguments)
+    logs.configure("error", json=False)
+    counted: dict[str, Counter[str]] = {"deeds": Counter(), "faults": Counter(), "steps": Counter(), "files": Counter()}
+    for seed in range(given.seed, given.seed + given.seeds):
+        try:
+            result = simulate(seed, given.steps)
+        except SimulationFailed as failed:
+            sys.stdout.write(
+                f"{failed}\nagain: python -m holdfast.testing.simulator --seed {seed} --steps {given.steps}\n"
+            )
+            return 1
+        if given.trace:
+            sys.stdout.write("\n".join(result.trace) + "\n")
+        counted["deeds"] += result.deeds
+        counted["faults"] += result.faults
+        counted["steps"] += result.steps
+        counted["files"] += Counter(published=result.files, lost=result.lost, parts_left=result.parts_left)
+    sys.stdout.write(f"{given.seeds} seeds of {given.steps} deeds, no violation\n")
+    for what, counts in counted.items():
+        sys.stdout.write(f"{what}: {', '.join(f'{name} {count}' for name, count in sorted(counts.items()))}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
