@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
@@ -27,8 +25,6 @@ from holdfast.operations import deletion, requests
 from holdfast.operations.deletion import DeletionReport, PathState
 from holdfast.operations.progress import RunReport
 from holdfast.storage.driver import StorageDriver
-
-Result = TypeVar("Result")
 
 SAMPLES = 2
 """How many paths of each class the table shows."""
@@ -153,15 +149,16 @@ def _settings(context: Context, checksums: bool, ignore_age: int | None, dry_run
 
 
 def _checked(context: Context, site: str, settings: CheckSettings, *, quiet: bool) -> Report:
+    with context.store.snapshot() as snapshot:
+        record = snapshot.site(site)
     run = f"{show_time(context.clock()).replace(':', '')}-{requests.random_id()[:6]}"
     with progress("Checking", unit="steps", quiet=quiet) as update:
 
         def tell(what: str, done: int, total: int | None) -> None:
             update(completed=done, total=total, note=what)
 
-        return _with_driver(
-            context,
-            site,
+        return context.with_driver(
+            record,
             lambda driver: checking.check(
                 context.store,
                 driver,
@@ -176,27 +173,14 @@ def _checked(context: Context, site: str, settings: CheckSettings, *, quiet: boo
         )
 
 
-def _with_driver(context: Context, site: str, work: Callable[[StorageDriver], Awaitable[Result]]) -> Result:
-    """Run ``work`` with a driver for the site, closed afterwards."""
-
-    async def run() -> Result:
-        with context.store.snapshot() as snapshot:
-            record = snapshot.site(site)
-        driver = context.driver(record)
-        try:
-            return await work(driver)
-        finally:
-            await driver.close()
-
-    return asyncio.run(run())
-
-
 def _mend(context: Context, report: Report, mending: Mending, mended: Mended) -> None:
     """Ask for what mends the site and, unless told not to, carry it out; told in ``mended`` as it goes."""
     # All gates before anything is asked for: half of what was wanted is not what was wanted.
     if mending.orphan_limit is not None:
         repair.check_orphan_gates(report, limit=mending.orphan_limit, fraction_max=mending.fraction_max)
-    _with_driver(context, report.site, lambda driver: _ask(context, driver, report, mending, mended.asked))
+    with context.store.snapshot() as snapshot:
+        record = snapshot.site(report.site)
+    context.with_driver(record, lambda driver: _ask(context, driver, report, mending, mended.asked))
     if mending.dry_run or mending.no_wait:
         return
     copies, deletions = _open_requests(context, report.site, mending)

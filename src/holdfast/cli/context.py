@@ -13,11 +13,14 @@ to run ``holdfast init`` where that is the remedy.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from holdfast import config as configuration
 from holdfast import logs
@@ -29,6 +32,8 @@ from holdfast.model.clock import Clock, system_clock
 from holdfast.model.records import Site
 from holdfast.storage import doors
 from holdfast.storage.driver import StorageDriver
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,18 @@ class Context:
         """A new driver for the site's first door. Whoever asks closes it, in the event loop that used it."""
         door = site.doors[0]
         return doors.open_driver(door.protocol, door.root, site=site.name)
+
+    def with_driver(self, site: Site, work: Callable[[StorageDriver], Awaitable[Result]]) -> Result:
+        """Run ``work`` with a driver for the site, in an event loop of its own; the driver is closed afterwards."""
+
+        async def run() -> Result:
+            driver = self.driver(site)
+            try:
+                return await work(driver)
+            finally:
+                await driver.close()
+
+        return asyncio.run(run())
 
     def __enter__(self) -> Context:
         return self

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -30,6 +29,9 @@ from holdfast.replication.publication import (
 )
 from holdfast.replication.publish import publish
 from holdfast.storage import doors
+from holdfast.storage.driver import StorageDriver
+
+Result = TypeVar("Result")
 
 PROBLEMS_SHOWN = 20
 
@@ -129,53 +131,46 @@ class _Call:
         self._quiet = quiet
 
     def publish(self, description: Description, digest: str, workers: int | None) -> PublishReport:
-        context = self._context
+        def work(driver: StorageDriver, tell: OnProgress) -> Awaitable[PublishReport]:
+            context = self._context
+            return publish(
+                context.store,
+                driver,
+                self._site,
+                self._path,
+                self._key,
+                clock=context.clock,
+                actor=context.actor,
+                digest=digest,
+                description=description,
+                workers=workers,
+                progress=tell,
+            )
 
-        async def work(tell: OnProgress) -> PublishReport:
-            driver = context.driver(self._site)
-            try:
-                return await publish(
-                    context.store,
-                    driver,
-                    self._site,
-                    self._path,
-                    self._key,
-                    clock=context.clock,
-                    actor=context.actor,
-                    digest=digest,
-                    description=description,
-                    workers=workers,
-                    progress=tell,
-                )
-            finally:
-                await driver.close()
-
-        with progress("Publishing", unit="bytes", quiet=self._quiet) as update:
-            return asyncio.run(work(_teller(update)))
+        return self._run("Publishing", work)
 
     def preview(self, description: Description, digest: str) -> Preview:
-        context = self._context
+        def work(driver: StorageDriver, tell: OnProgress) -> Awaitable[Preview]:
+            context = self._context
+            return preview(
+                context.store,
+                driver,
+                self._site,
+                self._path,
+                self._key,
+                clock=context.clock,
+                actor=context.actor,
+                digest=digest,
+                description=description,
+                progress=tell,
+            )
 
-        async def work(tell: OnProgress) -> Preview:
-            driver = context.driver(self._site)
-            try:
-                return await preview(
-                    context.store,
-                    driver,
-                    self._site,
-                    self._path,
-                    self._key,
-                    clock=context.clock,
-                    actor=context.actor,
-                    digest=digest,
-                    description=description,
-                    progress=tell,
-                )
-            finally:
-                await driver.close()
+        return self._run("Looking", work)
 
-        with progress("Looking", unit="bytes", quiet=self._quiet) as update:
-            return asyncio.run(work(_teller(update)))
+    def _run(self, title: str, work: Callable[[StorageDriver, OnProgress], Awaitable[Result]]) -> Result:
+        with progress(title, unit="bytes", quiet=self._quiet) as update:
+            tell = _teller(update)
+            return self._context.with_driver(self._site, lambda driver: work(driver, tell))
 
 
 def _give_up(context: Context, key: DatasetKey, *, dry_run: bool, json: bool) -> None:
