@@ -116,14 +116,20 @@ def _answer_for(error: BaseException) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     said = failure.of(error)
-    if said.exit_code == failure.BROKEN_PIPE:
-        # What is still in the buffer would fail again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_what_cannot_be_written()
     if options.current.get().debug and not isinstance(error, KeyboardInterrupt):
         sys.stderr.write("".join(traceback.format_exception(error)))
     if said.text:
         sys.stderr.write(f"{said.line}\n")
     return said.exit_code
+
+
+def _drop_what_cannot_be_written() -> None:
+    """What is still in the buffer would fail again when the interpreter ends, and then change the exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _make_printable() -> None:
