@@ -117,7 +117,7 @@ def compare(
     started = time.monotonic()
     run = _Run(expected, actual, connection, limits, method or Method(), carried or Carried(), progress)
     run.check_kinds()
-    n_expected, n_actual = run.digest(expected, "expected"), run.digest(actual, "actual")
+    n_expected, n_actual = run.digest()
     where = run.narrow_down(n_expected + n_actual)
     _write(run, where, table)
     found = differences.totals(table, connection)
@@ -165,24 +165,30 @@ class _Run:
                 hint="put the same prefix before both, or take it off both",
             )
 
-    def digest(self, listing: ListingFile, side: str) -> int:
-        """Make the table ``digest_SIDE`` and return how many rows the listing has."""
+    def digest(self) -> tuple[int, int]:
+        """Make the table ``digest`` of every bucket and return how many rows each listing has.
+
+        One statement for both, so that they are read at the same time.
+        """
         as_text = Format.PARQUET not in (self.expected.format, self.actual.format)
-        rows = listing_rows.digestible(listing, self.key, thorough=side == "expected", as_text=as_text)
-        aggregates = ["count(*) AS n", "sum(hash(hp, size)) AS s"]
-        if listing.has("adler32"):  # Also where the other side has none: a bad one is bad input anyway.
-            aggregates.append("count(adler32) AS k, sum(hash(hp, adler32)) FILTER (adler32 IS NOT NULL) AS c")
+        rows = []
+        for listing, expected in ((self.expected, True), (self.actual, False)):
+            each = listing_rows.digestible(listing, self.key, thorough=expected, as_text=as_text)
+            rows.append(f"SELECT hp, hash(hp, size) AS h, adler32, {expected} AS e FROM ({each})")
         # By a number of 16 bits the engine groups without hashing it once more.
         bucket = f"(hp >> {self.shift})::{'USMALLINT' if 64 - self.shift <= _DIRECT_BITS else 'UINTEGER'}"
-        statement = f"SELECT {bucket} AS b, {', '.join(aggregates)} FROM ({rows}) GROUP BY b"
+        statement = (
+            f"CREATE TEMP TABLE digest AS SELECT {bucket} AS b, {_aggregates(self)} "
+            f"FROM ({' UNION ALL '.join(rows)}) GROUP BY b"
+        )
         try:
-            self._run(f"CREATE TEMP TABLE digest_{side} AS {statement}", f"Reading what is {side}")
+            self._run(statement, "Reading")
         except duckdb.Error as error:
             if listing_rows.is_unreadable(error) and not duckdb_session.is_shortage(error):
-                raise listing_rows.explain(error, self.connection, listing) from error
+                raise listing_rows.explain(error, self.connection, self.expected, self.actual) from error
             raise
-        counted = self.connection.execute(f"SELECT sum(n)::BIGINT FROM digest_{side}").fetchone()
-        return int(counted[0] or 0) if counted else 0
+        found = self.connection.execute("SELECT sum(e_n)::BIGINT, sum(a_n)::BIGINT FROM digest").fetchone()
+        return (int(found[0] or 0), int(found[1] or 0)) if found else (0, 0)
 
     def narrow_down(self, n_rows: int) -> str:
         """The condition on a row's hash ``{hp}`` for being looked at again."""
@@ -197,14 +203,11 @@ class _Run:
 
     def _find_bad_buckets(self) -> float:
         """Make the table ``bad_buckets`` and return the part of all buckets that is in it."""
-        differ = "(e.n, e.s) IS DISTINCT FROM (a.n, a.s)"
+        differ = "e_n <> a_n OR e_s IS DISTINCT FROM a_s"
         if self.checksums:
-            differ += " OR (e.k > 0 AND a.k > 0 AND (e.k, e.c) IS DISTINCT FROM (a.k, a.c))"
-        self.connection.execute(
-            "CREATE TEMP TABLE bad_buckets AS SELECT coalesce(e.b, a.b) AS b "
-            f"FROM digest_expected e FULL JOIN digest_actual a ON e.b = a.b WHERE {differ}"
-        )
-        every = self._count("(SELECT b FROM digest_expected UNION SELECT b FROM digest_actual)")
+            differ += " OR (e_k > 0 AND a_k > 0 AND (e_k <> a_k OR e_c <> a_c))"
+        self.connection.execute(f"CREATE TEMP TABLE bad_buckets AS SELECT b FROM digest WHERE {differ}")
+        every = self._count("digest")
         return self._count("bad_buckets") / every if every else 0.0
 
     def _find_bad_paths(self, where: str) -> int:
@@ -245,6 +248,17 @@ class _Run:
 
     def _run(self, statement: str, stage: str) -> None:
         duckdb_session.run(self.connection, statement, stage=stage, progress=self.progress)
+
+
+def _aggregates(run: _Run) -> str:
+    """Count and sum of each side, and the same of the checksums that are known, if a side has any."""
+    found = []
+    for listing, side, place in ((run.expected, "e", "e"), (run.actual, "a", "NOT e")):
+        found.append(f"count(*) FILTER ({place}) AS {side}_n, sum(h) FILTER ({place}) AS {side}_s")
+        if listing.has("adler32"):  # Also where the other side has none: a bad one is bad input anyway.
+            known = f"FILTER ({place} AND adler32 IS NOT NULL)"
+            found.append(f"count(adler32) {known} AS {side}_k, sum(hash(hp, adler32)) {known} AS {side}_c")
+    return ", ".join(found)
 
 
 def _write(run: _Run, where: str, table: Path) -> None:

@@ -121,8 +121,8 @@ def session(limits: EngineLimits, folder: Path) -> Iterator[duckdb.DuckDBPyConne
         },
     )
     try:
-        # A direct table instead of a hash table for groups numbered by up to 16 bits.
-        connection.execute("SET enable_progress_bar = false; SET perfect_ht_threshold = 16")
+        # A direct table instead of a hash table for groups numbered by up to 16 bits (and NULL).
+        connection.execute("SET enable_progress_bar = false; SET perfect_ht_threshold = 17")
         yield connection
     except duckdb.Error as error:
         shortage = as_shortage(error, limits, folder)
