@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from holdfast.inventory import verify
-from holdfast.inventory.image import Image, follow, load
+from holdfast.inventory.image.image import Image, follow, load
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.store import Entry, Head, Snapshot, Store
 from holdfast.model import changes as c

@@ -6,32 +6,27 @@ their directories; everything else touches few rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, delete, insert, select, update
 
-from holdfast.inventory import replicas, schema
+from holdfast.inventory import replicas, schema, sql_rows
 from holdfast.inventory.sql_snapshot import SqlSnapshot, body_of
 from holdfast.model import changes as c
 from holdfast.model.names import BlockKey
 from holdfast.model.records import BlockReplica, CopyRequest, Dataset, DeletionRequest, FileColumns, Group, RequestState
-
-INSERT_ROWS = 500
-"""Rows of one insert statement; SQLite allows 32,766 values in one, and a file has ten."""
 
 
 def apply(change: c.Change, connection: Connection, view: SqlSnapshot, *, at_us: int) -> None:
     """Carry ``change`` out in the open transaction."""
     match change:
         case c.PutSite(site):
-            put(connection, schema.site, {"name": site.name}, {"body": body_of(site)})
+            sql_rows.put(connection, schema.site, {"name": site.name}, {"body": body_of(site)})
         case c.RemoveSite(name):
             connection.execute(delete(schema.site).where(schema.site.c.name == name))
         case c.PutGroup(Group(name)):
-            connection.execute(sqlite.insert(schema.owner_group).values(name=name).on_conflict_do_nothing())
+            sql_rows.put(connection, schema.owner_group, {"name": name}, {})
         case c.CreateDataset(dataset):
             _create(replace(dataset, created_us=at_us), connection)
         case c.UpdateDataset():
@@ -53,24 +48,18 @@ def apply(change: c.Change, connection: Connection, view: SqlSnapshot, *, at_us:
         case c.FilesVerified():
             _verified(change, connection, view)
         case c.PutLock(lock):
-            put(connection, schema.lock, {"id": lock.id}, {"body": body_of(lock)})
+            sql_rows.put(connection, schema.lock, {"id": lock.id}, {"body": body_of(lock)})
         case c.RemoveLock(id):
             connection.execute(delete(schema.lock).where(schema.lock.c.id == id))
         case c.SetPermissions(items):
             for item in items:
                 values = {"owner": item.owner, "owner_group": item.group, "mode": item.mode, "acl": item.acl}
-                put(connection, schema.permission, {"dir": item.dir, "name": item.name}, values)
+                sql_rows.put(connection, schema.permission, {"dir": item.dir, "name": item.name}, values)
         case c.StartEpoch():
             values = {"restored_position": view.head.position + 1, "restore_confirmed": 0}
             connection.execute(update(schema.head).values(**values))
         case c.ConfirmRestore():
             connection.execute(update(schema.head).values(restore_confirmed=1))
-
-
-def put(connection: Connection, table: Table, key: dict[str, Any], values: dict[str, Any]) -> None:
-    """Insert a row, or set ``values`` of the row that has ``key``."""
-    statement = sqlite.insert(table).values(**key, **values)
-    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
 
 
 def _create(dataset: Dataset, connection: Connection) -> None:
@@ -144,7 +133,9 @@ def insert_files(
         files.sizes,
         *(_digest_column(files, algorithm) for algorithm in schema.DIGEST_COLUMNS),
     ]
-    _insert_rows(connection, "file", [column.name for column in schema.file.c], list(zip(*columns, strict=True)))
+    sql_rows.insert_rows(
+        connection, "file", [column.name for column in schema.file.c], list(zip(*columns, strict=True))
+    )
 
 
 def _digest_column(files: FileColumns, algorithm: str) -> Sequence[int | bytes | None]:
@@ -160,23 +151,9 @@ def _directory_numbers(paths: Sequence[str], connection: Connection, view: SqlSn
     known = view.directory_ids(paths)
     new = [(path,) for path in sorted(set(paths) - known.keys())]
     if new:
-        _insert_rows(connection, "directory", ["path"], new)
+        sql_rows.insert_rows(connection, "directory", ["path"], new)
         known.update(view.directory_ids(path for (path,) in new))
     return [known[path] for path in paths]
-
-
-def _insert_rows(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """One statement for many rows: what the driver's executemany would do one by one."""
-    row_mark = f"({','.join('?' * len(columns))})"
-    for chunk in _chunks(rows):
-        marks = ",".join([row_mark] * len(chunk))
-        flat = tuple(value for row in chunk for value in row)
-        connection.exec_driver_sql(f"INSERT INTO {table} ({','.join(columns)}) VALUES {marks}", flat)
-
-
-def _chunks(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
-    for start in range(0, len(rows), INSERT_ROWS):
-        yield rows[start : start + INSERT_ROWS]
 
 
 def _abandon(dataset_id: int, connection: Connection) -> None:
@@ -198,7 +175,7 @@ def _put_replica(replica: BlockReplica, connection: Connection, view: SqlSnapsho
         "verified_us": replica.verified_us,
         "updated_us": replica.updated_us,
     }
-    put(connection, schema.replica, {"block_id": view.block_id(replica.block), "site_id": site_id}, values)
+    sql_rows.put(connection, schema.replica, {"block_id": view.block_id(replica.block), "site_id": site_id}, values)
 
 
 def _request_copy(request: CopyRequest, connection: Connection, view: SqlSnapshot, at_us: int) -> None:
@@ -212,7 +189,7 @@ def _request_copy(request: CopyRequest, connection: Connection, view: SqlSnapsho
 
 def _put_request(request: CopyRequest | DeletionRequest, kind: str, connection: Connection) -> None:
     values = {"kind": kind, "state": request.state.value, "body": body_of(request)}
-    put(connection, schema.request, {"id": request.id}, values)
+    sql_rows.put(connection, schema.request, {"id": request.id}, values)
 
 
 def _close(change: c.CloseRequest, connection: Connection, view: SqlSnapshot) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, MetaData, insert, inspect, select, update
 from sqlalchemy.exc import IntegrityError
 
-from holdfast.inventory import journal, requirements, rules, schema, sql_apply, sqlite_file
+from holdfast.inventory import journal, requirements, rules, schema, sql_apply, sql_rows, sqlite_file
 from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.inventory.store import Cursor, Entry, Head, RoomTables, Snapshot
 from holdfast.inventory.turn import turn_path, writer_turn
@@ -143,7 +143,7 @@ class SqlStore:
         with self.writing() as connection:
             check_cursor(connection, cursor)
             values = {"epoch": cursor.epoch, "position": cursor.position, "digest": cursor.digest}
-            sql_apply.put(connection, schema.cursor, {"name": name}, values)
+            sql_rows.put(connection, schema.cursor, {"name": name}, values)
 
     def room(self, tables: MetaData) -> RoomTables:
         """The tables of one room, made if they are not there."""

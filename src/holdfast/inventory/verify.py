@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy import Connection
 
-from holdfast.inventory.image import Image
+from holdfast.inventory.image.image import Image
 from holdfast.inventory.invariants import CONNECTION_CHECKS, SNAPSHOT_CHECKS, Finding
 from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.inventory.sql_store import SqlStore, read_entries

@@ -1,9 +1,10 @@
 """MemoryStore: a whole Store in memory that fails when told to.
 
-It keeps the Store contract to the letter, with the rules and the image of
-``holdfast.inventory``, and passes its suite. What a disk would keep is in an
-object of its own: ``reopen`` gives the store that a new process would open
-after a crash of the one that had this one.
+It keeps the Store contract to the letter, with the rules of
+``holdfast.inventory`` over plain dictionaries, and passes its suite: the oracle
+that the fast forms are held against. What a disk would keep is in an object of
+its own: ``reopen`` gives the store that a new process would open after a crash
+of the one that had this one.
 
 Rules
   * No disk and no randomness: the same calls in the same order have the same
@@ -20,21 +21,21 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, MetaData
 
-from holdfast.inventory import image_apply, journal, requirements, rules
-from holdfast.inventory.image import Image
-from holdfast.inventory.image_snapshot import ImageSnapshot
-from holdfast.inventory.image_tables import Tables
+from holdfast.inventory import journal, requirements, rules
 from holdfast.inventory.store import Cursor, Entry, Head, RoomTables, Snapshot
 from holdfast.model.changes import Change, ChangeSet, RegisterFiles, StartEpoch
 from holdfast.model.clock import Clock, system_clock
 from holdfast.model.errors import BrokenInvariant, ResyncNeeded
+from holdfast.testing import memory_apply
 from holdfast.testing.memory_rooms import MemoryRooms
+from holdfast.testing.memory_snapshot import MemorySnapshot
+from holdfast.testing.memory_tables import Tables
 
 Faults = Callable[[str], None]
 
@@ -84,15 +85,13 @@ class MemoryStore:
     def restored(self, epoch: str, *, position: int | None = None) -> MemoryStore:
         """A store as a restored backup leaves it: our history up to ``position``, then ``epoch``. Without rooms."""
         kept = self._disk.entries[:position]
-        image = Image.empty(self._disk.genesis.epoch)
-        image.apply_all(kept)
-        head = image.head
+        tables = _replayed(kept, Tables.empty(self._disk.genesis.epoch))
+        head = tables.head
         change_set = ChangeSet((StartEpoch(head.epoch, head.position, head.digest),), "restore", "a backup")
         at_us = max(self._clock(), head.at_us)
         body = journal.encode(change_set)
         entry = _entry(head, change_set, change_set.changes, body, at_us=at_us, epoch=epoch)
-        image.apply(entry)
-        disk = Disk(image.tables, self._disk.genesis, [*kept, entry])
+        disk = Disk(_replayed([entry], tables), self._disk.genesis, [*kept, entry])
         return MemoryStore(clock=self._clock, faults=self._faults, disk=disk)
 
     def head(self) -> Head:
@@ -102,7 +101,7 @@ class MemoryStore:
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """The inventory as it is now, held still."""
-        yield ImageSnapshot(self._opened().tables)
+        yield MemorySnapshot(self._opened().tables)
 
     def commit(self, change_set: ChangeSet, *, also: Callable[[Connection], None] | None = None) -> Head:
         """Do it all or nothing; returns the head after it."""
@@ -202,10 +201,19 @@ class MemoryRoomTables:
         self.read = store.room_read
 
 
+def _replayed(entries: Iterable[Entry], tables: Tables) -> Tables:
+    draft = tables.draft()
+    for entry in entries:
+        for change in entry.changes:
+            memory_apply.apply(change, draft, at_us=entry.at_us, position=entry.position)
+        draft.head = Head(entry.epoch, entry.position, entry.digest, entry.at_us)
+    return draft
+
+
 def _drafted(change_set: ChangeSet, decoded: tuple[Change, ...], tables: Tables, *, at_us: int, now_us: int) -> Tables:
     """The state after a change set, ``decoded`` being its changes, if its requirements hold and the rules allow it."""
     draft = tables.draft()
-    view = ImageSnapshot(draft)
+    view = MemorySnapshot(draft)
     for requirement in change_set.requirements:
         requirements.check(requirement, view, now_us=now_us)
     for given, change in zip(change_set.changes, decoded, strict=True):
@@ -213,7 +221,7 @@ def _drafted(change_set: ChangeSet, decoded: tuple[Change, ...], tables: Tables,
         conflict = rules.already_registered(change, view) if isinstance(change, RegisterFiles) else None
         if conflict is not None:
             raise conflict
-        image_apply.apply(change, draft, at_us=at_us, position=tables.head.position + 1)
+        memory_apply.apply(change, draft, at_us=at_us, position=tables.head.position + 1)
     return draft
 
 

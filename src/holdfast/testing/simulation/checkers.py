@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from holdfast.consistency.findings import Class, Finding
 from holdfast.inventory import journal
-from holdfast.inventory.image import Image
+from holdfast.inventory.image.image import Image
 from holdfast.inventory.invariants import SNAPSHOT_CHECKS
 from holdfast.inventory.store import Cursor, Entry, Snapshot
 from holdfast.inventory.verify import differences

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from holdfast.inventory import image_apply, rules
-from holdfast.inventory.image_snapshot import ImageSnapshot
-from holdfast.inventory.image_tables import Table, Tables
+from holdfast.inventory import rules
+from holdfast.inventory.image import apply
+from holdfast.inventory.image.snapshot import ImageSnapshot
+from holdfast.inventory.image.tables import Table, Tables
 from holdfast.inventory.store import Entry, Head, Snapshot, Store
 from holdfast.model.changes import StartEpoch
 from holdfast.model.errors import BrokenInvariant, ResyncNeeded
@@ -66,7 +67,7 @@ class Image:
                 for change in entry.changes:
                     if checked and not isinstance(change, StartEpoch):
                         rules.check_change(change, view, now_us=entry.at_us)
-                    image_apply.apply(change, draft, at_us=entry.at_us, position=entry.position)
+                    apply.apply(change, draft, at_us=entry.at_us, position=entry.position)
             except LookupError as error:
                 place = f"position {entry.position} of epoch {entry.epoch}"
                 raise BrokenInvariant("the journal changes what is not there", place=place) from error

@@ -1,4 +1,4 @@
-"""What each change does to the tables of an image. The rules have been checked; nothing here decides.
+"""What each change does to a MemoryStore's tables. The rules have been checked; nothing here decides.
 
 The twin of ``sql_apply``: whatever one of them does, the other does, too.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from holdfast.inventory import replicas
-from holdfast.inventory.image_tables import Tables, joined
 from holdfast.model import changes as c
 from holdfast.model.names import BlockKey
 from holdfast.model.records import (
@@ -22,6 +21,7 @@ from holdfast.model.records import (
     RequestState,
     Restore,
 )
+from holdfast.testing.memory_tables import Tables, joined
 
 NO_FILES = FileColumns((), (), (), ())
 

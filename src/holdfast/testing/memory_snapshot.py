@@ -1,4 +1,4 @@
-"""ImageSnapshot: the inventory at one position, read from memory.
+"""MemorySnapshot: the inventory at one position, read from memory.
 
 Over published tables it is a snapshot, valid for ever; over a draft it is the
 view that rules are checked against, and shows what earlier changes of the same
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from holdfast.inventory.image_tables import Tables
 from holdfast.inventory.store import Head
 from holdfast.model import names
 from holdfast.model.errors import unknown_name
@@ -29,9 +28,10 @@ from holdfast.model.records import (
     Restore,
     Site,
 )
+from holdfast.testing.memory_tables import Tables
 
 
-class ImageSnapshot:
+class MemorySnapshot:
     """The Snapshot of ``holdfast.inventory.store`` over tables in memory."""
 
     __slots__ = ("_tables",)

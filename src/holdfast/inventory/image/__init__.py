@@ -1,0 +1,1 @@
+"""The inventory in memory: immutable columns at one position, kept up by the journal."""

@@ -1,0 +1,156 @@
+"""What each change does to the tables of an image. The rules have been checked; nothing here decides.
+
+The twin of ``sql_apply``: whatever one of them does, the other does, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from holdfast.inventory import replicas
+from holdfast.inventory.image.tables import Tables, joined
+from holdfast.model import changes as c
+from holdfast.model.names import BlockKey
+from holdfast.model.records import (
+    Block,
+    BlockReplica,
+    CopyRequest,
+    Dataset,
+    FileColumns,
+    Group,
+    Permission,
+    RequestState,
+    Restore,
+)
+
+NO_FILES = FileColumns((), (), (), ())
+
+
+def apply(change: c.Change, draft: Tables, *, at_us: int, position: int) -> None:
+    """Carry ``change``, which stands in the entry at ``position``, out in ``draft``."""
+    _touch(change, draft, position)
+    match change:
+        case c.PutSite(site):
+            draft.sites.own()[site.name] = site
+        case c.RemoveSite(name):
+            draft.sites.own().pop(name, None)
+        case c.PutGroup(Group(name)):
+            draft.groups.own()[name] = None
+        case c.CreateDataset(dataset):
+            _save(replace(dataset, created_us=at_us), draft)
+        case c.UpdateDataset(key):
+            _save(change.of(draft.datasets.rows[key]), draft)
+        case c.RegisterFiles():
+            _register(change, draft, at_us)
+        case c.RevealDataset(key):
+            _save(replace(draft.datasets.rows[key], staging=None, is_open=False), draft)
+        case c.AbandonStaged(key):
+            _abandon(draft.datasets.rows[key], draft)
+        case c.RequestCopy(request):
+            _request_copy(replace(request, created_us=at_us), draft, at_us)
+        case c.RequestDeletion(request):
+            draft.requests.own()[request.id] = replace(request, created_us=at_us)
+        case c.CloseRequest():
+            _close(change, draft)
+        case c.FilesArrived() | c.FilesGone():
+            _move_files(change, draft, at_us)
+        case c.FilesVerified():
+            for block in change.blocks:
+                _put_replica(replicas.verified(draft.replicas.rows[block][change.site], change.verified_us), draft)
+        case c.PutLock(lock):
+            draft.locks.own()[lock.id] = lock
+        case c.RemoveLock(id):
+            draft.locks.own().pop(id, None)
+        case c.SetPermissions(items):
+            _set_permissions(items, draft)
+        case c.StartEpoch():
+            draft.restore = Restore(position, is_confirmed=False)
+        case c.ConfirmRestore():
+            draft.restore = draft.restore and replace(draft.restore, is_confirmed=True)
+
+
+def _touch(change: c.Change, draft: Tables, position: int) -> None:
+    datasets, sites = c.touched(change)
+    if isinstance(change, c.CloseRequest):
+        request = draft.requests.rows.get(change.id)
+        sites = frozenset({request.site} if request is not None else ())
+        datasets = frozenset({request.dataset} if isinstance(request, CopyRequest) else ())
+    if datasets:
+        draft.touched_datasets.own().update(dict.fromkeys(datasets, position))
+    if sites:
+        draft.touched_sites.own().update(dict.fromkeys(sites, position))
+
+
+def _save(dataset: Dataset, draft: Tables) -> None:
+    draft.datasets.own()[dataset.key] = dataset
+
+
+def _register(change: c.RegisterFiles, draft: Tables, at_us: int) -> None:
+    key = change.block
+    of_dataset = draft.blocks.rows.get(key.dataset, {})
+    before = of_dataset.get(key.block, Block(key)).n_files
+    files = joined(draft.files.rows.get(key, NO_FILES), change.files)
+    block = Block(key, len(files), sum(files.sizes))
+    draft.blocks.own()[key.dataset] = {**of_dataset, key.block: block}
+    draft.files.own()[key] = files
+    draft.index_files(key, change.files, before)
+    present = draft.replicas.rows.get(key, {})
+    for site, replica in present.items():
+        if site != change.site:
+            _put_replica(replicas.of_grown_block(replica, before), draft)
+    if change.site:
+        old = present.get(change.site) or replicas.empty(key, change.site, change.group, at_us)
+        new = replicas.with_files(
+            replicas.of_grown_block(old, before),
+            range(before, len(files)),
+            files.sizes,
+            verified_us=change.verified_us,
+            at_us=at_us,
+        )
+        _put_replica(new, draft)
+
+
+def _abandon(dataset: Dataset, draft: Tables) -> None:
+    for name in draft.blocks.rows.get(dataset.key, {}):
+        key = BlockKey(dataset.key, name)
+        draft.forget_files(key)
+        del draft.files.own()[key]
+        draft.replicas.own().pop(key, None)
+    draft.blocks.own().pop(dataset.key, None)
+    del draft.datasets.own()[dataset.key]
+
+
+def _put_replica(replica: BlockReplica, draft: Tables) -> None:
+    by_site = draft.replicas.rows.get(replica.block, {})
+    if by_site.get(replica.site) != replica:
+        draft.replicas.own()[replica.block] = {**by_site, replica.site: replica}
+
+
+def _request_copy(request: CopyRequest, draft: Tables, at_us: int) -> None:
+    draft.requests.own()[request.id] = request
+    for part in request.scope:
+        block = BlockKey(request.dataset, part.block)
+        if request.site not in draft.replicas.rows.get(block, {}):
+            _put_replica(replicas.empty(block, request.site, request.group, at_us), draft)
+
+
+def _close(change: c.CloseRequest, draft: Tables) -> None:
+    request = draft.requests.rows[change.id]
+    if request.state is RequestState.OPEN:
+        draft.requests.own()[change.id] = replace(request, state=change.state, detail=change.detail)
+
+
+def _move_files(change: c.FilesArrived | c.FilesGone, draft: Tables, at_us: int) -> None:
+    replica = draft.replicas.rows[change.block][change.site]
+    sizes = draft.files.rows[change.block].sizes
+    if isinstance(change, c.FilesArrived):
+        new = replicas.with_files(replica, change.ordinals, sizes, verified_us=change.verified_us, at_us=at_us)
+    else:
+        new = replicas.without_files(replica, change.ordinals, sizes, at_us=at_us)
+    _put_replica(new, draft)
+
+
+def _set_permissions(items: tuple[Permission, ...], draft: Tables) -> None:
+    known = draft.permissions.own()
+    for item in items:
+        known[item.dir, item.name] = item
