@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from holdfast.model.names import BlockKey, DatasetKey
+from holdfast.model.names import BlockKey, DatasetKey, join
 from holdfast.model.records import (
     CopyRequest,
     Dataset,
@@ -194,6 +194,94 @@ class FilesVerified:
 
 
 @dataclass(frozen=True, slots=True)
+class BlocksArrived:
+    """These blocks are whole at a site: replicas that are not there are made, those that are there become complete.
+
+    ``group`` and ``is_custodial`` are for replicas that are made; those that
+    are there keep theirs. ``verified_us`` None: nobody has proved the files, as
+    in an import from another catalogue.
+    """
+
+    site: str
+    blocks: tuple[BlockKey, ...]
+    group: str = ""
+    verified_us: int | None = None
+    is_custodial: bool = False
+    kind: Literal["blocks-arrived"] = "blocks-arrived"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveReplicas:
+    """Forget the replicas of these blocks at a site: what they held is not, or not rightly, there any more.
+
+    Needs evidence and another copy of each file held, as FilesGone does. A
+    block without a replica there alters nothing. The bytes stay where they are,
+    if there are any.
+    """
+
+    site: str
+    blocks: tuple[BlockKey, ...]
+    evidence: Evidence
+    reason: str = ""
+    kind: Literal["remove-replicas"] = "remove-replicas"
+
+
+@dataclass(frozen=True, slots=True)
+class AssignReplicas:
+    """Give the replicas of these blocks at a site to a group, make them custodial or not; None leaves it."""
+
+    site: str
+    blocks: tuple[BlockKey, ...]
+    group: str | None = None
+    is_custodial: bool | None = None
+    kind: Literal["assign-replicas"] = "assign-replicas"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFiles:
+    """Forget files of an open dataset that no site holds and nobody awaits or has locked.
+
+    The files behind them move up, so that ordinals are 0, 1, 2 ... again, here
+    and in every replica; what is known of owners and modes of the files goes,
+    too. A block without any file stays; so do its replicas, as complete ones
+    without files.
+    """
+
+    block: BlockKey
+    ordinals: tuple[int, ...]
+    reason: str = ""
+    kind: Literal["remove-files"] = "remove-files"
+
+
+@dataclass(frozen=True, slots=True)
+class RenameFiles:
+    """New LFNs for files of an open dataset; what is known of owners and modes goes with them.
+
+    ``dirs``, ``dir_index`` and ``names`` are columns as in FileColumns, a row
+    for each of ``ordinals``. Where a file lies follows from its LFN: one that a
+    site holds is renamed only if a person declares that it was moved there,
+    too, and is then no longer proved there.
+    """
+
+    block: BlockKey
+    ordinals: tuple[int, ...]
+    dirs: tuple[str, ...]
+    dir_index: tuple[int, ...]
+    names: tuple[str, ...]
+    evidence: Evidence = Evidence.HEARD
+    reason: str = ""
+    kind: Literal["rename-files"] = "rename-files"
+
+    def places(self) -> list[tuple[str, str]]:
+        """The new directory and name of each file, in the order of ``ordinals``."""
+        return [(self.dirs[place], name) for place, name in zip(self.dir_index, self.names, strict=True)]
+
+    def lfns(self) -> list[str]:
+        """The new LFNs, in the order of ``ordinals``."""
+        return [join(directory, name) for directory, name in self.places()]
+
+
+@dataclass(frozen=True, slots=True)
 class PutLock:
     """Add a lock or replace the one with the same id."""
 
@@ -254,6 +342,11 @@ Change = (
     | FilesArrived
     | FilesGone
     | FilesVerified
+    | BlocksArrived
+    | RemoveReplicas
+    | AssignReplicas
+    | RemoveFiles
+    | RenameFiles
     | PutLock
     | RemoveLock
     | SetPermissions
@@ -297,6 +390,21 @@ class NotLocked:
 
 
 @dataclass(frozen=True, slots=True)
+class StillThere:
+    """Each of these LFNs is registered."""
+
+    lfns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicasThere:
+    """Each of these blocks has a replica at the site, complete or not."""
+
+    site: str
+    blocks: tuple[BlockKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RequestIsOpen:
     """The request has no final outcome yet."""
 
@@ -313,7 +421,16 @@ class StillOrphans:
     """The deletion request that asks, which is not in its own way."""
 
 
-Requirement = DatasetUnchanged | SiteUnchanged | DatasetVisible | NotLocked | RequestIsOpen | StillOrphans
+Requirement = (
+    DatasetUnchanged
+    | SiteUnchanged
+    | DatasetVisible
+    | NotLocked
+    | StillThere
+    | ReplicasThere
+    | RequestIsOpen
+    | StillOrphans
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,8 +463,10 @@ def rows(change: Change) -> int:
             return sum(len(part.ordinals or ()) or 1 for part in change.request.scope)
         case RequestDeletion():
             return len(change.request.orphans)
-        case FilesVerified():
-            return len(change.blocks)
+        case FilesVerified() | BlocksArrived() | RemoveReplicas() | AssignReplicas():
+            return len(change.blocks) or 1
+        case RemoveFiles() | RenameFiles():
+            return len(change.ordinals) or 1
         case SetPermissions():
             return len(change.items)
         case _:
@@ -371,7 +490,9 @@ def touched(change: Change) -> tuple[frozenset[DatasetKey], frozenset[str]]:
             return frozenset({change.request.dataset}), frozenset({change.request.site})
         case RequestDeletion():
             return frozenset(), frozenset({change.request.site})
-        case FilesVerified():
+        case FilesVerified() | BlocksArrived() | RemoveReplicas() | AssignReplicas():
             return frozenset(block.dataset for block in change.blocks), frozenset({change.site})
+        case RemoveFiles() | RenameFiles():
+            return frozenset({change.block.dataset}), frozenset()
         case _:
             return frozenset(), frozenset()

@@ -15,7 +15,7 @@ Rules
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from holdfast.model.errors import BadInput
@@ -54,6 +54,20 @@ def normalise(algorithm: str, digest: str) -> str:
     if len(text) != digits or not _HEX.match(text):
         raise BadInput(f"{digest[:80]!r} is not a digest of {algorithm}", hint=f"{digits} hexadecimal digits")
     return text
+
+
+def all_normal(algorithm: str, digests: Sequence[str | None]) -> bool:
+    """Whether every digest that is known is in our form; of no known algorithm none is."""
+    known = [digest for digest in digests if digest is not None]
+    digits = DIGITS.get(algorithm, 0)
+    if not known or set(map(len, known)) != {digits}:
+        return not known and digits > 0
+    together = "".join(known)
+    try:
+        # Blanks are skipped in there, and capitals taken.
+        return 2 * len(bytes.fromhex(together)) == len(together) and together == together.lower()
+    except ValueError:
+        return False
 
 
 def normalise_all(checksums: Checksums) -> dict[str, str]:

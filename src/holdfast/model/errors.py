@@ -13,6 +13,7 @@ Rules
 from __future__ import annotations
 
 import difflib
+from bisect import bisect_left
 from collections.abc import Iterable
 
 
@@ -52,16 +53,58 @@ class UnknownName(BadInput):
     """A site, dataset, block, file, lock or request that is not there."""
 
 
+COMPARED_MAX = 500
+"""How many names are compared letter by letter with one that is not there."""
+
+
 def unknown_name(what: str, name: str, known: Iterable[str]) -> UnknownName:
     """The error for a name that is not there, with the nearest that are."""
-    near = difflib.get_close_matches(name, list(known), 3)
+    near = difflib.get_close_matches(name, _likely(name, list(known)), 3)
     return UnknownName(f"there is no {what} {name!r}", hint=f"did you mean {', '.join(near)}?" if near else "")
+
+
+def _likely(name: str, known: list[str]) -> list[str]:
+    """Those of very many names that begin or end most like ``name``: comparing all would take seconds."""
+    if len(known) <= COMPARED_MAX:
+        return known
+    likely: dict[str, None] = {}
+    for turned in (False, True):
+        order = sorted(text[::-1] for text in known) if turned else sorted(known)
+        place = bisect_left(order, name[::-1] if turned else name)
+        around = order[max(0, place - COMPARED_MAX // 4) : place + COMPARED_MAX // 4]
+        likely.update(dict.fromkeys(text[::-1] if turned else text for text in around))
+    return list(likely)
 
 
 class OperatorError(HoldfastError):
     """The installation cannot go on until its operator acts: disk full, read-only folder, wrong schema."""
 
     exit_code = 2
+
+
+class DatabaseAway(OperatorError):
+    """The database cannot be reached or used for the moment; nothing was changed, the same call may succeed later."""
+
+    retryable = True
+
+
+class OutcomeUnknown(OperatorError):
+    """The database went away while it was committing, and stayed away: the change may be in the journal or not.
+
+    It is there if the journal's entry at ``position`` has this ``digest``. Where there is no position, only the
+    tables of a room were written.
+    """
+
+    def __init__(self, message: str, *, position: int = 0, digest: str = "", place: str = "", hint: str = "") -> None:
+        super().__init__(message, place=place, hint=hint)
+        self.position = position
+        self.digest = digest
+
+
+class Behind(HoldfastError):
+    """A server's image has not come as far as was asked for; the same call may succeed later, or at another server."""
+
+    retryable = True
 
 
 class PeerError(HoldfastError):

@@ -17,6 +17,7 @@ Rules
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -36,6 +37,9 @@ Chain = tuple[Step, ...]
 
 _TEMPLATE = re.compile(r"(?:[^{}]|\{\{|\}\}|\{[0-9]{1,2}\})*\Z")
 """Nothing that reaches into a value or formats it: templates come from configuration."""
+
+_PLAIN_PATH = re.compile(r"(?=.{1,255}\Z)(?:/[A-Za-z0-9_\-][A-Za-z0-9_.\-]*)+\Z")
+"""A path that is surely valid; of others ``names`` has to say."""
 
 _REST = "(/.*)"
 """What follows a prefix."""
@@ -106,16 +110,48 @@ def may_have_lfn(rules: PfnRules, path: str) -> bool:
 
 def is_one_to_one(rules: PfnRules) -> bool:
     """Whether the rules surely give no two LFNs the same path: those of ``PfnRules.prefix``, or none."""
-    if not rules.chains:
-        return True
+    return not rules.chains or exchanged_prefix(rules) is not None
+
+
+def exchanged_prefix(rules: PfnRules) -> tuple[str, str] | None:
+    """The LFN's prefix and the path's, if exchanging them is all that the rules do; else None."""
     if len(rules.chains) != 1 or len(rules.chains[0]) != 1:
-        return False
+        return None
     step = rules.chains[0][0]
     head = step.pattern.removesuffix(_REST)
+    literal = re.sub(r"\\(.)", r"\1", head)
     # Unescaping and escaping gives the same text only for a literal: no groups, no alternatives.
-    is_literal = head != step.pattern and re.escape(re.sub(r"\\(.)", r"\1", head)) == head
+    is_literal = head != step.pattern and re.escape(literal) == head
     template = step.template.removesuffix("{0}")
-    return is_literal and template != step.template and "{" not in template.replace("{{", "")
+    if not is_literal or template == step.template or "{" in template.replace("{{", ""):
+        return None
+    return literal, template.replace("{{", "{").replace("}}", "}")
+
+
+def compiled(root: str, rules: PfnRules) -> Callable[[str], str | None]:
+    """``pfn_of`` for many LFNs: the rules are taken apart once.
+
+    An LFN is taken to be valid. InvalidName, as from ``path_of``, if the rules
+    make no valid path of it.
+    """
+    chains = [[(_compiled(step.pattern).fullmatch, step.template.format) for step in chain] for chain in rules.chains]
+    front = root.rstrip("/")
+
+    def made(lfn: str) -> str | None:
+        for chain in chains:
+            text = lfn
+            for match_whole, fill in chain:
+                match = match_whole(text)
+                if match is None:
+                    break
+                text = fill(*match.groups(""))
+            else:
+                if not _PLAIN_PATH.match(text):
+                    _validated(text, lfn)
+                return front + text
+        return None if chains else front + lfn
+
+    return made
 
 
 def pfn_of(root: str, rules: PfnRules, lfn: str) -> str | None:

@@ -8,7 +8,7 @@ functions do that for whole records and raise the errors of that module.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -188,6 +188,34 @@ class FileColumns:
         columns = self.checksums.items()
         return {algorithm: column[row] for algorithm, column in columns if column[row] is not None}  # type: ignore[misc]
 
+    def with_digests(self, algorithms: Collection[str]) -> FileColumns:
+        """All rows, with the checksums of these algorithms only."""
+        kept = {algorithm: column for algorithm, column in self.checksums.items() if algorithm in algorithms}
+        return FileColumns(self.dirs, self.dir_index, self.names, self.sizes, kept)
+
+    def chosen(self, rows: Sequence[int]) -> FileColumns:
+        """Some rows, in the order given; directories and checksum columns that none of them has are left out."""
+        places: dict[str, int] = {}
+        dir_index = tuple(places.setdefault(self.dirs[self.dir_index[row]], len(places)) for row in rows)
+        columns = {
+            algorithm: tuple(column[row] for row in rows)
+            for algorithm, column in self.checksums.items()
+            if any(column[row] is not None for row in rows)
+        }
+        names, sizes = tuple(self.names[row] for row in rows), tuple(self.sizes[row] for row in rows)
+        return FileColumns(tuple(places), dir_index, names, sizes, columns)
+
+    def renamed(self, rows: Sequence[int], lfns: Iterable[tuple[str, str]]) -> FileColumns:
+        """All rows, some with another directory and name."""
+        new = dict(zip(rows, lfns, strict=True))
+        places: dict[str, int] = {}
+        dir_index, names = [], []
+        for row, (place, name) in enumerate(zip(self.dir_index, self.names, strict=True)):
+            directory, name = new.get(row, (self.dirs[place], name))
+            dir_index.append(places.setdefault(directory, len(places)))
+            names.append(name)
+        return FileColumns(tuple(places), tuple(dir_index), tuple(names), self.sizes, self.checksums)
+
 
 @dataclass(frozen=True, slots=True)
 class Restore:
@@ -251,6 +279,25 @@ class BlockReplica:
     def files(self, n_files: int) -> FileSet:
         """The files that are there, of a block that has ``n_files``."""
         return FileSet.full(n_files) if self.held is None else self.held
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSum:
+    """What the block replicas of one site, group and dataset status have together.
+
+    Those of datasets that are still being published have a sum of their own.
+    """
+
+    site: str
+    group: str
+    status: DatasetStatus
+    is_staged: bool
+    n_replicas: int
+    n_complete: int
+    n_files: int
+    """Files held."""
+    size: int
+    """Bytes held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +451,6 @@ def check_files(files: FileColumns) -> None:
     if files.sizes and min(files.sizes) < 0:
         raise BadInput(f"{files.lfn(files.sizes.index(min(files.sizes)))} has a negative size")
     for algorithm, digests in files.checksums.items():
-        for digest in digests:
+        for digest in () if checksums.all_normal(algorithm, digests) else digests:
             if digest is not None and checksums.normalise(algorithm, digest) != digest:
                 raise BadInput(f"{digest!r} is not a normalised digest of {algorithm}")

@@ -38,8 +38,36 @@ STEPS: dict[str, tuple[str, ...]] = {
         "check.deletion-claimed",
         "check.orphan-deleted",
     ),
+    "commit": (
+        "commit.applied",
+        "commit.durable",
+    ),
+    "image": (
+        "image.parts-written",
+        "image.manifest-replaced",
+        "image.old-removed",
+        "image.folded",
+    ),
+    "backup": (
+        "backup.written",
+        "backup.named",
+    ),
+    "trim": (
+        "trim.checkpointed",
+        "trim.trimmed",
+    ),
+    "restore": (
+        "restore.proved",
+        "restore.applied",
+        "restore.durable",
+    ),
+    "migrate": (
+        "migrate.copied",
+        "migrate.applied",
+        "migrate.durable",
+    ),
 }
-"""Every step by the command that passes it, in the order it passes them."""
+"""Every step by the work that passes it, in the order it passes them; that of a commit is part of most others."""
 
 _observer: Callable[[str], None] | None = None
 
