@@ -1,9 +1,10 @@
 """Every form of the inventory says the same, whatever happens to it.
 
-A state machine commits random change sets to a SqlStore and a MemoryStore with
-the same clock: both accept, with the same digest, or both refuse, with the
-same words. An image that follows, one that was loaded, and both stores answer
-alike after every step.
+A state machine commits random change sets to a SqlStore and a MemoryStore, the
+oracle over plain dictionaries, with the same clock: both accept, with the same
+digest, or both refuse, with the same words. An image that follows, one that was
+loaded, one whose pieces are so small that it folds all the time, one that was
+published and mapped, and both stores answer alike after every step.
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from holdfast.inventory import verify
+from holdfast.inventory.image import sql_load
+from holdfast.inventory.image.file_table import Sizes as FileSizes
 from holdfast.inventory.image.image import Image, follow, load
+from holdfast.inventory.image.published import PublishedImage
+from holdfast.inventory.image.publisher import Publisher
+from holdfast.inventory.image.tables import Sizes, Tables
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.store import Entry, Head, Snapshot, Store
 from holdfast.model import changes as c
@@ -25,12 +31,14 @@ from holdfast.model.errors import BrokenInvariant, HoldfastError, ResyncNeeded
 from holdfast.model.records import Group
 from holdfast.testing import random_changes
 from holdfast.testing.memory_store import MemoryStore
+from holdfast.testing.postgres_server import PostgresServer
 from holdfast.testing.random_changes import BEGINNING, OPEN
 from holdfast.testing.snapshots import assert_same, described
 from holdfast.testing.store_hooks import ManualClock, site
 from support.fast_folder import fast_folder
 
 EPOCH = "the-epoch"
+SMALL = Sizes(chunk_blocks=2, changed_min=0, files=FileSizes(chunk=8, partition=8, fold_at_once=2, merge_from=4))
 
 
 def _outcome(store: Store, change_set: c.ChangeSet) -> object:
@@ -43,20 +51,24 @@ def _outcome(store: Store, change_set: c.ChangeSet) -> object:
 class Forms(RuleBasedStateMachine):
     """Two stores, an image that follows, and one that is loaded now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: str = "") -> None:
         super().__init__()
         self.held = ExitStack()
         self.clock = ManualClock(now_us=10)
         path = self.held.enter_context(fast_folder()) / "inventory.sqlite"
-        self.sql = SqlStore.create(path, clock=self.clock, epoch=EPOCH)
+        self.sql = SqlStore.create(place or path, clock=self.clock, epoch=EPOCH)
         self.memory = MemoryStore(clock=self.clock, epoch=EPOCH)
         for store in (self.sql, self.memory):
             store.commit(BEGINNING)
         self.follower = Image.empty()
+        self.folding = Image(Tables.empty("", SMALL))
+        folder = self.held.enter_context(fast_folder())
+        self.publisher = self.held.enter_context(Publisher(folder))
+        self.published = PublishedImage(folder)
         self.loaded = Image.empty(EPOCH)
         self.frozen: list[tuple[Snapshot, dict[str, object]]] = []
 
-    @rule(seeds=st.lists(st.integers(0, 2**32), min_size=5, max_size=20))
+    @rule(seeds=st.lists(st.integers(0, 2**32), min_size=5, max_size=12))
     def commit(self, seeds: list[int]) -> None:
         for seed in seeds:
             with self.memory.snapshot() as view:
@@ -65,19 +77,39 @@ class Forms(RuleBasedStateMachine):
             self.clock.now_us = max(0, self.clock.now_us + seed % 7 - 2)
             self.all_forms_say_the_same()
 
-    @rule(from_sql=st.booleans())
-    def load_again(self, from_sql: bool) -> None:
-        with (self.sql if from_sql else self.memory).snapshot() as snapshot:
-            self.loaded = load(snapshot)
+    @rule(how=st.sampled_from(["columns", "sql", "memory"]))
+    def load_again(self, how: str) -> None:
+        if how == "columns":
+            with self.sql.reading() as connection:
+                self.loaded = sql_load.load(connection, sizes=SMALL)
+        else:
+            with (self.sql if how == "sql" else self.memory).snapshot() as snapshot:
+                self.loaded = load(snapshot)
         self.frozen += [(image.snapshot(), described(image.snapshot())) for image in (self.follower, self.loaded)]
         self.memory = self.memory.reopen()
+
+    @rule()
+    def fold(self) -> None:
+        while self.folding.fold_step():
+            assert_same(self.follower.snapshot(), self.folding.snapshot())
+        self.frozen.append((self.folding.snapshot(), described(self.folding.snapshot())))
+
+    @rule(goes_on=st.booleans())
+    def publish(self, goes_on: bool) -> None:
+        self.publisher.publish(self.folding.tables)
+        mapped = self.published.snapshot()
+        assert_same(self.folding.snapshot(), mapped)
+        self.frozen.append((mapped, described(mapped)))
+        if goes_on:  # As a server does that was started again.
+            self.folding = Image(self.published.tables())
 
     @invariant()
     def all_forms_say_the_same(self) -> None:
         follow(self.memory, self.loaded)
-        assert follow(self.sql, self.follower) == self.sql.head()
+        assert follow(self.sql, self.follower) == follow(self.sql, self.folding) == self.sql.head()
         with self.sql.snapshot() as sql, self.memory.snapshot() as memory:
-            assert_same(sql, memory, self.follower.snapshot(), self.loaded.snapshot())
+            images = (self.follower, self.loaded, self.folding)
+            assert_same(sql, memory, *(image.snapshot() for image in images))
 
     def teardown(self) -> None:
         assert list(self.sql.entries()) == list(self.memory.entries())
@@ -88,13 +120,20 @@ class Forms(RuleBasedStateMachine):
         self.held.close()
 
 
-TestForms = Forms.TestCase
-TestForms.settings = settings(
-    max_examples=8,
+FEW = settings(
+    max_examples=6,
     stateful_step_count=6,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
+TestForms = Forms.TestCase
+TestForms.settings = FEW
+
+
+@pytest.mark.slow
+@pytest.mark.real("postgresql")
+def test_forms_with_postgresql(postgres: PostgresServer) -> None:
+    run_state_machine_as_test(lambda: Forms(postgres.new_database()), settings=settings(FEW, max_examples=3))
 
 
 def test_every_change_is_among_the_random_ones() -> None:
@@ -216,13 +255,3 @@ def test_assert_same_tells_the_difference() -> None:
     one, other = _store(2), _store(3)
     with one.snapshot() as first, other.snapshot() as second, pytest.raises(AssertionError, match="head"):
         assert_same(first, second)
-
-
-def test_a_change_of_a_frozen_snapshot_is_none_of_its_drafts() -> None:
-    store = _store(2)
-    image = Image.empty()
-    follow(store, image)
-    before = described(image.snapshot())
-    draft = image.tables.draft()
-    draft.groups.own()["another"] = None
-    assert described(image.snapshot()) == before

@@ -1,6 +1,7 @@
 """What each change does to the tables of an image. The rules have been checked; nothing here decides.
 
 The twin of ``sql_apply``: whatever one of them does, the other does, too.
+LookupError if the change is about something that is not there.
 """
 
 from __future__ import annotations
@@ -8,149 +9,93 @@ from __future__ import annotations
 from dataclasses import replace
 
 from holdfast.inventory import replicas
-from holdfast.inventory.image.tables import Tables, joined
+from holdfast.inventory.image import apply_files, apply_replicas
+from holdfast.inventory.image.layered import GONE
+from holdfast.inventory.image.tables import Tables
 from holdfast.model import changes as c
 from holdfast.model.names import BlockKey
-from holdfast.model.records import (
-    Block,
-    BlockReplica,
-    CopyRequest,
-    Dataset,
-    FileColumns,
-    Group,
-    Permission,
-    RequestState,
-    Restore,
-)
-
-NO_FILES = FileColumns((), (), (), ())
+from holdfast.model.records import CopyRequest, Dataset, Group, RequestState, Restore
 
 
-def apply(change: c.Change, draft: Tables, *, at_us: int, position: int) -> None:
-    """Carry ``change``, which stands in the entry at ``position``, out in ``draft``."""
-    _touch(change, draft, position)
+def apply(change: c.Change, tables: Tables, *, at_us: int, position: int) -> Tables:
+    """The tables after ``change``, which stands in the entry at ``position``."""
+    tables = _touched(change, tables, position)
     match change:
         case c.PutSite(site):
-            draft.sites.own()[site.name] = site
+            return replace(tables, sites=tables.sites.with_item(site.name, site))
         case c.RemoveSite(name):
-            draft.sites.own().pop(name, None)
+            return replace(tables, sites=tables.sites.with_item(name, GONE))
         case c.PutGroup(Group(name)):
-            draft.groups.own()[name] = None
+            return replace(tables, groups=tables.groups.with_item(name, None))
         case c.CreateDataset(dataset):
-            _save(replace(dataset, created_us=at_us), draft)
+            return _saved(replace(dataset, created_us=at_us), tables)
         case c.UpdateDataset(key):
-            _save(change.of(draft.datasets.rows[key]), draft)
-        case c.RegisterFiles():
-            _register(change, draft, at_us)
+            return _saved(change.of(tables.datasets[key]), tables)
         case c.RevealDataset(key):
-            _save(replace(draft.datasets.rows[key], staging=None, is_open=False), draft)
+            return _saved(replace(tables.datasets[key], staging=None, is_open=False), tables)
+        case c.RegisterFiles():
+            return apply_files.register(change, tables, at_us=at_us)
         case c.AbandonStaged(key):
-            _abandon(draft.datasets.rows[key], draft)
-        case c.RequestCopy(request):
-            _request_copy(replace(request, created_us=at_us), draft, at_us)
-        case c.RequestDeletion(request):
-            draft.requests.own()[request.id] = replace(request, created_us=at_us)
-        case c.CloseRequest():
-            _close(change, draft)
+            return apply_files.abandon(key, tables)
+        case c.RemoveFiles():
+            return apply_files.remove(change, tables)
+        case c.RenameFiles():
+            return apply_files.rename(change, tables)
         case c.FilesArrived() | c.FilesGone():
-            _move_files(change, draft, at_us)
-        case c.FilesVerified():
-            for block in change.blocks:
-                _put_replica(replicas.verified(draft.replicas.rows[block][change.site], change.verified_us), draft)
+            return apply_replicas.move_files(change, tables, at_us=at_us)
+        case c.BlocksArrived() | c.FilesVerified() | c.AssignReplicas():
+            return apply_replicas.change_many(change, tables, at_us=at_us)
+        case c.RemoveReplicas(site, blocks):
+            return tables.without_replicas(blocks, site)
+        case c.RequestCopy(request):
+            return _request_copy(replace(request, created_us=at_us), tables, at_us)
+        case c.RequestDeletion(request):
+            new = replace(request, created_us=at_us)
+            return replace(tables, requests=tables.requests.with_item(request.id, new))
+        case c.CloseRequest():
+            return _closed(change, tables)
         case c.PutLock(lock):
-            draft.locks.own()[lock.id] = lock
+            return replace(tables, locks=tables.locks.with_item(lock.id, lock))
         case c.RemoveLock(id):
-            draft.locks.own().pop(id, None)
+            return replace(tables, locks=tables.locks.with_item(id, GONE))
         case c.SetPermissions(items):
-            _set_permissions(items, draft)
+            known = {(item.dir, item.name): item for item in items}
+            return replace(tables, permissions=tables.permissions.with_items(known))
         case c.StartEpoch():
-            draft.restore = Restore(position, is_confirmed=False)
+            return replace(tables, restore=Restore(position, is_confirmed=False))
         case c.ConfirmRestore():
-            draft.restore = draft.restore and replace(draft.restore, is_confirmed=True)
+            return replace(tables, restore=tables.restore and replace(tables.restore, is_confirmed=True))
 
 
-def _touch(change: c.Change, draft: Tables, position: int) -> None:
+def _touched(change: c.Change, tables: Tables, position: int) -> Tables:
     datasets, sites = c.touched(change)
     if isinstance(change, c.CloseRequest):
-        request = draft.requests.rows.get(change.id)
+        request = tables.requests.get(change.id)
         sites = frozenset({request.site} if request is not None else ())
         datasets = frozenset({request.dataset} if isinstance(request, CopyRequest) else ())
     if datasets:
-        draft.touched_datasets.own().update(dict.fromkeys(datasets, position))
+        tables = replace(tables, touched_datasets=tables.touched_datasets.with_items(dict.fromkeys(datasets, position)))
     if sites:
-        draft.touched_sites.own().update(dict.fromkeys(sites, position))
+        tables = replace(tables, touched_sites=tables.touched_sites.with_items(dict.fromkeys(sites, position)))
+    return tables
 
 
-def _save(dataset: Dataset, draft: Tables) -> None:
-    draft.datasets.own()[dataset.key] = dataset
+def _saved(dataset: Dataset, tables: Tables) -> Tables:
+    return replace(tables, datasets=tables.datasets.with_item(dataset.key, dataset))
 
 
-def _register(change: c.RegisterFiles, draft: Tables, at_us: int) -> None:
-    key = change.block
-    of_dataset = draft.blocks.rows.get(key.dataset, {})
-    before = of_dataset.get(key.block, Block(key)).n_files
-    files = joined(draft.files.rows.get(key, NO_FILES), change.files)
-    block = Block(key, len(files), sum(files.sizes))
-    draft.blocks.own()[key.dataset] = {**of_dataset, key.block: block}
-    draft.files.own()[key] = files
-    draft.index_files(key, change.files, before)
-    present = draft.replicas.rows.get(key, {})
-    for site, replica in present.items():
-        if site != change.site:
-            _put_replica(replicas.of_grown_block(replica, before), draft)
-    if change.site:
-        old = present.get(change.site) or replicas.empty(key, change.site, change.group, at_us)
-        new = replicas.with_files(
-            replicas.of_grown_block(old, before),
-            range(before, len(files)),
-            files.sizes,
-            verified_us=change.verified_us,
-            at_us=at_us,
-        )
-        _put_replica(new, draft)
+def _request_copy(request: CopyRequest, tables: Tables, at_us: int) -> Tables:
+    tables = replace(tables, requests=tables.requests.with_item(request.id, request))
+    blocks = [BlockKey(request.dataset, part.block) for part in request.scope]
+    lacking = [key for key in blocks if tables.replica_at(key, request.site) is None]
+    return tables.with_replicas(
+        replicas.awaited(tables.block(key), request.site, request.group, at_us) for key in lacking
+    )
 
 
-def _abandon(dataset: Dataset, draft: Tables) -> None:
-    for name in draft.blocks.rows.get(dataset.key, {}):
-        key = BlockKey(dataset.key, name)
-        draft.forget_files(key)
-        del draft.files.own()[key]
-        draft.replicas.own().pop(key, None)
-    draft.blocks.own().pop(dataset.key, None)
-    del draft.datasets.own()[dataset.key]
-
-
-def _put_replica(replica: BlockReplica, draft: Tables) -> None:
-    by_site = draft.replicas.rows.get(replica.block, {})
-    if by_site.get(replica.site) != replica:
-        draft.replicas.own()[replica.block] = {**by_site, replica.site: replica}
-
-
-def _request_copy(request: CopyRequest, draft: Tables, at_us: int) -> None:
-    draft.requests.own()[request.id] = request
-    for part in request.scope:
-        block = BlockKey(request.dataset, part.block)
-        if request.site not in draft.replicas.rows.get(block, {}):
-            _put_replica(replicas.empty(block, request.site, request.group, at_us), draft)
-
-
-def _close(change: c.CloseRequest, draft: Tables) -> None:
-    request = draft.requests.rows[change.id]
-    if request.state is RequestState.OPEN:
-        draft.requests.own()[change.id] = replace(request, state=change.state, detail=change.detail)
-
-
-def _move_files(change: c.FilesArrived | c.FilesGone, draft: Tables, at_us: int) -> None:
-    replica = draft.replicas.rows[change.block][change.site]
-    sizes = draft.files.rows[change.block].sizes
-    if isinstance(change, c.FilesArrived):
-        new = replicas.with_files(replica, change.ordinals, sizes, verified_us=change.verified_us, at_us=at_us)
-    else:
-        new = replicas.without_files(replica, change.ordinals, sizes, at_us=at_us)
-    _put_replica(new, draft)
-
-
-def _set_permissions(items: tuple[Permission, ...], draft: Tables) -> None:
-    known = draft.permissions.own()
-    for item in items:
-        known[item.dir, item.name] = item
+def _closed(change: c.CloseRequest, tables: Tables) -> Tables:
+    request = tables.requests[change.id]
+    if request.state is not RequestState.OPEN:
+        return tables
+    closed = replace(request, state=change.state, detail=change.detail)
+    return replace(tables, requests=tables.requests.with_item(change.id, closed))

@@ -1,8 +1,9 @@
 """Image: the inventory in memory, a fold over journal entries.
 
 It answers what the store answers, from memory, at the position it has reached.
-It is filled by replaying the journal (``empty`` and ``follow``) or from a
-snapshot of the store (``load``), and kept up by ``follow``.
+It is filled by replaying the journal (``empty`` and ``follow``), from a
+snapshot of the store (``load``), or faster by ``sql_load``; ``follow`` keeps it
+up.
 
 Rules
   * Entries are taken in one after the other, without a gap and without a
@@ -11,28 +12,35 @@ Rules
   * Several entries taken in together become visible together. If one of them
     cannot be taken in, none of them was.
   * A snapshot is a reference: it costs nothing, never moves, and neither holds
-    up nor waits for the one thread that takes entries in.
+    up nor waits for those who take entries in or bring changes into columns.
+  * ``fold_step`` changes where things lie, never what is said of them.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
+from dataclasses import replace
 
 from holdfast.inventory import rules
 from holdfast.inventory.image import apply
+from holdfast.inventory.image.file_table import FileTable
+from holdfast.inventory.image.layered import Layered
 from holdfast.inventory.image.snapshot import ImageSnapshot
-from holdfast.inventory.image.tables import Table, Tables
+from holdfast.inventory.image.tables import Tables
 from holdfast.inventory.store import Entry, Head, Snapshot, Store
+from holdfast.model import steps
 from holdfast.model.changes import StartEpoch
 from holdfast.model.errors import BrokenInvariant, ResyncNeeded
-from holdfast.model.records import Block, Request
+from holdfast.model.records import Request
 
 
 class Image:
-    """The inventory in memory. One thread takes entries in, any number read."""
+    """The inventory in memory. Any number of threads read; those who write wait for one another."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
+        self._writing = threading.Lock()
 
     @classmethod
     def empty(cls, epoch: str = "") -> Image:
@@ -49,7 +57,7 @@ class Image:
         """How far the image has come."""
         return self._tables.head
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> ImageSnapshot:
         """The inventory as the image has it now, held still."""
         return ImageSnapshot(self._tables)
 
@@ -59,20 +67,52 @@ class Image:
 
     def apply_all(self, entries: Iterable[Entry], *, checked: bool = False) -> None:
         """Take in the next entries, together; ``checked``: raise what the rules say against one of their changes."""
-        draft = self._tables.draft()
-        view = ImageSnapshot(draft)
-        for entry in entries:
-            _check_next(draft.head, entry)
-            try:
-                for change in entry.changes:
-                    if checked and not isinstance(change, StartEpoch):
-                        rules.check_change(change, view, now_us=entry.at_us)
-                    apply.apply(change, draft, at_us=entry.at_us, position=entry.position)
-            except LookupError as error:
-                place = f"position {entry.position} of epoch {entry.epoch}"
-                raise BrokenInvariant("the journal changes what is not there", place=place) from error
-            draft.head = Head(entry.epoch, entry.position, entry.digest, entry.at_us)
-        self._tables = draft
+        with self._writing:
+            tables = self._tables
+            for entry in entries:
+                tables = _after(tables, entry, checked=checked)
+            self._tables = tables
+
+    def fold_step(self) -> bool:
+        """Bring some of the changes into columns; False if it would not pay. Readers see no difference."""
+        work = self._tables.files.merge_work()
+        if work is None:
+            return self._fold_blocks()
+        done = work.run()  # The longest part, for which nobody has to wait.
+        with self._writing:
+            files = done.applied(self._tables.files)
+            if files is not None:  # Else the table has changed too much meanwhile, and the next step begins anew.
+                self._tables = replace(self._tables, files=files)
+        steps.reach("image.folded")
+        return True
+
+    def _fold_blocks(self) -> bool:
+        with self._writing:
+            tables = self._tables.with_folded_blocks()
+            if tables is None:
+                return False
+            self._tables = tables
+        steps.reach("image.folded")
+        return True
+
+    def fold(self) -> None:
+        """All the steps that pay."""
+        while self.fold_step():
+            pass
+
+    def fold_replicas(self, changed_max: int) -> None:
+        """Bring replicas into columns until at most so many blocks of each chunk have changed."""
+        with self._writing:
+            replicas = self._tables.replicas
+            while (chunk := replicas.folding(changed_max)) is not None:
+                replicas = replicas.folded(chunk)
+            self._tables = replace(self._tables, replicas=replicas)
+
+    def adopt_files(self, files: FileTable, of: FileTable) -> None:
+        """Go on with ``files``, which must say the same as ``of``; nothing happens if files have changed since."""
+        with self._writing:
+            if self._tables.files is of:
+                self._tables = replace(self._tables, files=files)
 
 
 def follow(store: Store, image: Image, limit: int = 1000) -> Head:
@@ -87,32 +127,44 @@ def follow(store: Store, image: Image, limit: int = 1000) -> Head:
 
 def load(snapshot: Snapshot) -> Image:
     """An image of what ``snapshot`` shows, made without replaying the journal."""
-    tables = Tables(snapshot.head)
-    tables.restore = snapshot.restored()
-    tables.sites = Table({site.name: site for site in snapshot.sites()})
-    tables.groups = Table(dict.fromkeys(snapshot.groups()))
-    tables.datasets = Table({dataset.key: dataset for dataset in snapshot.datasets(staged=True)})
-    for key in tables.datasets.rows:
-        blocks = {block.key.block: block for block in snapshot.blocks(key)}
-        if blocks:
-            tables.blocks.own()[key] = blocks
-        _load_files(snapshot, blocks.values(), tables)
-    for replica in snapshot.replicas():
-        tables.replicas.own().setdefault(replica.block, {})[replica.site] = replica
-    tables.locks = Table({lock.id: lock for lock in snapshot.locks()})
-    requests: list[Request] = [*snapshot.copy_requests(only_open=False), *snapshot.deletion_requests(only_open=False)]
-    tables.requests = Table({request.id: request for request in requests})
-    tables.permissions = Table({(item.dir, item.name): item for item in snapshot.permissions()})
+    tables = small_tables(snapshot)
+    for key in tables.datasets:
+        for block in snapshot.blocks(key):
+            blocks, number = tables.blocks.with_row(block.key, block.n_files, block.size)
+            files = snapshot.files(block.key)
+            tables = replace(tables, blocks=blocks, files=tables.files.appended(number, 0, files))
+    return Image(tables.with_replicas(snapshot.replicas()))
+
+
+def small_tables(snapshot: Snapshot) -> Tables:
+    """All that ``snapshot`` shows but blocks, files and replicas."""
     datasets, sites = snapshot.last_touched()
-    tables.touched_datasets, tables.touched_sites = Table(datasets), Table(sites)
-    return Image(tables)
+    requests: list[Request] = [*snapshot.copy_requests(only_open=False), *snapshot.deletion_requests(only_open=False)]
+    return Tables(
+        snapshot.head,
+        sites=Layered({site.name: site for site in snapshot.sites()}),
+        groups=Layered(dict.fromkeys(snapshot.groups())),
+        datasets=Layered({dataset.key: dataset for dataset in snapshot.datasets(staged=True)}),
+        locks=Layered({lock.id: lock for lock in snapshot.locks()}),
+        requests=Layered({request.id: request for request in requests}),
+        permissions=Layered({(item.dir, item.name): item for item in snapshot.permissions()}),
+        touched_datasets=Layered(datasets),
+        touched_sites=Layered(sites),
+        restore=snapshot.restored(),
+    )
 
 
-def _load_files(snapshot: Snapshot, blocks: Iterable[Block], tables: Tables) -> None:
-    for block in blocks:
-        files = snapshot.files(block.key)
-        tables.files.own()[block.key] = files
-        tables.index_files(block.key, files, 0)
+def _after(tables: Tables, entry: Entry, *, checked: bool) -> Tables:
+    _check_next(tables.head, entry)
+    try:
+        for change in entry.changes:
+            if checked and not isinstance(change, StartEpoch):
+                rules.check_change(change, ImageSnapshot(tables), now_us=entry.at_us)
+            tables = apply.apply(change, tables, at_us=entry.at_us, position=entry.position)
+    except LookupError as error:
+        place = f"position {entry.position} of epoch {entry.epoch}"
+        raise BrokenInvariant("the journal changes what is not there", place=place) from error
+    return replace(tables, head=Head(entry.epoch, entry.position, entry.digest, entry.at_us))
 
 
 def _check_next(head: Head, entry: Entry) -> None:

@@ -1,14 +1,18 @@
 """ImageSnapshot: the inventory at one position, read from memory.
 
-Over published tables it is a snapshot, valid for ever; over a draft it is the
-view that rules are checked against, and shows what earlier changes of the same
-change set did. It answers exactly as ``SqlSnapshot`` does.
+It answers as ``SqlSnapshot`` does, but for long digests, which only SQL keeps:
+``digests`` says which are kept here. It stays valid for ever, and neither holds
+up nor waits for anybody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+import numpy as np
+
+from holdfast.inventory.image import sums as image_sums
+from holdfast.inventory.image import whereabouts
 from holdfast.inventory.image.tables import Tables
 from holdfast.inventory.store import Head
 from holdfast.model import names
@@ -24,62 +28,70 @@ from holdfast.model.records import (
     FileRecord,
     Lock,
     Permission,
+    ReplicaSum,
     Request,
     RequestState,
     Restore,
     Site,
 )
 
+DIGESTS = frozenset({"adler32"})
+
 
 class ImageSnapshot:
     """The Snapshot of ``holdfast.inventory.store`` over tables in memory."""
 
-    __slots__ = ("_tables",)
+    __slots__ = ("tables",)
 
     def __init__(self, tables: Tables) -> None:
-        self._tables = tables
+        self.tables = tables
 
     @property
     def head(self) -> Head:
         """The position this snapshot shows."""
-        return self._tables.head
+        return self.tables.head
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """The algorithms whose digests are kept in memory."""
+        return DIGESTS
 
     def sites(self) -> list[Site]:
         """All sites."""
-        return [site for _, site in sorted(self._tables.sites.rows.items())]
+        return [site for _, site in sorted(self.tables.sites.items())]
 
     def site(self, name: str) -> Site:
         """One site."""
-        site = self._tables.sites.rows.get(name)
+        site = self.tables.sites.get(name)
         if site is None:
-            raise unknown_name("site", name, sorted(self._tables.sites.rows))
+            raise unknown_name("site", name, sorted(self.tables.sites))
         return site
 
     def groups(self) -> list[str]:
         """The names of all groups."""
-        return sorted(self._tables.groups.rows)
+        return sorted(self.tables.groups)
 
     def datasets(self, *, staged: bool = False) -> list[Dataset]:
         """All datasets, staged ones only if asked for."""
-        found = sorted(self._tables.datasets.rows.items())
+        found = sorted(self.tables.datasets.items())
         return [dataset for _, dataset in found if staged or dataset.is_visible]
 
     def dataset(self, key: DatasetKey) -> Dataset:
         """One dataset."""
-        dataset = self._tables.datasets.rows.get(key)
+        dataset = self.tables.datasets.get(key)
         if dataset is None:
-            raise unknown_name("dataset", str(key), map(str, sorted(self._tables.datasets.rows)))
+            raise unknown_name("dataset", str(key), map(str, sorted(self.tables.datasets)))
         return dataset
 
     def blocks(self, dataset: DatasetKey) -> list[Block]:
         """The blocks of a dataset."""
         self.dataset(dataset)
-        return [block for _, block in sorted(self._tables.blocks.rows.get(dataset, {}).items())]
+        rows = self.tables.blocks.rows_of(dataset)
+        return [Block(BlockKey(dataset, name), row.n_files, row.size) for name, row in rows]
 
     def files(self, block: BlockKey) -> FileColumns:
         """All files of a block by ordinal."""
-        self._check_block(block)
-        return self._tables.files.rows[block]
+        return self.tables.files.files_of(self._number(block))
 
     def replicas(
         self, *, dataset: DatasetKey | None = None, block: BlockKey | None = None, site: str | None = None
@@ -88,39 +100,76 @@ class ImageSnapshot:
         if dataset is not None:
             self.dataset(dataset)
         if block is not None:
-            self._check_block(block)
+            self._number(block)
         if block is not None:
             keys: Iterable[BlockKey] = [block] if dataset in (None, block.dataset) else []
         elif dataset is not None:
             keys = [each.key for each in self.blocks(dataset)]
         else:
-            keys = sorted(self._tables.replicas.rows)
-        return list(self._replicas_of(keys, site))
+            keys = self._keys(site)
+        if site is None:
+            return [replica for key in keys for replica in self.tables.replicas_of(key)]
+        found = (self.tables.replica_at(key, site) for key in keys)
+        return [replica for replica in found if replica is not None]
 
-    def _replicas_of(self, keys: Iterable[BlockKey], site: str | None) -> Iterator[BlockReplica]:
-        for key in keys:
-            by_site = self._tables.replicas.rows.get(key, {})
-            if site is None:
-                yield from (replica for _, replica in sorted(by_site.items()))
-            elif site in by_site:
-                yield by_site[site]
+    def _keys(self, site: str | None) -> list[BlockKey]:
+        """The blocks that have replicas, at one site or anywhere."""
+        if site is None:
+            numbers: Iterable[int] = self.tables.replicas.blocks()
+        else:
+            number = self.tables.site_numbers.by_word.get(site)
+            numbers = () if number is None else self.tables.replicas.blocks_at(number)
+        return sorted(key for key in map(self.tables.blocks.key, numbers) if key is not None)
+
+    def find_datasets(self, keys: Collection[DatasetKey]) -> Mapping[DatasetKey, Dataset]:
+        """Those of many datasets that are there."""
+        found = ((key, self.tables.datasets.get(key)) for key in keys)
+        return {key: dataset for key, dataset in found if dataset is not None}
+
+    def find_blocks(self, keys: Collection[BlockKey]) -> Mapping[BlockKey, Block]:
+        """Those of many blocks that are there."""
+        found = ((key, self.tables.blocks.row(key)) for key in keys)
+        return {key: Block(key, row.n_files, row.size) for key, row in found if row is not None}
+
+    def find_replicas(self, keys: Collection[BlockKey], site: str) -> Mapping[BlockKey, BlockReplica]:
+        """The replicas of many blocks at one site."""
+        return {replica.block: replica for replica in self.tables.replicas_at(list(keys), site)}
+
+    def find_replicas_of_blocks(self, keys: Collection[BlockKey]) -> Mapping[BlockKey, list[BlockReplica]]:
+        """All replicas of many blocks, by site."""
+        return {key: self.tables.replicas_of(key) for key in keys if self.tables.blocks.row(key) is not None}
+
+    def sums(self) -> list[ReplicaSum]:
+        """The sums over all block replicas."""
+        return image_sums.sums(self.tables)
 
     def lookup(self, lfns: Sequence[str]) -> list[FileRecord | None]:
         """Each LFN's file or None, in the order asked."""
-        wanted = [names.lfn(text) for text in lfns]
-        return [self._file(dir, name) for dir, name in wanted]
+        files, blocks = self.tables.files, self.tables.blocks
+        located = files.located(lfns)
+        found: list[FileRecord | None] = [None] * len(lfns)
+        for place in np.flatnonzero(located.rows < 0).tolist():
+            names.lfn(lfns[place])  # What is registered is valid; of the rest we have to say so.
+        there = np.flatnonzero(located.rows >= 0)
+        numbers, ordinals = located.blocks[there].tolist(), located.ordinals[there].tolist()
+        keys = {number: blocks.key(number) for number in set(numbers)}
+        sizes, adler32 = files.records(located.rows[there])
+        for place, number, ordinal, size, digest in zip(
+            there.tolist(), numbers, ordinals, sizes.tolist(), adler32, strict=True
+        ):
+            key = keys[number]
+            assert key is not None
+            checksums = {} if digest is None else {"adler32": digest}
+            found[place] = FileRecord(lfns[place], key, ordinal, size, checksums)
+        return found
 
-    def _file(self, dir: str, name: str) -> FileRecord | None:
-        place = self._tables.directories.rows.get(dir, {}).get(name)
-        if place is None:
-            return None
-        block, ordinal = place
-        files = self._tables.files.rows[block]
-        return FileRecord(names.join(dir, name), block, ordinal, files.sizes[ordinal], files.checksums_of(ordinal))
+    def pfns(self, lfns: Sequence[str]) -> list[list[str] | None]:
+        """For each LFN its PFNs at all sites that hold it, through their first doors; None where there is no file."""
+        return whereabouts.pfns(self.tables, lfns)
 
     def locks(self) -> list[Lock]:
         """All locks."""
-        return [lock for _, lock in sorted(self._tables.locks.rows.items())]
+        return [lock for _, lock in sorted(self.tables.locks.items())]
 
     def copy_requests(self, *, only_open: bool = True) -> list[CopyRequest]:
         """Copies that were asked for."""
@@ -131,36 +180,38 @@ class ImageSnapshot:
         return [each for each in self._requests(only_open) if isinstance(each, DeletionRequest)]
 
     def _requests(self, only_open: bool) -> list[Request]:
-        every = self._tables.requests.rows.values()
+        every = self.tables.requests.values()
         found = [each for each in every if not only_open or each.state is RequestState.OPEN]
         return sorted(found, key=lambda request: (request.created_us, request.id))
 
     def request(self, id: str) -> Request | None:
         """One request, open or not."""
-        return self._tables.requests.rows.get(id)
+        return self.tables.requests.get(id)
 
     def restored(self) -> Restore | None:
         """The last restore of a backup."""
-        return self._tables.restore
+        return self.tables.restore
 
     def permissions(self) -> list[Permission]:
         """What is known of owners and modes."""
-        return [item for _, item in sorted(self._tables.permissions.rows.items())]
+        return [item for _, item in sorted(self.tables.permissions.items())]
 
     def changed_since(self, position: int) -> tuple[frozenset[DatasetKey], frozenset[str]]:
         """Datasets and sites that entries after ``position`` have touched."""
-        datasets, sites = self._tables.touched_datasets.rows, self._tables.touched_sites.rows
+        datasets, sites = self.tables.touched_datasets.items(), self.tables.touched_sites.items()
         return (
-            frozenset(key for key, last in datasets.items() if last > position),
-            frozenset(name for name, last in sites.items() if last > position),
+            frozenset(key for key, last in datasets if last > position),
+            frozenset(name for name, last in sites if last > position),
         )
 
     def last_touched(self) -> tuple[dict[DatasetKey, int], dict[str, int]]:
         """The position of the last entry that touched each dataset and each site."""
-        return dict(self._tables.touched_datasets.rows), dict(self._tables.touched_sites.rows)
+        return dict(self.tables.touched_datasets), dict(self.tables.touched_sites)
 
-    def _check_block(self, key: BlockKey) -> None:
+    def _number(self, key: BlockKey) -> int:
         self.dataset(key.dataset)
-        known = self._tables.blocks.rows.get(key.dataset, {})
-        if key.block not in known:
-            raise unknown_name("block", str(key), (str(BlockKey(key.dataset, name)) for name in sorted(known)))
+        row = self.tables.blocks.row(key)
+        if row is None:
+            known = self.tables.blocks.rows_of(key.dataset)
+            raise unknown_name("block", str(key), (str(BlockKey(key.dataset, name)) for name, _ in known))
+        return row.number

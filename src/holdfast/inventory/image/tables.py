@@ -1,137 +1,180 @@
-"""Tables: the inventory's state as dictionaries, shared between positions until one of them changes.
+"""Tables: everything the inventory knows at one position, never written.
 
-What has been published is never written again. A change works on a ``draft``,
-which shares every dictionary with its source and copies one before it first
-writes to it; so a snapshot is a reference, a failed change leaves nothing
-behind, and the price is a copy of the outer dictionaries a change touches.
-Inner dictionaries are replaced, never written.
+A change gives new Tables that share with the old all that it does not concern;
+so a snapshot is a reference, and what fails half-way leaves nothing behind.
+Blocks, sites and groups have numbers here that are the image's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
 
 from holdfast.inventory import journal
+from holdfast.inventory.image import file_table, replica_table
+from holdfast.inventory.image.block_columns import BlockRow
+from holdfast.inventory.image.block_table import BlockTable
+from holdfast.inventory.image.file_table import FileTable
+from holdfast.inventory.image.layered import Layered
+from holdfast.inventory.image.replica_columns import ReplicaRow
+from holdfast.inventory.image.replica_table import ReplicaTable
 from holdfast.inventory.store import Head
+from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.records import Block, BlockReplica, Dataset, FileColumns, Lock, Permission, Request, Restore, Site
-
-K = TypeVar("K")
-V = TypeVar("V")
+from holdfast.model.records import Block, BlockReplica, Dataset, Lock, Permission, Request, Restore, Site
 
 
-class Table(Generic[K, V]):
-    """A dictionary that is copied before the first write to it."""
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Words by number and numbers by word; a number is never given to another word."""
 
-    __slots__ = ("_is_own", "_rows")
+    words: tuple[str, ...] = ()
+    by_word: Layered[str, int] = field(default_factory=Layered)
 
-    def __init__(self, rows: dict[K, V] | None = None) -> None:
-        self._rows: dict[K, V] = rows or {}
-        self._is_own = False
-
-    @property
-    def rows(self) -> Mapping[K, V]:
-        """The rows, for reading."""
-        return self._rows
-
-    def own(self) -> dict[K, V]:
-        """The rows, for writing by the draft that this table belongs to."""
-        if not self._is_own:
-            self._rows, self._is_own = dict(self._rows), True
-        return self._rows
-
-    def draft(self) -> Table[K, V]:
-        """The same rows for another draft."""
-        return Table(self._rows)
+    def with_word(self, word: str) -> Numbers:
+        """These numbers, one for ``word`` among them."""
+        if word in self.by_word:
+            return self
+        return Numbers((*self.words, word), self.by_word.with_item(word, len(self.words)))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large pieces grow, and how many changes make it pay to bring them into columns."""
+
+    chunk_blocks: int = replica_table.CHUNK_BLOCKS
+    changed_min: int = replica_table.CHANGED_MIN
+    files: file_table.Sizes = field(default_factory=file_table.Sizes)
+
+
+@dataclass(frozen=True, slots=True)
 class Tables:
-    """Everything the inventory knows at one position."""
+    """See the module's docstring."""
 
     head: Head
-    sites: Table[str, Site] = field(default_factory=Table)
-    groups: Table[str, None] = field(default_factory=Table)
-    datasets: Table[DatasetKey, Dataset] = field(default_factory=Table)
-    blocks: Table[DatasetKey, dict[str, Block]] = field(default_factory=Table)
-    files: Table[BlockKey, FileColumns] = field(default_factory=Table)
-    directories: Table[str, dict[str, tuple[BlockKey, int]]] = field(default_factory=Table)
-    """Block and ordinal of each file, by the directory and the name of its LFN."""
-    replicas: Table[BlockKey, dict[str, BlockReplica]] = field(default_factory=Table)
-    locks: Table[str, Lock] = field(default_factory=Table)
-    requests: Table[str, Request] = field(default_factory=Table)
-    permissions: Table[tuple[str, str], Permission] = field(default_factory=Table)
-    touched_datasets: Table[DatasetKey, int] = field(default_factory=Table)
+    sites: Layered[str, Site] = field(default_factory=Layered)
+    groups: Layered[str, None] = field(default_factory=Layered)
+    datasets: Layered[DatasetKey, Dataset] = field(default_factory=Layered)
+    blocks: BlockTable = field(default_factory=BlockTable)
+    files: FileTable = field(default_factory=FileTable.empty)
+    replicas: ReplicaTable = field(default_factory=ReplicaTable)
+    site_numbers: Numbers = field(default_factory=Numbers)
+    owner_numbers: Numbers = field(default_factory=Numbers)
+    locks: Layered[str, Lock] = field(default_factory=Layered)
+    requests: Layered[str, Request] = field(default_factory=Layered)
+    permissions: Layered[tuple[str, str], Permission] = field(default_factory=Layered)
+    touched_datasets: Layered[DatasetKey, int] = field(default_factory=Layered)
     """The last position that touched each dataset, forgotten ones too."""
-    touched_sites: Table[str, int] = field(default_factory=Table)
+    touched_sites: Layered[str, int] = field(default_factory=Layered)
     restore: Restore | None = None
 
     @classmethod
-    def empty(cls, epoch: str) -> Tables:
+    def empty(cls, epoch: str, sizes: Sizes | None = None) -> Tables:
         """The state before the first entry; ``epoch`` is "" where it is not known yet."""
-        return cls(Head(epoch, 0, journal.genesis(epoch) if epoch else "", 0))
+        return cls(Head(epoch, 0, journal.genesis(epoch) if epoch else "", 0)).of_sizes(sizes or Sizes())
 
-    def draft(self) -> Tables:
-        """A state to be changed, beginning as this one."""
-        return Tables(
-            self.head,
-            self.sites.draft(),
-            self.groups.draft(),
-            self.datasets.draft(),
-            self.blocks.draft(),
-            self.files.draft(),
-            self.directories.draft(),
-            self.replicas.draft(),
-            self.locks.draft(),
-            self.requests.draft(),
-            self.permissions.draft(),
-            self.touched_datasets.draft(),
-            self.touched_sites.draft(),
-            self.restore,
+    def of_sizes(self, sizes: Sizes) -> Tables:
+        """These tables, which must hold no file yet, with pieces of other sizes from now on."""
+        replicas = replace(self.replicas, chunk_blocks=sizes.chunk_blocks, changed_min=sizes.changed_min)
+        blocks = replace(self.blocks, changed_min=sizes.changed_min)
+        return replace(self, blocks=blocks, replicas=replicas, files=FileTable.empty(sizes=sizes.files))
+
+    def number(self, key: BlockKey) -> int:
+        """The number of a block; LookupError if it is not known."""
+        row = self.blocks.row(key)
+        if row is None:
+            raise LookupError(str(key))
+        return row.number
+
+    def block(self, key: BlockKey) -> Block:
+        """A block; LookupError if it is not known."""
+        row = self.blocks.row(key)
+        if row is None:
+            raise LookupError(str(key))
+        return Block(key, row.n_files, row.size)
+
+    def replica(self, key: BlockKey, row: BlockRow, site: int, found: ReplicaRow) -> BlockReplica:
+        """A replica's row as a record; ``row`` is its block's."""
+        owner, is_custodial, held, n_files, size, verified_us, updated_us = found
+        if held is None:
+            n_files, size = row.n_files, row.size
+        return BlockReplica(
+            key,
+            self.site_numbers.words[site],
+            self.owner_numbers.words[owner],
+            is_custodial,
+            None if held is None else FileSet(held),
+            n_files,
+            size,
+            verified_us,
+            updated_us,
         )
 
-    def index_files(self, block: BlockKey, files: FileColumns, first_ordinal: int) -> None:
-        """Make the files of a block known by their LFNs."""
-        new: list[dict[str, tuple[BlockKey, int]]] = [{} for _ in files.dirs]
-        for row, (place, name) in enumerate(zip(files.dir_index, files.names, strict=True)):
-            new[place][name] = (block, first_ordinal + row)
-        directories = self.directories.own()
-        for directory, entries in zip(files.dirs, new, strict=True):
-            if entries:
-                directories[directory] = {**directories.get(directory, {}), **entries}
+    def replicas_of(self, key: BlockKey) -> list[BlockReplica]:
+        """The replicas of a block, by site; none if the block is not known."""
+        row = self.blocks.row(key)
+        if row is None:
+            return []
+        found = self.replicas.rows_of(row.number).items()
+        return sorted((self.replica(key, row, *each) for each in found), key=lambda replica: replica.site)
 
-    def forget_files(self, block: BlockKey) -> None:
-        """Undo ``index_files`` for all files of a block."""
-        directories = self.directories.own()
-        for directory in self.files.rows[block].dirs:
-            left = {name: place for name, place in directories[directory].items() if place[0] != block}
-            if left:
-                directories[directory] = left
-            else:
-                del directories[directory]
+    def replica_at(self, key: BlockKey, site: str) -> BlockReplica | None:
+        """The replica of a block at a site."""
+        row, number = self.blocks.row(key), self.site_numbers.by_word.get(site)
+        if row is None or number is None:
+            return None
+        found = self.replicas.row(row.number, number)
+        return None if found is None else self.replica(key, row, number, found)
+
+    def replicas_at(self, keys: Sequence[BlockKey], site: str) -> list[BlockReplica]:
+        """The replicas of many blocks at a site; blocks without one there are left out."""
+        number = self.site_numbers.by_word.get(site)
+        known = [(key, row) for key, row in ((key, self.blocks.row(key)) for key in keys) if row is not None]
+        if number is None or not known:
+            return []
+        found = self.replicas.rows_at([row.number for _, row in known], number)
+        pairs = zip(known, found, strict=True)
+        return [self.replica(key, row, number, each) for (key, row), each in pairs if each is not None]
+
+    def with_replicas(self, replicas: Iterable[BlockReplica]) -> Tables:
+        """These tables after replicas of known blocks were put."""
+        sites, owners = self.site_numbers, self.owner_numbers
+        changes: dict[int, dict[int, ReplicaRow | None]] = {}
+        for replica in replicas:
+            row = self.blocks.row(replica.block)
+            if row is None:
+                raise LookupError(str(replica.block))
+            if replica.site not in sites.by_word:
+                sites = sites.with_word(replica.site)
+            if replica.group not in owners.by_word:
+                owners = owners.with_word(replica.group)
+            put = row_of(replica, owners.by_word[replica.group])
+            changes.setdefault(row.number, {})[sites.by_word[replica.site]] = put
+        table = self.replicas.with_rows(changes)
+        return replace(self, replicas=table, site_numbers=sites, owner_numbers=owners)
+
+    def without_replicas(self, keys: Iterable[BlockKey], site: str) -> Tables:
+        """These tables without the replicas of some blocks at a site."""
+        number = self.site_numbers.by_word.get(site)
+        if number is None:
+            return self
+        there = (replica.block for replica in self.replicas_at(list(keys), site))
+        changes: dict[int, Mapping[int, ReplicaRow | None]] = {self.number(key): {number: None} for key in there}
+        return replace(self, replicas=self.replicas.with_rows(changes))
+
+    def with_folded_blocks(self) -> Tables | None:
+        """The same tables after one bounded step of bringing blocks or replicas into columns; None if none pays."""
+        if self.blocks.wants_folding:
+            return replace(self, blocks=self.blocks.folded())
+        chunk = self.replicas.folding()
+        return None if chunk is None else replace(self, replicas=self.replicas.folded(chunk))
 
 
-def joined(first: FileColumns, second: FileColumns) -> FileColumns:
-    """The rows of both; directories in the order of their first row, checksum columns without any digest left out."""
-    places: dict[str, int] = {}
-    dir_index = tuple(
-        places.setdefault(files.dirs[place], len(places)) for files in (first, second) for place in files.dir_index
-    )
-    checksums = {}
-    for algorithm in {**first.checksums, **second.checksums}:
-        column = (
-            *first.checksums.get(algorithm, (None,) * len(first)),
-            *second.checksums.get(algorithm, (None,) * len(second)),
-        )
-        if any(digest is not None for digest in column):
-            checksums[algorithm] = column
-    return replace(
-        first,
-        dirs=tuple(places),
-        dir_index=dir_index,
-        names=first.names + second.names,
-        sizes=first.sizes + second.sizes,
-        checksums=checksums,
+def row_of(replica: BlockReplica, owner: int) -> ReplicaRow:
+    """A record as a row; a complete one has no totals of its own."""
+    if replica.held is None:
+        return ReplicaRow(owner, replica.is_custodial, None, 0, 0, replica.verified_us, replica.updated_us)
+    held = replica.held.bits
+    return ReplicaRow(
+        owner, replica.is_custodial, held, replica.n_files, replica.size, replica.verified_us, replica.updated_us
     )

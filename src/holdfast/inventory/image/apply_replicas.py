@@ -1,0 +1,60 @@
+"""What changes of replicas do to the tables of an image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from holdfast.inventory import replicas
+from holdfast.inventory.image import row_changes
+from holdfast.inventory.image.replica_columns import ReplicaRow
+from holdfast.inventory.image.tables import Tables
+from holdfast.model import changes as c
+
+
+def move_files(change: c.FilesArrived | c.FilesGone, tables: Tables, *, at_us: int) -> Tables:
+    """Files of one block came to a site, or are there no more."""
+    replica, row = tables.replica_at(change.block, change.site), tables.blocks.row(change.block)
+    if replica is None or row is None:
+        raise LookupError(f"{change.block} at {change.site}")
+    sizes = tables.files.sizes_of(row.number).tolist()
+    if isinstance(change, c.FilesArrived):
+        new = replicas.with_files(replica, change.ordinals, sizes, verified_us=change.verified_us, at_us=at_us)
+    else:
+        new = replicas.without_files(replica, change.ordinals, sizes, at_us=at_us)
+    return tables if new == replica else tables.with_replicas((new,))
+
+
+def change_many(change: c.BlocksArrived | c.FilesVerified | c.AssignReplicas, tables: Tables, *, at_us: int) -> Tables:
+    """One thing happens to the replicas of many blocks at one site."""
+    numbers = tables.blocks.numbers(change.blocks)
+    group = None if isinstance(change, c.FilesVerified) else change.group
+    sites = tables.site_numbers.with_word(change.site)
+    owners = tables.owner_numbers if group is None else tables.owner_numbers.with_word(group)
+    tables = replace(tables, site_numbers=sites, owner_numbers=owners)
+    site = sites.by_word[change.site]
+    rows = tables.replicas.rows_at(numbers, site)
+    owner = None if group is None else owners.by_word[group]
+    changed = _changed(change, list(zip(numbers, rows, strict=True)), tables, owner, at_us)
+    return replace(tables, replicas=tables.replicas.with_rows_at(site, changed))
+
+
+Rows = list[tuple[int, ReplicaRow | None]]
+
+
+def _changed(
+    change: c.BlocksArrived | c.FilesVerified | c.AssignReplicas,
+    rows: Rows,
+    tables: Tables,
+    owner: int | None,
+    at_us: int,
+) -> dict[int, ReplicaRow]:
+    n_files = tables.blocks.n_files_of(block for block, _ in rows)
+    if isinstance(change, c.BlocksArrived):
+        made = ReplicaRow(owner or 0, change.is_custodial, None, 0, 0, change.verified_us, at_us)
+        return {block: row_changes.whole(row, made, n_files[block]) for block, row in rows}
+    present = {block: row for block, row in rows if row is not None}
+    if len(present) < len({block for block, _ in rows}):
+        raise LookupError(f"a block has no replica at {change.site}")
+    if isinstance(change, c.FilesVerified):
+        return {block: row_changes.verified(row, change.verified_us, n_files[block]) for block, row in present.items()}
+    return {block: row_changes.assigned(row, owner, change.is_custodial) for block, row in present.items()}
