@@ -10,26 +10,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 
-from holdfast.inventory import journal, schema
-from holdfast.inventory.store import Snapshot
+from holdfast.inventory import journal, schema, sql_journal
+from holdfast.inventory.store import Cursor, Snapshot
 from holdfast.model import pfn
-from holdfast.model.changes import Origin, touched
+from holdfast.model.changes import touched
 from holdfast.model.errors import HoldfastError
-from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
-from holdfast.model.records import Block, BlockReplica, FileColumns, Request, RequestState, check_files
+from holdfast.model.records import Block, BlockReplica, FileColumns, FileRecord, Request, RequestState, check_files
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """An entry that touched what a finding is about."""
+
+    position: int
+    at_us: int
+    actor: str
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One violation: the invariant's number ("I3"), where, and what."""
+    """One violation: the invariant's number ("I3"), where, and what; and since when, where that is known."""
 
     invariant: str
     place: str
     message: str
+    about: tuple[str, str] | None = None
+    """What it is about, as the side table names it: ("dataset", key) or ("site", name)."""
+    since: tuple[int, int] | None = None
+    """The last position at which all was sound, and the position that was looked at."""
+    touches: tuple[Touch, ...] = ()
+    """The last entries between the two that touched what it is about."""
 
 
 def check_files_of_blocks(view: Snapshot) -> Iterator[Finding]:
@@ -39,15 +55,19 @@ def check_files_of_blocks(view: Snapshot) -> Iterator[Finding]:
             files = view.files(block.key)
             if (len(files), sum(files.sizes)) != (block.n_files, block.size):
                 message = f"says {block.n_files} files, {block.size} bytes; has {len(files)}, {sum(files.sizes)}"
-                yield Finding("I3", str(block.key), message)
+                yield Finding("I3", str(block.key), message, _about(block.key))
             try:
                 check_files(files)
             except HoldfastError as error:
-                yield Finding("I4", str(block.key), error.message)
+                yield Finding("I4", str(block.key), error.message, _about(block.key))
             found = view.lookup(list(files.lfns()))
             places = [(record.block, record.ordinal) if record else None for record in found]
             if places != [(block.key, ordinal) for ordinal in range(len(files))]:
-                yield Finding("I4", str(block.key), "a look-up of its LFNs finds other files")
+                yield Finding("I4", str(block.key), "a look-up of its LFNs finds other files", _about(block.key))
+
+
+def _about(block: BlockKey) -> tuple[str, str]:
+    return "dataset", str(block.dataset)
 
 
 def check_replicas(view: Snapshot) -> Iterator[Finding]:
@@ -60,10 +80,10 @@ def check_replicas(view: Snapshot) -> Iterator[Finding]:
     for replica in view.replicas():
         place = f"{replica.block} at {replica.site}"
         if replica.site not in sites:
-            yield Finding("I5", place, "the site is not known")
+            yield Finding("I5", place, "the site is not known", ("site", replica.site))
         block = blocks.get(replica.block)
         if block is None:
-            yield Finding("I5", place, "the block is not known")
+            yield Finding("I5", place, "the block is not known", _about(replica.block))
             continue
         if current is None or current[0] != replica.block:
             current = (replica.block, view.files(replica.block))
@@ -71,17 +91,18 @@ def check_replicas(view: Snapshot) -> Iterator[Finding]:
 
 
 def _check_replica(replica: BlockReplica, block: Block, files: FileColumns, place: str) -> Iterator[Finding]:
-    held = replica.files(block.n_files)
+    held, about = replica.files(block.n_files), _about(replica.block)
     if not held.within(block.n_files):
-        yield Finding("I5", place, f"holds files beyond the {block.n_files} of its block")
+        yield Finding("I5", place, f"holds files beyond the {block.n_files} of its block", about)
         return
     if replica.held is not None and len(replica.held) == block.n_files:
-        yield Finding("I5", place, "holds all files but is not marked complete")
+        yield Finding("I5", place, "holds all files but is not marked complete", about)
     size = sum(files.sizes[ordinal] for ordinal in held) if len(files) == block.n_files else replica.size
     if (replica.n_files, replica.size) != (len(held), size):
-        yield Finding("I5", place, f"says {replica.n_files} files, {replica.size} bytes; holds {len(held)}, {size}")
-    if replica.held == FileSet() and replica.verified_us is not None:
-        yield Finding("I5", place, "holds nothing but was verified")
+        message = f"says {replica.n_files} files, {replica.size} bytes; holds {len(held)}, {size}"
+        yield Finding("I5", place, message, about)
+    if not replica.n_files and replica.verified_us is not None:
+        yield Finding("I5", place, "holds nothing but was verified", about)
 
 
 def check_datasets(view: Snapshot) -> Iterator[Finding]:
@@ -89,7 +110,8 @@ def check_datasets(view: Snapshot) -> Iterator[Finding]:
     sites = {site.name for site in view.sites()}
     for dataset in view.datasets(staged=True):
         if dataset.staging is not None and dataset.staging.site not in sites:
-            yield Finding("I6", str(dataset.key), f"is staged at the unknown site {dataset.staging.site}")
+            message = f"is staged at the unknown site {dataset.staging.site}"
+            yield Finding("I6", str(dataset.key), message, ("dataset", str(dataset.key)))
 
 
 def check_requests(view: Snapshot) -> Iterator[Finding]:
@@ -98,17 +120,28 @@ def check_requests(view: Snapshot) -> Iterator[Finding]:
         there = {replica.block.block for replica in view.replicas(dataset=copy.dataset, site=copy.site)}
         lacking = sorted({part.block for part in copy.scope} - there)
         if lacking:
-            yield Finding("I7", f"request {copy.id}", f"no replica of block {lacking[0]} at {copy.site}")
+            message = f"no replica of block {lacking[0]} at {copy.site}"
+            yield Finding("I7", f"request {copy.id}", message, ("dataset", str(copy.dataset)))
     for deletion in view.deletion_requests():
         rules = view.site(deletion.site).doors[0].rules
         lfns = [pfn.lfn_of(rules, orphan.path) for orphan in deletion.orphans]
         for record in view.lookup([lfn for lfn in lfns if lfn is not None]):
-            if record is not None and view.replicas(block=record.block, site=deletion.site):
-                yield Finding("I8", f"request {deletion.id}", f"{record.lfn} is had or awaited at {deletion.site}")
+            if record is not None and _is_wanted(record, deletion.site, view):
+                message = f"{record.lfn} is had or awaited at {deletion.site}"
+                yield Finding("I8", f"request {deletion.id}", message, _about(record.block))
     requests: list[Request] = [*view.copy_requests(), *view.deletion_requests()]
     for request in requests:
         if request.state is not RequestState.OPEN:
             yield Finding("I7", f"request {request.id}", f"is listed as open and says {request.state.value}")
+
+
+def _is_wanted(file: FileRecord, site: str, view: Snapshot) -> bool:
+    """Whether a site holds a file, or awaits it; that it has others of the block is no matter."""
+    if any(replica.holds(file.ordinal) for replica in view.replicas(block=file.block, site=site)):
+        return True
+    here = [each for each in view.copy_requests() if (each.dataset, each.site) == (file.block.dataset, site)]
+    parts = [part for each in here for part in each.scope if part.block == file.block.block]
+    return any(part.ordinals is None or file.ordinal in part.ordinals for part in parts)
 
 
 SNAPSHOT_CHECKS: tuple[Callable[[Snapshot], Iterator[Finding]], ...] = (
@@ -122,38 +155,58 @@ SNAPSHOT_CHECKS: tuple[Callable[[Snapshot], Iterator[Finding]], ...] = (
 def check_journal(connection: Connection) -> Iterator[Finding]:
     """I1 and I2: positions without a gap, digests a chain, time forward; the side table complete."""
     head = connection.execute(select(schema.head)).one()
-    position, digest, at_us, epoch = 0, journal.genesis(head.first_epoch), 0, head.first_epoch
-    for row in connection.execute(select(schema.journal).order_by(schema.journal.c.position)):
-        place = f"position {row.position}"
-        position += 1
-        if row.position != position:
-            yield Finding("I1", place, f"position {position} is missing")
-            position = row.position
-        if row.at_us < at_us:
-            yield Finding("I1", place, "is earlier than the entry before it")
-        body = journal.unpack(row.body, position=row.position)
-        origin = None if row.origin_endpoint is None else Origin(row.origin_endpoint, row.origin_message)
-        fields = {"epoch": row.epoch, "position": row.position, "at_us": row.at_us}
-        expected = journal.digest(digest, body, **fields, actor=row.actor, cause=row.cause, origin=origin)
-        if row.digest != expected:
-            yield Finding("I1", place, "its digest does not follow from the entry before it")
-        yield from _check_touched(connection, row.position, body)
-        digest, at_us, epoch = row.digest, row.at_us, row.epoch
+    first = sql_journal.start(connection)
+    position, digest, at_us, epoch = first.position, first.digest, _start_us(connection), first.epoch
+    entries = select(schema.journal).order_by(schema.journal.c.position)
+    result = connection.execute(entries.execution_options(yield_per=sql_journal.READ_ROWS))
+    for rows in result.partitions():
+        named = _touched_between(connection, rows[0].position, rows[-1].position)
+        for row in rows:
+            place = f"position {row.position}"
+            if row.position != position + 1:
+                yield Finding("I1", place, f"follows position {position}: {_missing(position + 1, row.position - 1)}")
+            if row.at_us < at_us:
+                yield Finding("I1", place, "is earlier than the entry before it")
+            yield from _check_entry(row, digest, named.get(row.position, set()), place)
+            position, digest, at_us, epoch = row.position, row.digest, row.at_us, row.epoch
     if (head.position, head.digest, head.epoch) != (position, digest, epoch):
         yield Finding("I1", "head", f"says position {head.position}, the journal ends at {position}")
 
 
-def _check_touched(connection: Connection, position: int, body: bytes) -> Iterator[Finding]:
-    table = schema.touched.c
-    rows = connection.execute(select(table.kind, table.item).where(table.position == position))
-    kept = {(row.kind, row.item) for row in rows}
-    for change in journal.decode(body, position=position):
+def _missing(first: int, last: int) -> str:
+    return f"position {first} is missing" if first == last else f"positions {first} to {last} are missing"
+
+
+def _start_us(connection: Connection) -> int:
+    """The time of the last entry that is not kept any more."""
+    return connection.scalar(select(schema.start.c.at_us)) or 0
+
+
+def _check_entry(row: Row[Any], before: str, kept: set[tuple[str, str]], place: str) -> Iterator[Finding]:
+    try:
+        body = journal.unpack(row.body, position=row.position)
+        changes = journal.decode(body, position=row.position)
+    except HoldfastError as error:
+        yield Finding("I1", place, error.message)
+        return
+    if row.digest != sql_journal.digest_of(row, body, before):
+        yield Finding("I1", place, "its digest does not follow from the entry before it")
+    for change in changes:
         datasets, sites = touched(change)
         named = {("dataset", str(key)) for key in datasets} | {("site", name) for name in sites}
         for kind, item in sorted(named - kept):
-            yield Finding(
-                "I2", f"position {position}", f"{change.kind} touches {kind} {item}, the side table does not say so"
-            )
+            message = f"{change.kind} touches {kind} {item}, the side table does not say so"
+            yield Finding("I2", place, message, (kind, item))
+
+
+def _touched_between(connection: Connection, first: int, last: int) -> dict[int, set[tuple[str, str]]]:
+    """What the side table names, by position."""
+    table = schema.touched.c
+    query = select(table.position, table.kind, table.item).where(table.position.between(first, last))
+    named: dict[int, set[tuple[str, str]]] = {}
+    for position, kind, item in connection.execute(query):
+        named.setdefault(position, set()).add((kind, item))
+    return named
 
 
 def check_ordinals(connection: Connection) -> Iterator[Finding]:
@@ -171,24 +224,30 @@ def check_ordinals(connection: Connection) -> Iterator[Finding]:
 def check_cursors(connection: Connection) -> Iterator[Finding]:
     """I9: no reader is ahead of the journal, or on another history."""
     head = connection.execute(select(schema.head)).one()
-    digests = select(schema.journal.c.digest)
+    first = sql_journal.start(connection)
     for row in connection.execute(select(schema.cursor)).all():
         place = f"cursor {row.name}"
         if row.position > head.position:
             yield Finding("I9", place, f"is at {row.position}, ahead of the journal at {head.position}")
-        elif row.position:
-            known = connection.scalar(digests.where(schema.journal.c.position == row.position))
-            if known != row.digest:
-                yield Finding("I9", place, f"has another digest at position {row.position}")
+        elif row.position < first.position:
+            yield Finding("I9", place, f"is at {row.position}, before the journal, which begins after {first.position}")
+        elif sql_journal.point(connection, row.position) != Cursor(row.epoch, row.position, row.digest):
+            yield Finding("I9", place, f"is on another history at position {row.position}")
 
 
 def check_file_format(connection: Connection) -> Iterator[Finding]:
     """I10: the database itself is sound and its references hold."""
-    for (message,) in connection.exec_driver_sql("PRAGMA integrity_check(20)").all():
-        if message != "ok":
-            yield Finding("I10", "database", str(message))
-    for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check").all():
-        yield Finding("I10", f"table {table}", f"row {row} refers to a {parent} that is not there")
+    if connection.dialect.name == "sqlite":  # PostgreSQL proves each page that it reads, where checksums are on.
+        for (message,) in connection.exec_driver_sql("PRAGMA integrity_check(20)").all():
+            if message != "ok":
+                yield Finding("I10", "database", str(message))
+    for table in schema.metadata.sorted_tables:
+        for reference in sorted(table.foreign_keys, key=lambda each: each.parent.name):
+            child, parent = reference.parent, reference.column
+            dangling = select(child).distinct().outerjoin_from(table, parent.table, child == parent)
+            for (number,) in connection.execute(dangling.where(parent.is_(None)).order_by(child).limit(20)):
+                message = f"{child.name} {number} refers to a {parent.table.name} that is not there"
+                yield Finding("I10", f"table {table.name}", message)
 
 
 CONNECTION_CHECKS: tuple[Callable[[Connection], Iterator[Finding]], ...] = (

@@ -18,7 +18,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zlib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from typing import Annotated
 
@@ -26,6 +29,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from holdfast.model.changes import BYTES_MAX, ROWS_MAX, Change, ChangeSet, Origin, rows
 from holdfast.model.errors import BadInput, BrokenInvariant
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""The character as JSON has it, and not a backslash that is followed by these letters."""
 
 
 @lru_cache(maxsize=1)
@@ -45,15 +51,33 @@ def encode(change_set: ChangeSet) -> bytes:
         raise BadInput(f"a change set of {n_rows} rows", hint=f"split it: {ROWS_MAX} rows at most")
     origin = change_set.origin or Origin("", "")
     try:
-        body = _adapter().dump_json(change_set.changes)
-        for text in (change_set.actor, change_set.cause, origin.endpoint, origin.message_id):
-            text.encode()
-    except ValueError as error:  # Of pydantic's errors and of encoding's the common base.
+        text = json.dumps(
+            change_set.changes, default=_fields, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
+        body = text.encode()
+        texts = [text.encode() for text in (change_set.actor, change_set.cause, origin.endpoint, origin.message_id)]
+    except (ValueError, TypeError) as error:  # What is not UTF-8, not finite, not JSON.
         reason = str(error).partition("\n")[0]
         raise BadInput(f"a change set that cannot be written down: {reason}", hint="is all text UTF-8?") from error
+    if any(b"\0" in text for text in texts) or (b"\\u0000" in body and _NUL.search(body)):
+        raise BadInput(
+            "a change set with a NUL character in its text", hint="leave it out: not every database keeps it"
+        )
     if len(body) > BYTES_MAX:
         raise BadInput(f"a change set of {len(body)} bytes", hint=f"split it: {BYTES_MAX} bytes at most")
     return body
+
+
+def _fields(value: object) -> dict[str, object]:
+    """What the encoder does not know: records and mappings, both objects of JSON."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{value!r} is of type {type(value).__name__}")
+
+
+_ENCODER = json.JSONEncoder(default=_fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def decode(body: bytes, *, position: int) -> tuple[Change, ...]:

@@ -3,25 +3,43 @@
 Shared by every form the inventory has, so that they cannot disagree.
 
 Rules
-  * A replica that holds all files of its block has ``held`` None, and only then.
+  * A replica that holds all files of its block has ``held`` None, and only then;
+    so has every replica of a block without files.
   * ``size`` and ``n_files`` are those of the held files.
   * ``verified_us`` is the oldest proof among the held files; None as soon as
-    one of them has none.
+    one of them has none, or there are none.
+  * ``updated_us`` is when files last arrived or went. New names, proofs and
+    groups, and what becomes of the block's other files, leave it.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
-from holdfast.model.records import BlockReplica
+from holdfast.model.records import Block, BlockReplica
 
 
 def empty(block: BlockKey, site: str, group: str, at_us: int) -> BlockReplica:
     """A replica that was asked for and holds nothing yet."""
     return BlockReplica(block, site, group=group, held=FileSet(), updated_us=at_us)
+
+
+def awaited(block: Block, site: str, group: str, at_us: int) -> BlockReplica:
+    """A replica that was asked for and holds nothing yet, which of a block without files is all."""
+    made = empty(block.key, site, group, at_us)
+    return made if block.n_files else replace(made, held=None)
+
+
+def whole(replica: BlockReplica, block: Block, *, verified_us: int | None, at_us: int) -> BlockReplica:
+    """``replica`` after what it lacked of its block has arrived."""
+    if replica.held is None:
+        return replica
+    proved = _proved(replica, verified_us) if block.n_files else None
+    return replace(replica, held=None, n_files=block.n_files, size=block.size, verified_us=proved, updated_us=at_us)
 
 
 def with_files(
@@ -37,10 +55,15 @@ def with_files(
     after = FileSet.full(len(sizes)) if ordinals is None else before | FileSet.of(ordinals)
     if not len(after - before):
         return replica
-    if before:
-        both = replica.verified_us is not None and verified_us is not None
-        verified_us = min(replica.verified_us or 0, verified_us or 0) if both else None
-    return _holding(replica, after, sizes, verified_us, at_us)
+    return _holding(replica, after, sizes, _proved(replica, verified_us), at_us)
+
+
+def _proved(replica: BlockReplica, verified_us: int | None) -> int | None:
+    """The oldest proof, once files proved at ``verified_us`` are added."""
+    if not replica.n_files:
+        return verified_us
+    both = replica.verified_us is not None and verified_us is not None
+    return min(replica.verified_us or 0, verified_us or 0) if both else None
 
 
 def without_files(replica: BlockReplica, ordinals: Iterable[int], sizes: Sequence[int], *, at_us: int) -> BlockReplica:
@@ -54,7 +77,7 @@ def without_files(replica: BlockReplica, ordinals: Iterable[int], sizes: Sequenc
 
 def verified(replica: BlockReplica, verified_us: int) -> BlockReplica:
     """``replica`` after all that it holds was proved; an older proof than the one it has, come late, alters nothing."""
-    if replica.held == FileSet():
+    if not replica.n_files:
         return replica
     return replace(replica, verified_us=max(verified_us, replica.verified_us or 0))
 
@@ -62,6 +85,32 @@ def verified(replica: BlockReplica, verified_us: int) -> BlockReplica:
 def of_grown_block(replica: BlockReplica, n_files_before: int) -> BlockReplica:
     """``replica`` once its block has new files that it does not hold: no longer complete."""
     return replace(replica, held=FileSet.full(n_files_before)) if replica.held is None else replica
+
+
+def of_shrunk_block(replica: BlockReplica, removed: Iterable[int], n_files_before: int) -> BlockReplica:
+    """``replica`` once its block has lost files that it did not hold; the files behind them have moved up."""
+    if replica.held is None:
+        return replica
+    gaps = sorted(set(removed))
+    complete = len(replica.held) == n_files_before - len(gaps)
+    held = FileSet.of(ordinal - bisect_left(gaps, ordinal) for ordinal in replica.held)
+    return replace(replica, held=None if complete else held)
+
+
+def renamed(replica: BlockReplica, ordinals: Iterable[int]) -> BlockReplica:
+    """``replica`` once these files have other names: if it holds one, it is not proved any more."""
+    if not any(replica.holds(ordinal) for ordinal in ordinals):
+        return replica
+    return replace(replica, verified_us=None)
+
+
+def assigned(replica: BlockReplica, group: str | None, is_custodial: bool | None) -> BlockReplica:
+    """``replica`` as another group's, custodial or not; None leaves it."""
+    return replace(
+        replica,
+        group=replica.group if group is None else group,
+        is_custodial=replica.is_custodial if is_custodial is None else is_custodial,
+    )
 
 
 def _holding(

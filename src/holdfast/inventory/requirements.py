@@ -9,12 +9,15 @@ Raises UnknownName for what is not there, Conflict, naming the rows, else.
 
 from __future__ import annotations
 
-from holdfast.inventory import deletion
+from holdfast.inventory import checks, deletion
 from holdfast.inventory.store import Snapshot
 from holdfast.model import changes as c
 from holdfast.model import records
 from holdfast.model.errors import Conflict, UnknownName
 from holdfast.model.records import Request, RequestState
+
+ROWS_SHOWN = 200
+"""How many LFNs a Conflict names."""
 
 
 def check(requirement: c.Requirement, view: Snapshot, *, now_us: int) -> None:
@@ -31,6 +34,13 @@ def check(requirement: c.Requirement, view: Snapshot, *, now_us: int) -> None:
         case c.DatasetVisible(dataset):
             if not view.dataset(dataset).is_visible:
                 raise Conflict(f"dataset {dataset} is still being published", rows=(str(dataset),))
+        case c.StillThere(lfns):
+            gone = [lfn for lfn, record in zip(lfns, view.lookup(lfns), strict=True) if record is None]
+            if gone:
+                more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+                raise Conflict(f"{gone[0]}{more}: not registered any more", rows=tuple(gone[:ROWS_SHOWN]))
+        case c.ReplicasThere(site, blocks):
+            checks.replicas(view, blocks, site)
         case c.NotLocked():
             _check_not_locked(requirement, view, now_us)
         case c.RequestIsOpen(id):

@@ -12,23 +12,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
-from holdfast.inventory import deletion, requirements
+from holdfast.inventory import checks, deletion, file_rules, replica_rules, requirements
 from holdfast.inventory.store import Snapshot
 from holdfast.model import changes as c
-from holdfast.model import names, pfn, records
-from holdfast.model.errors import BadInput, Conflict, UnknownName, unknown_name
+from holdfast.model import names, records
+from holdfast.model.errors import BadInput, Conflict, UnknownName
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
-from holdfast.model.records import Block, BlockReplica, Evidence, Request, RequestState, SiteStatus
-
-ROWS_SHOWN = 20
+from holdfast.model.records import Block, Evidence, Request, RequestState, SiteStatus
 
 _PATTERN = re.compile(r"[A-Za-z0-9_.\-*?]+\Z")
 """Brackets, which the matching would take for sets of characters, are in no name of a site or group."""
-INT64_MAX = 2**63 - 1
-"""What a column of numbers can hold."""
 
 
 def check_change(change: c.Change, view: Snapshot, *, now_us: int) -> None:
@@ -55,21 +51,30 @@ def check_change(change: c.Change, view: Snapshot, *, now_us: int) -> None:
             _check_copy(request, view)
         case c.RequestDeletion(request):
             _check_new_request(request, view)
-            _check_some(request.orphans, f"deletion request {request.id}")
+            checks.some(request.orphans, f"deletion request {request.id}")
             deletion.refuse(view, request.site, [orphan.path for orphan in request.orphans], now_us=now_us)
         case c.CloseRequest():
             _check_close(change, view)
         case c.FilesArrived(block, site, ordinals):
-            _check_moment(change.verified_us)
-            _replica(view, block, site)
-            _check_ordinals(_block(view, block), ordinals)
+            checks.moment(change.verified_us)
+            checks.replica(view, block, site)
+            checks.ordinals(checks.block(view, block), ordinals)
+            part = records.BlockFiles(block.block, ordinals)
+            checks.no_deletion(view, site, lambda: checks.lfns_of(view, block.dataset, (part,)))
         case c.FilesGone():
             _check_gone(change, view)
-        case c.FilesVerified(site, blocks):
-            _check_moment(change.verified_us)
-            view.site(site)
-            for block in blocks:
-                _replica(view, block, site)
+        case c.FilesVerified():
+            replica_rules.check_verified(change, view)
+        case c.BlocksArrived():
+            replica_rules.check_arrived(change, view)
+        case c.RemoveReplicas():
+            replica_rules.check_removed(change, view, now_us=now_us)
+        case c.AssignReplicas():
+            replica_rules.check_assigned(change, view)
+        case c.RemoveFiles():
+            file_rules.check_removed(change, view, now_us=now_us)
+        case c.RenameFiles():
+            file_rules.check_renamed(change, view, now_us=now_us)
         case c.PutLock(lock):
             _check_lock(lock, view)
         case c.RemoveLock(id):
@@ -91,34 +96,7 @@ def already_registered(change: c.RegisterFiles, view: Snapshot) -> Conflict | No
     lfns = list(change.files.lfns())
     twice = {lfn for lfn, n_rows in Counter(lfns).items() if n_rows > 1}
     taken = sorted(twice | {record.lfn for record in view.lookup(lfns) if record is not None})
-    if not taken:
-        return None
-    more = f" and {len(taken) - 1} more" if len(taken) > 1 else ""
-    return Conflict(f"{taken[0]}{more}: already registered", rows=tuple(taken[:200]))
-
-
-def _check_some(items: Sequence[object], what: str) -> None:
-    if not items:
-        raise BadInput(f"{what} asks for nothing")
-
-
-def _check_moment(at_us: int | None) -> None:
-    if at_us is not None and not 0 <= at_us <= INT64_MAX:
-        raise BadInput(f"{at_us} is not a time in microseconds since 1970")
-
-
-def _block(view: Snapshot, key: BlockKey) -> Block:
-    for block in view.blocks(key.dataset):
-        if block.key == key:
-            return block
-    raise unknown_name("block", str(key), (str(block.key) for block in view.blocks(key.dataset)))
-
-
-def _replica(view: Snapshot, block: BlockKey, site: str) -> BlockReplica:
-    view.site(site)
-    for replica in view.replicas(block=block, site=site):
-        return replica
-    raise Conflict(f"block {block} has no replica at {site}", rows=(str(block),))
+    return checks.already_registered(taken) if taken else None
 
 
 def _check_new_request(request: Request, view: Snapshot) -> None:
@@ -127,17 +105,6 @@ def _check_new_request(request: Request, view: Snapshot) -> None:
         raise BadInput(f"request {request.id} is new and already {request.state.value}")
     if view.request(request.id) is not None:
         raise Conflict(f"there is already a request {request.id}", rows=(request.id,))
-
-
-def _check_group(view: Snapshot, group: str) -> None:
-    if group and group not in view.groups():
-        raise UnknownName(f"there is no group {group!r}", hint="`holdfast group add` adds one")
-
-
-def _check_ordinals(block: Block, ordinals: Iterable[int] | None) -> None:
-    # Not by a FileSet: its size is that of the greatest ordinal, which anybody may have sent.
-    if ordinals is not None and not all(0 <= ordinal < block.n_files for ordinal in ordinals):
-        raise BadInput(f"block {block.key} has {block.n_files} files, and an ordinal is beyond them")
 
 
 def _check_put_site(site: records.Site, view: Snapshot) -> None:
@@ -152,7 +119,7 @@ def _check_put_site(site: records.Site, view: Snapshot) -> None:
     if known.doors != site.doors and going:
         # Their paths were found behind the present door; behind another they would be other files.
         message = f"site {site.name} has open deletions, so its doors cannot change"
-        raise Conflict(message, rows=tuple(going[:ROWS_SHOWN]), hint="let them end first")
+        raise Conflict(message, rows=tuple(going[: checks.ROWS_SHOWN]), hint="let them end first")
 
 
 def _check_remove_site(name: str, view: Snapshot) -> None:
@@ -163,16 +130,18 @@ def _check_remove_site(name: str, view: Snapshot) -> None:
     requests: list[Request] = [*view.copy_requests(), *view.deletion_requests()]
     wanting = [each.id for each in requests if each.site == name]
     if wanting:
-        raise Conflict(f"site {name} is wanted by open requests", rows=tuple(wanting[:ROWS_SHOWN]))
+        raise Conflict(f"site {name} is wanted by open requests", rows=tuple(wanting[: checks.ROWS_SHOWN]))
     stagings = ((each.key, each.staging) for each in view.datasets(staged=True))
     publishing = [str(key) for key, staging in stagings if staging is not None and staging.site == name]
     if publishing:
-        raise Conflict(f"{publishing[0]} is being published from site {name}", rows=tuple(publishing[:ROWS_SHOWN]))
+        raise Conflict(
+            f"{publishing[0]} is being published from site {name}", rows=tuple(publishing[: checks.ROWS_SHOWN])
+        )
 
 
 def _check_create(dataset: records.Dataset, view: Snapshot) -> None:
     records.check_dataset(dataset)
-    if any(other.key == dataset.key for other in view.datasets(staged=True)):
+    if dataset.key in view.find_datasets((dataset.key,)):
         raise Conflict(f"there is already a dataset {dataset.key}", rows=(str(dataset.key),))
     if dataset.staging is not None:
         view.site(dataset.staging.site)
@@ -196,32 +165,20 @@ def _check_register(change: c.RegisterFiles, view: Snapshot) -> None:
     key = change.block
     dataset = view.dataset(key.dataset)
     names.block_name(key.block)
-    _check_some(change.files.names, f"registration in {key}")
+    checks.some(change.files.names, f"registration in {key}")
     records.check_files(change.files)
-    _check_group(view, change.group)
+    checks.group(view, change.group)
     if dataset.is_visible and not dataset.is_open:
         raise Conflict(f"dataset {dataset.key} is closed: its files cannot change", rows=(str(dataset.key),))
-    block = next((block for block in view.blocks(key.dataset) if block.key == key), Block(key))
+    block = view.find_blocks((key,)).get(key, Block(key))
     if change.first_ordinal != block.n_files:
         raise Conflict(f"block {key} has {block.n_files} files, not {change.first_ordinal}", rows=(str(key),))
-    if block.size + sum(change.files.sizes) > INT64_MAX:
-        raise BadInput(f"block {key} would hold more than {INT64_MAX} bytes", hint="are the sizes right?")
-    _check_moment(change.verified_us)
+    if block.size + sum(change.files.sizes) > checks.INT64_MAX:
+        raise BadInput(f"block {key} would hold more than {checks.INT64_MAX} bytes", hint="are the sizes right?")
+    checks.moment(change.verified_us)
     if change.site:
-        _check_no_deletion(view, change.site, change.files.lfns)
-        _check_paths(view, view.site(change.site), change.files.lfns)
-
-
-def _check_no_deletion(view: Snapshot, site: str, lfns: Callable[[], Iterable[str]]) -> None:
-    """No open deletion at ``site`` of the paths of these files. ``lfns`` is called only if one is open."""
-    rules = view.site(site).doors[0].rules
-    going = {orphan.path for each in view.deletion_requests() if each.site == site for orphan in each.orphans}
-    if going:
-        hit = [lfn for lfn in lfns() if pfn.path_of(rules, lfn) in going]
-        if hit:
-            raise Conflict(
-                f"{site}: {hit[0]} is being deleted", rows=tuple(hit[:ROWS_SHOWN]), hint="try again after the deletion"
-            )
+        checks.no_deletion(view, change.site, change.files.lfns)
+        checks.paths(view, view.site(change.site), change.files.lfns)
 
 
 def _check_no_deletion_below(view: Snapshot, staging: records.Staging) -> None:
@@ -231,22 +188,10 @@ def _check_no_deletion_below(view: Snapshot, staging: records.Staging) -> None:
             hit = [orphan.path for orphan in request.orphans if staging.covers(orphan.path)]
             if hit:
                 raise Conflict(
-                    f"{staging.site}: {hit[0]} is being deleted", rows=tuple(hit[:ROWS_SHOWN]), hint="try again later"
+                    f"{staging.site}: {hit[0]} is being deleted",
+                    rows=tuple(hit[: checks.ROWS_SHOWN]),
+                    hint="try again later",
                 )
-
-
-def _check_paths(view: Snapshot, site: records.Site, lfns: Callable[[], Iterable[str]]) -> None:
-    """No two files at one path of ``site``; ``lfns`` is called only if its rules allow that at all."""
-    rules = site.doors[0].rules
-    if pfn.is_one_to_one(rules):
-        return
-    owners: dict[str | None, str] = {}
-    held = (lfn for replica in view.replicas(site=site.name) for lfn in view.files(replica.block).lfns())
-    for lfn in (*lfns(), *held):
-        path = pfn.path_of(rules, lfn)
-        if path is not None and owners.setdefault(path, lfn) != lfn:
-            message = f"{site.name}: its rules give {owners[path]} and {lfn} the same path {path}"
-            raise Conflict(message, rows=(owners[path], lfn), hint="give the site rules that keep them apart")
 
 
 def _check_reveal(change: c.RevealDataset, view: Snapshot) -> None:
@@ -270,8 +215,8 @@ def _check_reveal(change: c.RevealDataset, view: Snapshot) -> None:
 
 def _check_copy(request: records.CopyRequest, view: Snapshot) -> None:
     _check_new_request(request, view)
-    _check_some(request.scope, f"copy request {request.id}")
-    _check_group(view, request.group)
+    checks.some(request.scope, f"copy request {request.id}")
+    checks.group(view, request.group)
     if not view.dataset(request.dataset).is_visible:
         raise Conflict(f"dataset {request.dataset} is still being published", rows=(str(request.dataset),))
     site = view.site(request.site)
@@ -281,15 +226,9 @@ def _check_copy(request: records.CopyRequest, view: Snapshot) -> None:
     for part in request.scope:
         if part.block not in blocks:
             raise UnknownName(f"there is no block {BlockKey(request.dataset, part.block)}")
-        _check_ordinals(blocks[part.block], part.ordinals)
-    _check_no_deletion(view, site.name, lambda: _lfns_of(request, view))
-    _check_paths(view, site, lambda: _lfns_of(request, view))
-
-
-def _lfns_of(request: records.CopyRequest, view: Snapshot) -> Iterator[str]:
-    for part in request.scope:
-        files = view.files(BlockKey(request.dataset, part.block))
-        yield from (files.lfn(row) for row in (range(len(files)) if part.ordinals is None else part.ordinals))
+        checks.ordinals(blocks[part.block], part.ordinals)
+    checks.no_deletion(view, site.name, lambda: checks.lfns_of(view, request.dataset, request.scope))
+    checks.paths(view, site, lambda: checks.lfns_of(view, request.dataset, request.scope))
 
 
 def _check_close(change: c.CloseRequest, view: Snapshot) -> None:
@@ -301,23 +240,18 @@ def _check_close(change: c.CloseRequest, view: Snapshot) -> None:
 
 
 def _check_gone(change: c.FilesGone, view: Snapshot) -> None:
-    block = _block(view, change.block)
-    _check_ordinals(block, change.ordinals)
-    replica = _replica(view, change.block, change.site)
+    block = checks.block(view, change.block)
+    checks.ordinals(block, change.ordinals)
+    replica = checks.replica(view, change.block, change.site)
     if change.evidence is Evidence.HEARD:
         raise Conflict(f"{change.block} at {change.site}: hearsay is not evidence", hint="stat the files first")
     if change.evidence is Evidence.DECLARED:
         return
     gone = FileSet.of(change.ordinals) & replica.files(block.n_files)
-    for other in view.replicas(block=change.block):
-        if other.site != change.site:
-            gone = gone - other.files(block.n_files)
-    if gone:
-        files = view.files(change.block)
-        rows = tuple(files.lfn(ordinal) for ordinal in list(gone)[:ROWS_SHOWN])
-        raise Conflict(
-            f"{change.site} has the last known copy of {rows[0]}", rows=rows, hint="only a person may say so"
-        )
+    others = [other for other in view.replicas(block=change.block) if other.site != change.site]
+    lost = replica_rules.only_here(gone, block, others)
+    if lost:
+        raise replica_rules.last_copy(view, change.block, change.site, lost)
 
 
 def _check_lock(lock: records.Lock, view: Snapshot) -> None:
@@ -335,11 +269,11 @@ def _check_lock(lock: records.Lock, view: Snapshot) -> None:
     if lock.dataset is not None:
         view.dataset(lock.dataset)
         if lock.block:
-            _block(view, BlockKey(lock.dataset, lock.block))
+            checks.block(view, BlockKey(lock.dataset, lock.block))
 
 
 def _check_permissions(items: Sequence[records.Permission], view: Snapshot) -> None:
-    _check_some(items, "a change of permissions")
+    checks.some(items, "a change of permissions")
     for item in items:
         names.directory(item.dir)
         if not 0 <= item.mode <= 0o7777:

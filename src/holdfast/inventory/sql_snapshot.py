@@ -2,20 +2,21 @@
 
 Inside a read transaction it is a snapshot; inside the writer's transaction it
 is the view that rules are checked against, and shows what earlier changes of
-the same change set did. It keeps nothing, so it cannot be stale.
+the same change set did: whoever changes the tables then calls ``forget``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, KeysView, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Integer, Row, Text, column, func, select, values
+from sqlalchemy import Connection, case, func, select, union
 
-from holdfast.inventory import schema
+from holdfast.inventory import schema, sql_many
+from holdfast.inventory.database import check_version
 from holdfast.inventory.store import Head
 from holdfast.model import names
 from holdfast.model.errors import unknown_name
@@ -26,18 +27,23 @@ from holdfast.model.records import (
     BlockReplica,
     CopyRequest,
     Dataset,
+    DatasetStatus,
     DeletionRequest,
     FileColumns,
     FileRecord,
     Lock,
     Permission,
+    ReplicaSum,
     Request,
     Restore,
     Site,
 )
 
 LOOKUP_ROWS = 500
-"""How many LFNs one look-up statement asks for."""
+"""How many directories one statement asks for."""
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @lru_cache(maxsize=16)
@@ -53,12 +59,47 @@ def digest_text(algorithm: str, value: Any) -> str | None:
     return f"{value:08x}" if algorithm in schema.NUMBER_DIGESTS else bytes(value).hex()
 
 
+_LOOKUP = (
+    "SELECT file.dir_id, file.name, dataset.name, dataset.version, block.name, file.ordinal, file.size,"
+    f" {', '.join(f'file.{algorithm}' for algorithm in schema.DIGEST_COLUMNS)}"
+    " FROM wanted CROSS JOIN file CROSS JOIN block CROSS JOIN dataset"
+    " WHERE file.dir_id = wanted.dir_id AND file.name = wanted.name"
+    " AND block.id = file.block_id AND dataset.id = block.dataset_id"
+)
+# Constant rows use the index for each; SQLite answers (a, b) IN (...) by a scan of the table.
+
+
+class Made(Mapping[K, V]):
+    """Records by key, each made of its row when it is asked for: many only ask which keys there are."""
+
+    def __init__(self, rows: Mapping[K, Any], make: Callable[[K, Any], V]) -> None:
+        self._rows, self._make = rows, make
+
+    def __getitem__(self, key: K) -> V:
+        return self._make(key, self._rows[key])
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def keys(self) -> KeysView[K]:
+        """The keys."""
+        return self._rows.keys()
+
+
 class SqlSnapshot:
     """The Snapshot of ``holdfast.inventory.store`` over one open transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._asked: tuple[Collection[BlockKey], dict[BlockKey, sql_many.BlockRow]] = (), {}
         row = connection.execute(select(schema.head)).one()
+        check_version(row.schema_version, "the inventory")  # It may have been migrated since it was opened.
         self._head = Head(row.epoch, row.position, row.digest, row.at_us)
 
     @property
@@ -66,16 +107,22 @@ class SqlSnapshot:
         """The position this snapshot shows."""
         return self._head
 
+    @property
+    def digests(self) -> frozenset[str]:
+        """All that have a column."""
+        return frozenset(schema.DIGEST_COLUMNS)
+
     def sites(self) -> list[Site]:
         """All sites."""
-        return self._bodies(Site, select(schema.site.c.body).order_by(schema.site.c.name))
+        query = select(schema.site.c.body).order_by(schema.site.c.name)
+        return [_site(body) for body in self._connection.scalars(query)]
 
     def site(self, name: str) -> Site:
         """One site."""
-        found: list[Site] = self._bodies(Site, select(schema.site.c.body).where(schema.site.c.name == name))
-        if not found:
+        body = self._connection.scalar(select(schema.site.c.body).where(schema.site.c.name == name))
+        if body is None:
             raise unknown_name("site", name, (site.name for site in self.sites()))
-        return found[0]
+        return _site(body)
 
     def groups(self) -> list[str]:
         """The names of all groups."""
@@ -92,7 +139,8 @@ class SqlSnapshot:
         query = select(table.body).where(table.name == key.name, table.version == key.version)
         found: list[Dataset] = self._bodies(Dataset, query)
         if not found:
-            raise unknown_name("dataset", str(key), (str(each.key) for each in self.datasets(staged=True)))
+            known = self._connection.execute(select(table.name, table.version).order_by(table.name, table.version))
+            raise unknown_name("dataset", str(key), (str(DatasetKey(*row)) for row in known))
         return found[0]
 
     def blocks(self, dataset: DatasetKey) -> list[Block]:
@@ -130,14 +178,9 @@ class SqlSnapshot:
         self, *, dataset: DatasetKey | None = None, block: BlockKey | None = None, site: str | None = None
     ) -> list[BlockReplica]:
         """Block replicas, of one dataset, of one block, at one site, or all."""
+        columns = [schema.replica.c[name] for name in sql_many.REPLICA_COLUMNS]
         query = (
-            select(
-                schema.dataset.c.name.label("dataset_name"),
-                schema.dataset.c.version,
-                schema.block.c.name.label("block_name"),
-                schema.site.c.name.label("site_name"),
-                schema.replica,
-            )
+            select(schema.dataset.c.name, schema.dataset.c.version, schema.block.c.name, schema.site.c.name, *columns)
             .join(schema.block, schema.block.c.id == schema.replica.c.block_id)
             .join(schema.dataset, schema.dataset.c.id == schema.block.c.dataset_id)
             .join(schema.site, schema.site.c.id == schema.replica.c.site_id)
@@ -149,18 +192,79 @@ class SqlSnapshot:
             query = query.where(schema.block.c.id == self.block_id(block))
         if site is not None:
             query = query.where(schema.site.c.name == site)
-        return [_replica(row) for row in self._connection.execute(query)]
+        return [
+            replica_of(BlockKey(DatasetKey(row[0], row[1]), row[2]), row[3], row[4:])
+            for row in self._connection.execute(query)
+        ]
+
+    def find_datasets(self, keys: Collection[DatasetKey]) -> dict[DatasetKey, Dataset]:
+        """Those of many datasets that are there."""
+        adapter = record_adapter(Dataset)
+        found = sql_many.dataset_rows(self._connection, keys)
+        return {key: adapter.validate_json(body) for key, (_, body) in found.items()}
+
+    def find_blocks(self, keys: Collection[BlockKey]) -> Mapping[BlockKey, Block]:
+        """Those of many blocks that are there."""
+        return Made(self.block_rows(keys), lambda key, row: Block(key, row[1], row[2]))
+
+    def find_replicas(self, keys: Collection[BlockKey], site: str) -> Mapping[BlockKey, BlockReplica]:
+        """The replicas of many blocks at one site."""
+        return Made(self.replica_rows(keys, site), lambda key, row: replica_of(key, site, row))
+
+    def find_replicas_of_blocks(self, keys: Collection[BlockKey]) -> dict[BlockKey, list[BlockReplica]]:
+        """All replicas of many blocks, by site."""
+        rows = self.block_rows(keys)
+        blocks = {number: key for key, (number, *_) in rows.items()}
+        found: dict[BlockKey, list[BlockReplica]] = {key: [] for key in rows}
+        sites = self._site_names()
+        for row in sql_many.replica_rows_of_blocks(self._connection, blocks):
+            key = blocks[row[0]]
+            found[key].append(replica_of(key, sites[row[1]], row))
+        for every in found.values():
+            every.sort(key=_by_site)
+        return found
+
+    def _site_names(self) -> dict[int, str]:
+        rows = self._connection.execute(select(schema.site.c.id, schema.site.c.name))
+        return {row.id: row.name for row in rows}
+
+    def sums(self) -> list[ReplicaSum]:
+        """The sums over all block replicas."""
+        table = schema.replica.c
+        figures = (
+            func.count(),
+            func.sum(case((table.held.is_(None), 1), else_=0)),
+            func.sum(table.n_files),
+            func.sum(table.size),
+        )
+        query = (
+            select(schema.site.c.name, table.owner_group, schema.block.c.dataset_id, *figures)
+            .join(schema.block, schema.block.c.id == table.block_id)
+            .join(schema.site, schema.site.c.id == table.site_id)
+            .group_by(schema.site.c.name, table.owner_group, schema.block.c.dataset_id)
+        )
+        kinds = self._kinds_of_datasets()
+        totals: dict[tuple[str, str, DatasetStatus, bool], list[int]] = {}
+        for site, group, dataset_id, *counts in self._connection.execute(query):
+            total = totals.setdefault((site, group, *kinds[dataset_id]), [0] * len(figures))
+            total[:] = [before + int(count) for before, count in zip(total, counts, strict=True)]
+        return [ReplicaSum(*key, *total) for key, total in sorted(totals.items())]
+
+    def _kinds_of_datasets(self) -> dict[int, tuple[DatasetStatus, bool]]:
+        """Status of each dataset, and whether it is staged, by its number."""
+        table = schema.dataset.c
+        rows = self._connection.execute(select(table.id, table.is_staged, table.body))
+        return {number: (DatasetStatus(json.loads(body)["status"]), bool(staged)) for number, staged, body in rows}
 
     def lookup(self, lfns: Sequence[str]) -> list[FileRecord | None]:
         """Each LFN's file or None, in the order asked."""
-        wanted = [names.lfn(text) for text in lfns]
+        wanted = [names.lfn(each) for each in lfns]
         directories = self.directory_ids({dir for dir, _ in wanted})
         places = {number: dir for dir, number in directories.items()}
         keys = [(directories[dir], name) for dir, name in set(wanted) if dir in directories]
         found: dict[tuple[str, str], FileRecord] = {}
-        for start in range(0, len(keys), LOOKUP_ROWS):
-            for row in self._connection.execute(_lookup_query(keys[start : start + LOOKUP_ROWS])):
-                found[places[row.dir_id], row.name] = _file_record(places[row.dir_id], row)
+        for row in sql_many.joined(self._connection, ("dir_id", "name"), keys, _LOOKUP):
+            found[places[row[0]], row[1]] = _file_record(places[row[0]], row)
         return [found.get(key) for key in wanted]
 
     def directory_ids(self, paths: Iterable[str]) -> dict[str, int]:
@@ -208,20 +312,23 @@ class SqlSnapshot:
 
     def changed_since(self, position: int) -> tuple[frozenset[DatasetKey], frozenset[str]]:
         """Datasets and sites that entries after ``position`` have touched."""
-        table = schema.touched.c
-        rows = self._connection.execute(select(table.kind, table.item).where(table.position > position).distinct())
+        tables = (schema.touched.c, schema.touched_before.c)
+        queries = (select(table.kind, table.item).where(table.position > position) for table in tables)
         by_kind: dict[str, set[str]] = {"dataset": set(), "site": set()}
-        for kind, item in rows:
+        for kind, item in self._connection.execute(union(*queries)):
             by_kind[kind].add(item)
         return frozenset(map(names.dataset_key, by_kind["dataset"])), frozenset(by_kind["site"])
 
     def last_touched(self) -> tuple[dict[DatasetKey, int], dict[str, int]]:
         """The position of the last entry that touched each dataset and each site."""
-        table = schema.touched.c
-        query = select(table.kind, table.item, func.max(table.position)).group_by(table.kind, table.item)
         by_kind: dict[str, dict[str, int]] = {"dataset": {}, "site": {}}
-        for kind, item, position in self._connection.execute(query):
-            by_kind[kind][item] = position
+        before, table = schema.touched_before.c, schema.touched.c
+        for query in (
+            select(before.kind, before.item, before.position),
+            select(table.kind, table.item, func.max(table.position)).group_by(table.kind, table.item),
+        ):
+            for kind, item, position in self._connection.execute(query):
+                by_kind[kind][item] = position
         datasets = {names.dataset_key(item): position for item, position in by_kind["dataset"].items()}
         return datasets, by_kind["site"]
 
@@ -244,6 +351,33 @@ class SqlSnapshot:
             raise unknown_name("block", str(key), (str(block.key) for block in self.blocks(key.dataset)))
         return number
 
+    def site_id(self, name: str) -> int | None:
+        """The number of a site in the tables, if it is there."""
+        number: int | None = self._connection.scalar(select(schema.site.c.id).where(schema.site.c.name == name))
+        return number
+
+    def block_rows(self, keys: Collection[BlockKey]) -> dict[BlockKey, sql_many.BlockRow]:
+        """The rows of those blocks that are there.
+
+        The last answer is kept: what a rule has asked about a change, carrying
+        the change out asks again.
+        """
+        if keys is not self._asked[0] or not isinstance(keys, tuple):
+            self._asked = keys, sql_many.block_rows(self._connection, keys)
+        return self._asked[1]
+
+    def replica_rows(self, keys: Collection[BlockKey], site: str) -> dict[BlockKey, Any]:
+        """The rows of the replicas of many blocks at one site, in the order of ``REPLICA_COLUMNS``."""
+        site_id, blocks = self.site_id(site), self.block_rows(keys)
+        if site_id is None:
+            return {}
+        found = sql_many.replica_rows(self._connection, (row[0] for row in blocks.values()), site_id)
+        return {key: found[row[0]] for key, row in blocks.items() if row[0] in found}
+
+    def forget(self) -> None:
+        """Keep no answer: the tables have changed."""
+        self._asked = (), {}
+
     def sizes(self, block_id: int) -> list[int]:
         """The sizes of a block's files, by ordinal."""
         table = schema.file.c
@@ -261,47 +395,30 @@ class SqlSnapshot:
         return sorted(found, key=lambda request: (request.created_us, request.id))
 
 
-def _lookup_query(keys: Sequence[tuple[int, str]]) -> Any:
-    # A join with constant rows uses the index for each; SQLite answers (a, b) IN (...) by a scan of the table.
-    table = schema.file.c
-    wanted = values(column("dir_id", Integer), column("name", Text), name="wanted").data(keys).cte("wanted")
-    return (
-        select(
-            schema.dataset.c.name.label("dataset_name"),
-            schema.dataset.c.version,
-            schema.block.c.name.label("block_name"),
-            *schema.file.c,
-        )
-        .select_from(wanted)
-        .join(schema.file, (table.dir_id == wanted.c.dir_id) & (table.name == wanted.c.name))
-        .join(schema.block, schema.block.c.id == table.block_id)
-        .join(schema.dataset, schema.dataset.c.id == schema.block.c.dataset_id)
-    )
+def _file_record(dir: str, row: Sequence[Any]) -> FileRecord:
+    _, name, dataset, version, block, ordinal, size, *digests = row
+    known = zip(schema.DIGEST_COLUMNS, digests, strict=True)
+    texts = {algorithm: digest_text(algorithm, value) for algorithm, value in known}
+    checksums = {algorithm: text for algorithm, text in texts.items() if text is not None}
+    return FileRecord(names.join(dir, name), BlockKey(DatasetKey(dataset, version), block), ordinal, size, checksums)
 
 
-def _file_record(dir: str, row: Row[Any]) -> FileRecord:
-    digests = {name: digest_text(name, getattr(row, name)) for name in schema.DIGEST_COLUMNS}
-    return FileRecord(
-        lfn=names.join(dir, row.name),
-        block=BlockKey(DatasetKey(row.dataset_name, row.version), row.block_name),
-        ordinal=row.ordinal,
-        size=row.size,
-        checksums={name: text for name, text in digests.items() if text is not None},
-    )
+def replica_of(block: BlockKey, site: str, row: Sequence[Any]) -> BlockReplica:
+    """A replica from its row, which is in the order of ``REPLICA_COLUMNS``."""
+    _, _, group, is_custodial, held, n_files, size, verified_us, updated_us = row
+    files = None if held is None else FileSet.from_bytes(held)
+    return BlockReplica(block, site, group, bool(is_custodial), files, n_files, size, verified_us, updated_us)
 
 
-def _replica(row: Row[Any]) -> BlockReplica:
-    return BlockReplica(
-        block=BlockKey(DatasetKey(row.dataset_name, row.version), row.block_name),
-        site=row.site_name,
-        group=row.owner_group,
-        is_custodial=bool(row.is_custodial),
-        held=None if row.held is None else FileSet.from_bytes(row.held),
-        n_files=row.n_files,
-        size=row.size,
-        verified_us=row.verified_us,
-        updated_us=row.updated_us,
-    )
+def _by_site(replica: BlockReplica) -> str:
+    return replica.site
+
+
+@lru_cache(maxsize=4096)
+def _site(body: str) -> Site:
+    """A site from its body; every transaction asks for some, and they seldom change."""
+    found: Site = record_adapter(Site).validate_json(body)
+    return found
 
 
 def body_of(record: Any) -> str:

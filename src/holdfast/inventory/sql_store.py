@@ -1,81 +1,87 @@
-"""SqlStore: the inventory in a SQLite file, the Store for one machine.
+"""SqlStore: the inventory in an SQL database, SQLite for one machine, PostgreSQL for many.
 
-Write-ahead log, ``synchronous=FULL``: a commit is on disk when it returns.
-Writers take turns (``turn.py``); readers hold a read transaction and are never
-in anybody's way. Exactly one SQLite library touches the file in a process.
-
-A failure leaves the file as it was before the commit; a process that dies
-leaves a log that the next one replays or drops, by SQLite's own rules.
+What is the same for both is here and in the modules that work on a connection;
+what is not, stands behind ``holdfast.inventory.database``. A place is a file's
+path or the URL of a PostgreSQL database (``postgresql://...``). Commits of many
+threads are folded into one transaction (``committing.py``).
 """
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, insert, inspect, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, MetaData, inspect, select
 
-from holdfast.inventory import journal, requirements, rules, schema, sql_apply, sql_rows, sqlite_file
+from holdfast.inventory import schema, sql_journal, sql_rows, sql_trim
+from holdfast.inventory.committing import Committing
+from holdfast.inventory.database import AnswerLost, Database, Patience, check_empty, check_version
 from holdfast.inventory.sql_snapshot import SqlSnapshot
+from holdfast.inventory.sqlite_database import SqliteDatabase
 from holdfast.inventory.store import Cursor, Entry, Head, RoomTables, Snapshot
-from holdfast.inventory.turn import turn_path, writer_turn
-from holdfast.model.changes import Change, ChangeSet, Origin, RegisterFiles
+from holdfast.model.changes import ChangeSet
 from holdfast.model.clock import Clock, system_clock
-from holdfast.model.errors import BrokenInvariant, OperatorError, ResyncNeeded
+from holdfast.model.errors import DatabaseAway, OperatorError, OutcomeUnknown
+
+PATIENCE_S = 30.0
 
 
 class SqlStore:
-    """The Store of ``holdfast.inventory.store`` on SQLite."""
+    """The Store of ``holdfast.inventory.store`` on SQL."""
 
-    def __init__(self, path: Path, *, clock: Clock = system_clock) -> None:
-        self._path = path
-        self._clock = clock
-        self._writer = sqlite_file.engine(path, "BEGIN IMMEDIATE")
-        self._reader = sqlite_file.engine(path, "BEGIN")
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Clock = system_clock,
+        patience_s: float = PATIENCE_S,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.database = database
+        self._patience = Patience(patience_s, sleep=sleep, now=time.monotonic)
+        self._committing = Committing(database, clock, self._patience)
 
     @classmethod
-    def create(cls, path: Path, *, clock: Clock = system_clock, epoch: str = "") -> SqlStore:
-        """Make a new inventory in a file that is not there; OperatorError if it is, or cannot be made."""
-        path = path.absolute()
-        sqlite_file.make_folder(path.parent)
-        sqlite_file.check_writable(path)
-        store = cls(path, clock=clock)
+    def create(cls, place: Path | str, *, clock: Clock = system_clock, epoch: str = "", **more: Any) -> SqlStore:
+        """Make a new inventory where none is; OperatorError if one is, or none can be made."""
+        database = database_at(place)
         try:
-            with store.writing() as connection:
-                sqlite_file.check_empty(connection, path)
-                schema.metadata.create_all(connection)
-                _begin_history(connection, epoch or uuid.uuid4().hex)
+            database.prepare()
+            with database.writing() as connection:
+                check_empty(connection, database.place)
+                database.create_tables(connection, schema.metadata)
+                sql_journal.begin_history(connection, epoch or uuid.uuid4().hex)
         except BaseException:
-            store.close()
+            database.close()
             raise
-        return store
+        return cls(database, clock=clock, **more)
 
     @classmethod
-    def open(cls, path: Path, *, clock: Clock = system_clock) -> SqlStore:
+    def open(cls, place: Path | str, *, clock: Clock = system_clock, **more: Any) -> SqlStore:
         """Open an inventory; OperatorError if it is not there, not ours, not writable, or of another version."""
-        path = path.absolute()
-        if not path.is_file():
-            raise OperatorError(
-                "there is no inventory", place=str(path), hint="run `holdfast init` or restore a backup"
-            )
-        sqlite_file.check_writable(path)
-        sqlite_file.check_ours(path)
-        store = cls(path, clock=clock)
+        database = database_at(place)
         try:
-            with store.reading():
-                return store  # With the log in place: a backup has none, and making it needs the file to itself.
+            database.check_ours()
         except BaseException:
-            store.close()
+            database.close()
             raise
+        return cls(database, clock=clock, **more)
+
+    @property
+    def place(self) -> str:
+        """Where it is, as people may read it."""
+        return self.database.place
 
     @property
     def path(self) -> Path:
-        """The SQLite file."""
-        return self._path
+        """The SQLite file; OperatorError if it is kept elsewhere."""
+        if not isinstance(self.database, SqliteDatabase):
+            raise OperatorError("this inventory is not a file", place=self.place)
+        return self.database.path
 
     def head(self) -> Head:
         """Where the journal ends now."""
@@ -91,42 +97,56 @@ class SqlStore:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A read transaction; its first statement fixes what it shows."""
-        with sqlite_file.translated(self._path), self._reader.begin() as connection:
+        with self.database.reading() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A write transaction in the writer's turn."""
-        with sqlite_file.translated(self._path), writer_turn(turn_path(self._path)), self._writer.begin() as connection:
-            yield connection
+        """A write transaction in the writer's turn; while the database is away, the turn is waited for."""
+        try:
+            with ExitStack() as transaction:
+                connection = self._patience.keep_trying(lambda: transaction.enter_context(self.database.writing()))
+                # Somebody may have migrated it since it was opened; change sets learn that from their snapshot.
+                check_version(connection.execute(select(schema.head.c.schema_version)).scalar_one(), self.place)
+                yield connection
+        except AnswerLost as lost:
+            if not self._is_done(lost):
+                raise DatabaseAway("the connection was lost, and nothing was changed", place=self.place) from lost
 
     def commit(self, change_set: ChangeSet, *, also: Callable[[Connection], None] | None = None) -> Head:
         """Do it all or nothing; returns the head after it."""
-        body = journal.encode(change_set)  # Before the turn: the others need not wait for it.
-        with self.writing() as connection:
-            view = SqlSnapshot(connection)
-            now_us = self._clock()
-            # Journal time runs forward only; whether a lock is in force is a matter of the clock as it is now.
-            at_us = max(now_us, view.head.at_us)
-            for requirement in change_set.requirements:
-                requirements.check(requirement, view, now_us=now_us)
-            touched = _apply_all(change_set.changes, connection, view, at_us=at_us, now_us=now_us)
-            if also is not None:
-                also(connection)
-            if not change_set.changes:
-                return view.head
-            return append(connection, view.head, change_set, body, touched, at_us=at_us)
+        return self._committing.commit(change_set, also)
 
     def entries(self, after: Cursor | None = None, *, limit: int = 1000) -> Iterable[Entry]:
         """The entries after a cursor, oldest first."""
         with self.reading() as connection:
             if after is not None:
-                check_cursor(connection, after)
-            table = schema.journal
-            start = after.position if after is not None else 0
-            query = select(table).where(table.c.position > start).order_by(table.c.position).limit(limit)
-            rows = connection.execute(query).all()
-        return [entry_of(row) for row in rows]
+                sql_journal.check_cursor(connection, after)
+            before = after or sql_journal.start(connection)
+            rows = sql_journal.entries_after(connection, before.position, limit)
+            last = connection.scalar(select(schema.head.c.position))
+        entries = list(sql_journal.chained(rows, before))
+        if len(rows) < limit and last != (reached := before.position + len(rows)):
+            raise sql_journal.lost(reached + 1)
+        return entries
+
+    def start(self) -> Cursor:
+        """The point before the first kept entry."""
+        with self.reading() as connection:
+            return sql_journal.start(connection)
+
+    def trim(
+        self, through: int, *, drop_cursors: bool = False, also: Callable[[Connection], None] | None = None
+    ) -> Cursor:
+        """Keep the entries up to ``through`` no longer; ``also`` is done first, in the same transaction."""
+        with self.writing() as connection:
+            if also is not None:
+                also(connection)
+            return sql_trim.trim(connection, through, drop_cursors=drop_cursors)
+
+    def wait(self, after: int, timeout_s: float) -> bool:
+        """Whether the head is beyond ``after``, as soon as it is or when the time is over."""
+        return self.database.wait(after, timeout_s)
 
     def cursor(self, name: str) -> Cursor | None:
         """How far the reader ``name`` has come."""
@@ -140,9 +160,9 @@ class SqlStore:
 
     def advance(self, name: str, cursor: Cursor) -> None:
         """Keep how far the reader ``name`` has come."""
+        values = {"epoch": cursor.epoch, "position": cursor.position, "digest": cursor.digest}
         with self.writing() as connection:
-            check_cursor(connection, cursor)
-            values = {"epoch": cursor.epoch, "position": cursor.position, "digest": cursor.digest}
+            sql_journal.check_cursor(connection, cursor)
             sql_rows.put(connection, schema.cursor, {"name": name}, values)
 
     def room(self, tables: MetaData) -> RoomTables:
@@ -151,13 +171,24 @@ class SqlStore:
             lacking = set(tables.tables) - set(inspect(connection).get_table_names())
         if lacking:  # Who only looks need not wait for the writer's turn.
             with self.writing() as connection:
-                tables.create_all(connection)
+                self.database.create_tables(connection, tables)
         return SqlRoomTables(self)
 
     def close(self) -> None:
         """Let go of files and connections."""
-        self._writer.dispose()
-        self._reader.dispose()
+        self.database.close()
+
+    def _is_done(self, lost: AnswerLost) -> bool:
+        def look() -> bool:
+            with self.database.writing() as connection:
+                return self.database.is_done(connection, lost.transaction)
+
+        try:
+            return self._patience.keep_trying(look)
+        except DatabaseAway as error:
+            hint = "look at the rows that were to be written"
+            message = "the database went away during a commit, which may stand or not"
+            raise OutcomeUnknown(message, place=self.place, hint=hint) from error
 
 
 class SqlRoomTables:
@@ -175,100 +206,14 @@ class SqlRoomTables:
         return self._store.reading()
 
 
-def _apply_all(
-    changes: tuple[Change, ...], connection: Connection, view: SqlSnapshot, *, at_us: int, now_us: int
-) -> set[tuple[str, str]]:
-    touched: set[tuple[str, str]] = set()
-    for change in changes:
-        rules.check_change(change, view, now_us=now_us)
-        touched |= sql_apply.touched_rows(change, view)
-        try:
-            with connection.begin_nested() if isinstance(change, RegisterFiles) else _nothing():
-                sql_apply.apply(change, connection, view, at_us=at_us)
-        except IntegrityError as error:
-            if not isinstance(change, RegisterFiles):
-                raise BrokenInvariant(f"the tables refuse a change that the rules allow: {error.orig}") from error
-            conflict = rules.already_registered(change, view)
-            if conflict is None:
-                raise BrokenInvariant(f"the tables refuse a registration: {error.orig}") from error
-            raise conflict from error
-    return touched
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
-def append(
-    connection: Connection,
-    head: Head,
-    change_set: ChangeSet,
-    body: bytes,
-    touched: set[tuple[str, str]],
-    *,
-    at_us: int,
-    epoch: str = "",
-) -> Head:
-    """Write the next journal entry and move the head to it."""
-    epoch, position, origin = epoch or head.epoch, head.position + 1, change_set.origin
-    digest = journal.digest(
-        head.digest,
-        body,
-        epoch=epoch,
-        position=position,
-        at_us=at_us,
-        actor=change_set.actor,
-        cause=change_set.cause,
-        origin=origin,
-    )
-    row = {"position": position, "epoch": epoch, "at_us": at_us, "digest": digest, "body": journal.pack(body)}
-    row |= {"actor": change_set.actor, "cause": change_set.cause}
-    row |= {"origin_endpoint": origin and origin.endpoint, "origin_message": origin and origin.message_id}
-    connection.execute(insert(schema.journal).values(**row))
-    if touched:
-        rows = [{"position": position, "kind": kind, "item": item} for kind, item in sorted(touched)]
-        connection.execute(insert(schema.touched), rows)
-    moved = update(schema.head).where(schema.head.c.position == head.position)
-    result = connection.execute(moved.values(epoch=epoch, position=position, digest=digest, at_us=at_us))
-    if result.rowcount != 1:
-        raise BrokenInvariant(f"the head moved during a commit at position {position}")
-    return Head(epoch, position, digest, at_us)
-
-
-def read_entries(connection: Connection) -> Iterator[Entry]:
-    """The whole journal, entry by entry."""
-    for row in connection.execute(select(schema.journal).order_by(schema.journal.c.position)):
-        yield entry_of(row)
-
-
-def entry_of(row: Any) -> Entry:
-    """A journal row as an Entry."""
-    body = journal.unpack(row.body, position=row.position)
-    origin = None if row.origin_endpoint is None else Origin(row.origin_endpoint, row.origin_message)
-    changes = journal.decode(body, position=row.position)
-    return Entry(row.epoch, row.position, row.at_us, row.actor, row.cause, origin, changes, row.digest)
-
-
-def _begin_history(connection: Connection, epoch: str) -> None:
-    values = {"epoch": epoch, "first_epoch": epoch, "position": 0, "at_us": 0, "schema_version": schema.VERSION}
-    connection.execute(insert(schema.head).values(id=1, digest=journal.genesis(epoch), **values))
-
-
-def check_cursor(connection: Connection, cursor: Cursor) -> None:
-    """ResyncNeeded unless ``cursor`` is a point of our history."""
-    head = connection.execute(select(schema.head)).one()
-    if cursor.position == 0:
-        known: tuple[str, str] | None = (head.first_epoch, journal.genesis(head.first_epoch))
-    elif not 0 < cursor.position <= head.position:
-        known = None
-    else:
-        table = schema.journal.c
-        query = select(table.epoch, table.digest).where(table.position == cursor.position)
-        row = connection.execute(query).one_or_none()
-        known = (row.epoch, row.digest) if row is not None else None
-    if (cursor.epoch, cursor.digest) != known:
-        raise ResyncNeeded(
-            f"resync needed: position {cursor.position} of epoch {cursor.epoch} is not on this history",
-            hint=f"start again from a snapshot at {head.position} of epoch {head.epoch}",
-        )
+def database_at(place: Path | str) -> Database:
+    """The database that a place names; nothing is opened yet."""
+    if isinstance(place, Path) or "://" not in place:
+        return SqliteDatabase(Path(place))
+    try:
+        # Only an installation that uses PostgreSQL has its client.
+        from holdfast.inventory.postgres_database import PostgresDatabase
+    except ImportError as error:
+        hint = "pip install 'holdfast[postgres]'"
+        raise OperatorError("an inventory on PostgreSQL needs the library psycopg", hint=hint) from error
+    return PostgresDatabase(place)

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.inventory import schema
+from holdfast.inventory.database import check_version
 from holdfast.model.errors import OperatorError
 
 BUSY_TIMEOUT_MS = 60_000
@@ -35,7 +36,7 @@ _REMEDIES = {
 }
 
 
-def engine(path: Path, begin: str) -> Engine:
+def engine(path: Path, begin: str, *, keeps_references: bool = True) -> Engine:
     """Connections to the file whose transactions begin with the statement ``begin``."""
     # No limit on connections: a snapshot holds one, and any number may be held.
     made = create_engine(f"sqlite+pysqlite:///{path}", max_overflow=-1)
@@ -48,7 +49,7 @@ def engine(path: Path, begin: str) -> Engine:
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "journal_mode=WAL",
             "synchronous=FULL",
-            "foreign_keys=ON",
+            f"foreign_keys={int(keeps_references)}",
             "temp_store=MEMORY",
         ):
             cursor.execute(f"PRAGMA {pragma}")
@@ -76,25 +77,20 @@ def check_writable(path: Path) -> None:
             raise OperatorError(_NOT_WRITABLE[0], place=str(place), hint=_NOT_WRITABLE[1])
 
 
-def check_empty(connection: Connection, path: Path) -> None:
-    """OperatorError if there is anything in the database already."""
-    tables = inspect(connection).get_table_names()
-    if tables:
-        what = "there is an inventory already" if schema.head.name in tables else "this is somebody else's database"
-        raise OperatorError(what, place=str(path), hint="choose another place")
-
-
 def check_ours(path: Path) -> None:
     """OperatorError if the file is no inventory, or one of another version."""
+    check_version(schema_version(path), str(path))
+
+
+def schema_version(path: Path) -> int:
+    """The version of the inventory in the file; OperatorError if it is none."""
     # By a connection that sets nothing: our engines would turn even an empty file into a database of ours.
     with translated(path), closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000)) as connection:
         known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (schema.head.name,)).fetchone()
         row = known and connection.execute(f"SELECT schema_version FROM {schema.head.name}").fetchone()
     if not row:
         raise OperatorError("this is no inventory of Holdfast", place=str(path), hint="run `holdfast init`")
-    if row[0] != schema.VERSION:
-        hint = "use the release of Holdfast that wrote it"
-        raise OperatorError(f"its schema is {row[0]}, ours is {schema.VERSION}", place=str(path), hint=hint)
+    return int(row[0])
 
 
 @contextmanager

@@ -14,11 +14,16 @@ Rules
   * Every entry's digest covers the digest before it. (epoch, position, digest)
     is the identity of a history; a reader whose cursor does not lie on ours
     gets ResyncNeeded, never a guess.
+  * Old entries may be trimmed, never the last one, and positions go on. A reader before ``start`` gets ResyncNeeded;
+    what a snapshot says, ``changed_since`` and ``last_touched`` too, is not altered by it.
   * Requirements are checked first (``requirements``), then each change against the state its
     predecessors left (``holdfast.inventory.rules``); a violation is a Conflict,
     UnknownName or BadInput that names the rows.
   * A snapshot is one position of the inventory, whole; it does not move while
     it is held, and holding it stops nobody.
+  * While a database server is away, a commit that has had no effect is tried again for a while; then ``also`` is
+    called again too. What is raised in the end says that nothing happened, or that this cannot be known
+    (OutcomeUnknown).
   * Rooms may keep their own passing state beside the inventory (``room``), in
     tables of their own, written in the same turn: alone by ``write``, or
     together with a change set by ``commit(also=...)``.
@@ -28,7 +33,7 @@ Every implementation passes ``holdfast.testing.store_suite``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -45,6 +50,7 @@ from holdfast.model.records import (
     FileRecord,
     Lock,
     Permission,
+    ReplicaSum,
     Request,
     Restore,
     Site,
@@ -101,12 +107,18 @@ class Snapshot(Protocol):
     """The inventory at one position. Lists are in the order of their keys.
 
     Staged datasets are left out of ``datasets`` unless asked for; everything
-    else answers for them too, for they are in the inventory.
+    else answers for them too, for they are in the inventory. The ``find_``
+    methods take many keys in any order, some of them perhaps twice, and leave
+    out what is not there; their answers have no order.
     """
 
     @property
     def head(self) -> Head:
         """The position this snapshot shows."""
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """The algorithms whose digests of files are kept here; FileColumns and FileRecord have no others."""
 
     def sites(self) -> list[Site]:
         """All sites."""
@@ -133,6 +145,21 @@ class Snapshot(Protocol):
         self, *, dataset: DatasetKey | None = None, block: BlockKey | None = None, site: str | None = None
     ) -> list[BlockReplica]:
         """Block replicas, of one dataset, of one block, at one site, or all."""
+
+    def find_datasets(self, keys: Collection[DatasetKey]) -> Mapping[DatasetKey, Dataset]:
+        """Those of many datasets that are there, visible or not."""
+
+    def find_blocks(self, keys: Collection[BlockKey]) -> Mapping[BlockKey, Block]:
+        """Those of many blocks that are there."""
+
+    def find_replicas(self, keys: Collection[BlockKey], site: str) -> Mapping[BlockKey, BlockReplica]:
+        """The replicas of many blocks at one site; a block without one there is left out."""
+
+    def find_replicas_of_blocks(self, keys: Collection[BlockKey]) -> Mapping[BlockKey, list[BlockReplica]]:
+        """All replicas of many blocks, by site; an unknown block is left out, one without any has an empty list."""
+
+    def sums(self) -> list[ReplicaSum]:
+        """The sums over all block replicas by site, group, status of the dataset and whether that is staged."""
 
     def lookup(self, lfns: Sequence[str]) -> list[FileRecord | None]:
         """Each LFN's file or None, in the order asked. Unparsable LFNs are InvalidName."""
@@ -186,6 +213,22 @@ class Store(Protocol):
 
     def entries(self, after: Cursor | None = None, *, limit: int = 1000) -> Iterable[Entry]:
         """The entries after a cursor (None: from the first kept), oldest first; ResyncNeeded."""
+
+    def start(self) -> Cursor:
+        """The point before the first kept entry: the earliest from which a reader can go on."""
+
+    def trim(self, through: int, *, drop_cursors: bool = False) -> Cursor:
+        """Keep the entries up to ``through`` no longer; returns the start then. None to remove: nothing is done.
+
+        Conflict, naming the readers, if a named cursor would be cut off, unless these cursors are to be dropped, too.
+        BadInput if no entry would stay. Who wants to restart history some day calls ``holdfast.inventory.retention``.
+        """
+
+    def wait(self, after: int, timeout_s: float) -> bool:
+        """Whether the head's position is beyond ``after``: True as soon as it is, False when the time is over.
+
+        No time at all is a look. A database that is away has no news; the next read tells that it is away.
+        """
 
     def cursor(self, name: str) -> Cursor | None:
         """How far the reader ``name`` has come; None if there is no such reader."""

@@ -2,13 +2,17 @@
 
 SQLite's own waiting is a lottery; ``flock`` on a file of its own queues the
 waiting in order, threads included, because each turn opens the file anew. A
-process that dies gives its turn back.
+process that dies gives its turn back. PostgreSQL queues the waiting in order
+itself; there a Line keeps the threads of one process from taking a connection
+each only to wait.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,3 +48,48 @@ def writer_turn(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+class Line:
+    """Threads of one process, one at a time, first come first served."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._is_held = False
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for the turn and hold it."""
+        mine = threading.Lock()
+        mine.acquire()
+        with self._mutex:
+            if self._is_held:
+                self._waiting.append(mine)
+            else:
+                self._is_held = True
+                mine.release()
+        try:
+            mine.acquire()
+        except BaseException:
+            self._leave(mine)
+            raise
+        try:
+            yield
+        finally:
+            self._next()
+
+    def _next(self) -> None:
+        with self._mutex:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._is_held = False
+
+    def _leave(self, mine: threading.Lock) -> None:
+        """Somebody stops waiting; if it has just become his turn, the next one has it."""
+        with self._mutex:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+                return
+        self._next()

@@ -1,22 +1,34 @@
 """Verify a live inventory: every invariant of ``docs/invariants.md``, at one position.
 
 It reads in one transaction, so writers go on meanwhile and cannot confuse it.
-I11 replays the whole journal: each entry must be accepted by the rules again,
-and the end must equal the tables; what differs was not written by a commit.
+I11 replays the whole journal, on a checkpoint where its beginning is gone: each
+entry must be accepted by the rules again, and the end must equal the tables;
+what differs was not written by a commit.
+
+Rules
+  * A finding says between which positions it came about, if all was once sound (``since``).
+  * That all is sound is kept in the store where that can be; a store that cannot be written is verified all the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
+from holdfast.inventory import checkpoints, comparing, schema, since, sql_journal
+from holdfast.inventory.comparing import differences as differences
+from holdfast.inventory.image import sql_load
 from holdfast.inventory.image.image import Image
 from holdfast.inventory.invariants import CONNECTION_CHECKS, SNAPSHOT_CHECKS, Finding
+from holdfast.inventory.replayed_digests import ReplayedDigests
 from holdfast.inventory.sql_snapshot import SqlSnapshot
-from holdfast.inventory.sql_store import SqlStore, read_entries
-from holdfast.inventory.store import Snapshot
+from holdfast.inventory.sql_store import SqlStore
+from holdfast.inventory.sqlite_database import SqliteDatabase
 from holdfast.model.errors import HoldfastError
+
+Progress = Callable[[str], None]
 
 INVARIANTS: dict[str, str] = {
     "I1": "the journal has no gap, its digests form a chain, its time runs forward",
@@ -27,32 +39,57 @@ INVARIANTS: dict[str, str] = {
     "I6": "staged datasets say where they come from",
     "I7": "open copies have replicas to fill",
     "I8": "open deletions touch nothing that is had or awaited",
-    "I9": "no reader's cursor is ahead of the journal or on another history",
+    "I9": "no reader's cursor is ahead of the journal, before it, or on another history",
     "I10": "the database is sound and its references hold",
     "I11": "the journal, replayed under the rules, gives the tables",
+    "I12": "behind a trimmed journal stands a checkpoint, sound and on this history",
 }
 """Number and sentence of every invariant that is checked on a live inventory."""
 
 
-def verify(store: SqlStore, *, replay: bool = True, progress: Callable[[str], None] | None = None) -> list[Finding]:
+def verify(
+    store: SqlStore, *, replay: bool = True, folder: Path | None = None, progress: Progress | None = None
+) -> list[Finding]:
     """Every violation, in the order of the checks; an empty list is a clean inventory.
 
-    Without ``replay`` I11 is left out: it holds the whole inventory in memory.
+    Without ``replay`` I11 is left out: it holds the whole inventory in memory. Checkpoints are in ``folder``; None is
+    the one beside the inventory's file.
     """
-    findings: list[Finding] = []
+    if folder is None and isinstance(store.database, SqliteDatabase):
+        folder = store.path.parent / checkpoints.FOLDER
     with store.reading() as connection:
-        view = SqlSnapshot(connection)
-        checks: list[tuple[str, Iterator[Finding]]] = [
-            *((check.__name__, check(connection)) for check in CONNECTION_CHECKS),
-            *((check.__name__, check(view)) for check in SNAPSHOT_CHECKS),
-        ]
-        if replay:
-            checks.append((check_replay.__name__, check_replay(connection, view)))
-        for name, check in checks:
-            if progress is not None:
-                progress(name.removeprefix("check_").replace("_", " "))
-            findings.extend(_guarded(name, check))
+        head = SqlSnapshot(connection).head
+        findings = findings_of(connection, folder, replay=replay, progress=progress)
+        findings = since.dated(findings, connection, head)
+    if replay and not findings:
+        since.keep_clean(store, head)
     return findings
+
+
+def findings_of(
+    connection: Connection, folder: Path | None, *, replay: bool = True, progress: Progress | None = None
+) -> list[Finding]:
+    """Every violation that an open read transaction shows."""
+    view = SqlSnapshot(connection)
+    checks: list[tuple[str, Iterator[Finding]]] = [
+        *((check.__name__, check(connection)) for check in CONNECTION_CHECKS),
+        *((check.__name__, check(view)) for check in SNAPSHOT_CHECKS),
+    ]
+    findings: list[Finding] = []
+    for name, check in checks:
+        findings += _run(name, check, progress)
+    broken: list[Finding] = []
+    if replay:
+        broken = _run(check_beginning.__name__, check_beginning(connection, folder), progress)
+        if not broken:
+            findings += _run(check_replay.__name__, check_replay(connection, view, folder), progress)
+    return findings + broken
+
+
+def _run(name: str, check: Iterator[Finding], progress: Progress | None) -> list[Finding]:
+    if progress is not None:
+        progress(name.removeprefix("check_").replace("_", " "))
+    return list(_guarded(name, check))
 
 
 def _guarded(name: str, check: Iterator[Finding]) -> Iterator[Finding]:
@@ -63,36 +100,58 @@ def _guarded(name: str, check: Iterator[Finding]) -> Iterator[Finding]:
         yield Finding("I10", error.place or name, f"cannot be read: {error.message}")
 
 
-def check_replay(connection: Connection, view: SqlSnapshot) -> Iterator[Finding]:
-    """I11: replay the journal under the rules and compare the end with the tables."""
-    image = Image.empty()
-    for entry in read_entries(connection):
+def check_beginning(connection: Connection, folder: Path | None) -> Iterator[Finding]:
+    """I12: where the journal's beginning is gone, a checkpoint stands behind the rest."""
+    first, table = sql_journal.start(connection), schema.touched_before.c
+    query = select(table.kind, table.item, table.position).where(table.position > first.position)
+    for kind, item, position in connection.execute(query):
+        message = f"says that {position} touched {kind} {item}; the journal begins after {first.position}"
+        yield Finding("I12", "the side table of what is gone", message, (kind, item))
+    if not first.position:
+        return
+    checkpoint = checkpoints.basis(connection)
+    if checkpoint is None:
+        yield Finding("I12", f"position {first.position}", "the journal begins after it, and there is no checkpoint")
+        return
+    place = f"checkpoint {checkpoint.file}"
+    if sql_journal.point(connection, checkpoint.cursor.position) != checkpoint.cursor:
+        yield Finding("I12", place, f"its position {checkpoint.cursor.position} is not on this history")
+    elif folder is None:
+        yield Finding("I12", place, "it cannot be looked at: nobody said in which folder it is")
+    else:
+        try:
+            checkpoints.check_whole(checkpoint, folder)
+        except HoldfastError as error:
+            yield Finding("I12", error.place or place, error.message)
+
+
+def check_replay(connection: Connection, view: SqlSnapshot, folder: Path | None) -> Iterator[Finding]:
+    """I11: replay the journal under the rules and compare the end with the tables; I2: and what was touched last."""
+    image, digests = _begun(connection, folder)
+    for entry in sql_journal.read_entries(connection, image.head.position):
         try:
             image.apply_all((entry,), checked=True)
+            digests.take(entry)
         except HoldfastError as error:
             yield Finding("I11", f"position {entry.position}", f"would be refused today: {error.message}")
             return
-    if view.head.position:  # Before the first entry there is nothing to compare, and no epoch in the image.
-        for difference in differences(image.snapshot(), view):
-            yield Finding("I11", difference, "differs between the replayed journal and the tables")
-
-
-def differences(first: Snapshot, second: Snapshot) -> Iterator[str]:
-    """What two snapshots say differently, a line each; nothing if they are equal."""
-    for what in ("head", "restored", "sites", "groups", "locks", "permissions", "replicas"):
-        one, other = getattr(first, what), getattr(second, what)
-        if (one() if callable(one) else one) != (other() if callable(other) else other):
-            yield what
-    for what in ("copy_requests", "deletion_requests"):
-        if getattr(first, what)(only_open=False) != getattr(second, what)(only_open=False):
-            yield what.replace("_", " ")
-    datasets = first.datasets(staged=True)
-    if datasets != second.datasets(staged=True):
-        yield "datasets"
+    if not view.head.position:  # Before the first entry there is nothing to compare, and no epoch in the image.
         return
-    for dataset in datasets:
-        blocks = first.blocks(dataset.key)
-        if blocks != second.blocks(dataset.key):
-            yield f"blocks of {dataset.key}"
-            continue
-        yield from (f"files of {each.key}" for each in blocks if first.files(each.key) != second.files(each.key))
+    snapshot = image.snapshot()
+    for what, about in comparing.differing(snapshot, view):
+        yield Finding("I11", what, "differs between the replayed journal and the tables", about)
+    for block in digests.differing(view):
+        message = "differ between the replayed journal and the tables"
+        yield Finding("I11", f"checksums of {block}", message, ("dataset", str(block.dataset)))
+    for kind, item, replayed, kept in comparing.last_touches(snapshot, view):
+        message = f"the journal touched it last at {replayed or 'no position'}, the side table says {kept or 'never'}"
+        yield Finding("I2", f"{kind} {item}", message, (kind, item))
+
+
+def _begun(connection: Connection, folder: Path | None) -> tuple[Image, ReplayedDigests]:
+    """What stands before the first entry that can be replayed."""
+    checkpoint = checkpoints.basis(connection) if sql_journal.start(connection).position else None
+    if checkpoint is None or folder is None:
+        return Image.empty(), ReplayedDigests()
+    with checkpoints.opened(folder / checkpoint.file) as content:
+        return sql_load.load(content), ReplayedDigests.of(SqlSnapshot(content))
