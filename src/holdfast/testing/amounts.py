@@ -1,7 +1,7 @@
 """Make every amount that Holdfast does at once small, so that a little work passes every step several times.
 
 Blocks of a few files, digests kept every few files, claims and reports of a
-few. It changes amounts and never behaviour; tests that kill or simulate need
+few, a few pages of a copy at once. It changes amounts and never behaviour; tests that kill or simulate need
 it, because nobody waits for a million files to see a second block.
 """
 
@@ -17,6 +17,7 @@ BLOCK_FILES = 9
 BATCH_FILES = 5
 CLAIM_FILES = 7
 CLAIM_PATHS = 3
+COPY_PAGES = 4
 
 _SHIFT = ("CLAIM_FILES", "SETTLE_FILES", "REPORT_FILES")
 
@@ -26,11 +27,13 @@ def shrunk() -> Iterator[None]:
     """Small amounts in this process while the context lasts."""
     plan, publish = _room("replication.plan"), _room("replication.publish")
     shift, deletion = _room("operations.shift"), _room("operations.deletion")
+    sqlite_copy = _room("inventory.sqlite_copy")
     small: list[tuple[Any, str, Any]] = [
         (plan, "blocks", partial(plan.blocks, files_max=BLOCK_FILES)),
         (publish, "BatchLimits", partial(publish.BatchLimits, n_files=BATCH_FILES)),
         *((shift, name, CLAIM_FILES) for name in _SHIFT),
         (deletion, "CLAIM_PATHS", CLAIM_PATHS),
+        (sqlite_copy, "PAGES_AT_ONCE", COPY_PAGES),
     ]
     usual = [(module, name, getattr(module, name)) for module, name, _ in small]
     for module, name, value in small:

@@ -30,7 +30,7 @@ from holdfast.model import steps
 from holdfast.testing import amounts
 
 NAMES = tuple(name for names in steps.STEPS.values() for name in names)
-"""Every named step, in the order in which they are passed."""
+"""Every named step, those of one work in the order in which they are passed."""
 
 
 def killing(at: str, count: int, trace: Path | None = None) -> Callable[[str], None]:

@@ -57,6 +57,19 @@ def apply(change: c.Change, draft: Tables, *, at_us: int, position: int) -> None
         case c.FilesVerified():
             for block in change.blocks:
                 _put_replica(replicas.verified(draft.replicas.rows[block][change.site], change.verified_us), draft)
+        case c.BlocksArrived():
+            _blocks_arrived(change, draft, at_us)
+        case c.RemoveReplicas():
+            for block in change.blocks:
+                _remove_replica(block, change.site, draft)
+        case c.AssignReplicas():
+            for block in change.blocks:
+                replica = draft.replicas.rows[block][change.site]
+                _put_replica(replicas.assigned(replica, change.group, change.is_custodial), draft)
+        case c.RemoveFiles():
+            _remove_files(change, draft)
+        case c.RenameFiles():
+            _rename_files(change, draft)
         case c.PutLock(lock):
             draft.locks.own()[lock.id] = lock
         case c.RemoveLock(id):
@@ -126,12 +139,64 @@ def _put_replica(replica: BlockReplica, draft: Tables) -> None:
         draft.replicas.own()[replica.block] = {**by_site, replica.site: replica}
 
 
+def _remove_replica(block: BlockKey, site: str, draft: Tables) -> None:
+    by_site = draft.replicas.rows.get(block, {})
+    left = {name: replica for name, replica in by_site.items() if name != site}
+    if left:
+        draft.replicas.own()[block] = left
+    else:
+        draft.replicas.own().pop(block, None)
+
+
+def _blocks_arrived(change: c.BlocksArrived, draft: Tables, at_us: int) -> None:
+    for key in change.blocks:
+        block = draft.blocks.rows[key.dataset][key.block]
+        old = draft.replicas.rows.get(key, {}).get(change.site)
+        if old is None:
+            old = replace(replicas.empty(key, change.site, change.group, at_us), is_custodial=change.is_custodial)
+        _put_replica(replicas.whole(old, block, verified_us=change.verified_us, at_us=at_us), draft)
+
+
+def _remove_files(change: c.RemoveFiles, draft: Tables) -> None:
+    key, gone = change.block, set(change.ordinals)
+    before = draft.files.rows[key]
+    kept = before.chosen([row for row in range(len(before)) if row not in gone])
+    for row in gone:
+        draft.permissions.own().pop((before.dirs[before.dir_index[row]], before.names[row]), None)
+    _replace_files(key, kept, draft)
+    for replica in list(draft.replicas.rows.get(key, {}).values()):
+        _put_replica(replicas.of_shrunk_block(replica, gone, len(before)), draft)
+
+
+def _rename_files(change: c.RenameFiles, draft: Tables) -> None:
+    key = change.block
+    before, known = draft.files.rows[key], draft.permissions.own()
+    for row, (directory, name) in zip(change.ordinals, change.places(), strict=True):
+        known.pop((directory, name), None)  # Of a file that is there no more.
+        item = known.pop((before.dirs[before.dir_index[row]], before.names[row]), None)
+        if item is not None:
+            known[directory, name] = replace(item, dir=directory, name=name)
+    _replace_files(key, before.renamed(change.ordinals, change.places()), draft)
+    for replica in list(draft.replicas.rows.get(key, {}).values()):
+        _put_replica(replicas.renamed(replica, change.ordinals), draft)
+
+
+def _replace_files(key: BlockKey, files: FileColumns, draft: Tables) -> None:
+    draft.forget_files(key)
+    draft.files.own()[key] = files
+    draft.index_files(key, files, 0)
+    of_dataset = draft.blocks.rows[key.dataset]
+    block = Block(key, len(files), sum(files.sizes))
+    draft.blocks.own()[key.dataset] = {**of_dataset, key.block: block}
+
+
 def _request_copy(request: CopyRequest, draft: Tables, at_us: int) -> None:
     draft.requests.own()[request.id] = request
     for part in request.scope:
         block = BlockKey(request.dataset, part.block)
         if request.site not in draft.replicas.rows.get(block, {}):
-            _put_replica(replicas.empty(block, request.site, request.group, at_us), draft)
+            known = draft.blocks.rows[request.dataset][part.block]
+            _put_replica(replicas.awaited(known, request.site, request.group, at_us), draft)
 
 
 def _close(change: c.CloseRequest, draft: Tables) -> None:

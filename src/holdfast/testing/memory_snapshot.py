@@ -7,10 +7,10 @@ change set did. It answers exactly as ``SqlSnapshot`` does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from holdfast.inventory.store import Head
-from holdfast.model import names
+from holdfast.model import checksums, names
 from holdfast.model.errors import unknown_name
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import (
@@ -18,11 +18,13 @@ from holdfast.model.records import (
     BlockReplica,
     CopyRequest,
     Dataset,
+    DatasetStatus,
     DeletionRequest,
     FileColumns,
     FileRecord,
     Lock,
     Permission,
+    ReplicaSum,
     Request,
     RequestState,
     Restore,
@@ -43,6 +45,11 @@ class MemorySnapshot:
     def head(self) -> Head:
         """The position this snapshot shows."""
         return self._tables.head
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """All that there are."""
+        return frozenset(checksums.DIGITS)
 
     def sites(self) -> list[Site]:
         """All sites."""
@@ -104,6 +111,43 @@ class MemorySnapshot:
                 yield from (replica for _, replica in sorted(by_site.items()))
             elif site in by_site:
                 yield by_site[site]
+
+    def find_datasets(self, keys: Collection[DatasetKey]) -> dict[DatasetKey, Dataset]:
+        """Those of many datasets that are there."""
+        known = self._tables.datasets.rows
+        return {key: known[key] for key in keys if key in known}
+
+    def find_blocks(self, keys: Collection[BlockKey]) -> dict[BlockKey, Block]:
+        """Those of many blocks that are there."""
+        known = self._tables.blocks.rows
+        return {key: known[key.dataset][key.block] for key in keys if key.block in known.get(key.dataset, {})}
+
+    def find_replicas(self, keys: Collection[BlockKey], site: str) -> dict[BlockKey, BlockReplica]:
+        """The replicas of many blocks at one site."""
+        known = self._tables.replicas.rows
+        return {key: known[key][site] for key in keys if site in known.get(key, {})}
+
+    def find_replicas_of_blocks(self, keys: Collection[BlockKey]) -> dict[BlockKey, list[BlockReplica]]:
+        """All replicas of many blocks, by site."""
+        return {key: list(self._replicas_of([key], None)) for key in self.find_blocks(keys)}
+
+    def sums(self) -> list[ReplicaSum]:
+        """The sums over all block replicas."""
+        by_key: dict[tuple[str, str, DatasetStatus, bool], list[BlockReplica]] = {}
+        for replica in self.replicas():
+            dataset = self.dataset(replica.block.dataset)
+            key = (replica.site, replica.group, dataset.status, not dataset.is_visible)
+            by_key.setdefault(key, []).append(replica)
+        return [
+            ReplicaSum(
+                *key,
+                n_replicas=len(every),
+                n_complete=sum(replica.is_complete for replica in every),
+                n_files=sum(replica.n_files for replica in every),
+                size=sum(replica.size for replica in every),
+            )
+            for key, every in sorted(by_key.items())
+        ]
 
     def lookup(self, lfns: Sequence[str]) -> list[FileRecord | None]:
         """Each LFN's file or None, in the order asked."""

@@ -29,9 +29,10 @@ from sqlalchemy import Connection, MetaData
 
 from holdfast.inventory import journal, requirements, rules
 from holdfast.inventory.store import Cursor, Entry, Head, RoomTables, Snapshot
+from holdfast.inventory.trimming import check_trim, cut_off, not_on_history, refuse_cut_off
 from holdfast.model.changes import Change, ChangeSet, RegisterFiles, StartEpoch
 from holdfast.model.clock import Clock, system_clock
-from holdfast.model.errors import BrokenInvariant, ResyncNeeded
+from holdfast.model.errors import BrokenInvariant
 from holdfast.testing import memory_apply
 from holdfast.testing.memory_rooms import MemoryRooms
 from holdfast.testing.memory_snapshot import MemorySnapshot
@@ -48,11 +49,13 @@ class Disk:
     """What outlives the process: state, journal, cursors, the rooms' tables; and who has the writer's turn."""
 
     tables: Tables
-    genesis: Cursor
+    base: Tables
+    """The state before the first entry that is kept."""
     entries: list[Entry] = field(default_factory=list)
     cursors: dict[str, Cursor] = field(default_factory=dict)
     rooms: MemoryRooms = field(default_factory=MemoryRooms)
     turn: threading.Lock = field(default_factory=threading.Lock)
+    news: threading.Condition = field(default_factory=threading.Condition)
     writer: int = 0
 
 
@@ -74,7 +77,7 @@ class MemoryStore:
         self._clock = clock
         self._faults = faults
         tables = Tables.empty(epoch)
-        self._disk = disk or Disk(tables, tables.head.cursor)
+        self._disk = disk or Disk(tables, tables)
         self._is_open = True
 
     def reopen(self, *, clock: Clock | None = None, faults: Faults | None = None) -> MemoryStore:
@@ -84,14 +87,15 @@ class MemoryStore:
 
     def restored(self, epoch: str, *, position: int | None = None) -> MemoryStore:
         """A store as a restored backup leaves it: our history up to ``position``, then ``epoch``. Without rooms."""
-        kept = self._disk.entries[:position]
-        tables = _replayed(kept, Tables.empty(self._disk.genesis.epoch))
+        base = self._disk.base
+        kept = [entry for entry in self._disk.entries if position is None or entry.position <= position]
+        tables = _replayed(kept, base)
         head = tables.head
         change_set = ChangeSet((StartEpoch(head.epoch, head.position, head.digest),), "restore", "a backup")
         at_us = max(self._clock(), head.at_us)
         body = journal.encode(change_set)
         entry = _entry(head, change_set, change_set.changes, body, at_us=at_us, epoch=epoch)
-        disk = Disk(_replayed([entry], tables), self._disk.genesis, [*kept, entry])
+        disk = Disk(_replayed([entry], tables), base, [*kept, entry])
         return MemoryStore(clock=self._clock, faults=self._faults, disk=disk)
 
     def head(self) -> Head:
@@ -122,6 +126,8 @@ class MemoryStore:
                 draft.head = Head(entry.epoch, entry.position, entry.digest, entry.at_us)
                 disk.entries.append(entry)
                 disk.tables = draft
+                with disk.news:
+                    disk.news.notify_all()
             self._faults("commit.done")
             return draft.head
 
@@ -130,8 +136,32 @@ class MemoryStore:
         disk = self._opened()
         if after is not None:
             _check_cursor(disk, after)
-        start = after.position if after is not None else 0
+        start = after.position - disk.base.head.position if after is not None else 0
         return list(itertools.islice(disk.entries, start, start + limit))
+
+    def start(self) -> Cursor:
+        """The point before the first kept entry."""
+        return self._opened().base.head.cursor
+
+    def trim(self, through: int, *, drop_cursors: bool = False) -> Cursor:
+        """Keep the entries up to ``through`` no longer."""
+        with self._turn() as disk:
+            first, head = disk.base.head.position, disk.tables.head
+            if through > first:
+                check_trim(through, head)
+                behind = cut_off(disk.cursors, through)
+                if behind and not drop_cursors:
+                    raise refuse_cut_off(behind)
+                gone, kept = disk.entries[: through - first], disk.entries[through - first :]
+                disk.base, disk.entries = _replayed(gone, disk.base), kept
+                disk.cursors = {name: at for name, at in disk.cursors.items() if name not in behind}
+            return disk.base.head.cursor
+
+    def wait(self, after: int, timeout_s: float) -> bool:
+        """Whether the head is beyond ``after``, as soon as it is or when the time is over."""
+        disk = self._opened()
+        with disk.news:
+            return disk.news.wait_for(lambda: disk.tables.head.position > after, timeout_s)
 
     def cursor(self, name: str) -> Cursor | None:
         """How far the reader ``name`` has come."""
@@ -243,12 +273,9 @@ def _entry(
 
 
 def _check_cursor(disk: Disk, cursor: Cursor) -> None:
-    known = disk.genesis if cursor.position == 0 else None
-    if 0 < cursor.position <= len(disk.entries):
-        known = disk.entries[cursor.position - 1].cursor
+    index = cursor.position - disk.base.head.position
+    known = disk.base.head.cursor if index == 0 else None
+    if 0 < index <= len(disk.entries):
+        known = disk.entries[index - 1].cursor
     if cursor != known:
-        head = disk.tables.head
-        raise ResyncNeeded(
-            f"resync needed: position {cursor.position} of epoch {cursor.epoch} is not on this history",
-            hint=f"start again from a snapshot at {head.position} of epoch {head.epoch}",
-        )
+        raise not_on_history(cursor, disk.base.head.cursor, disk.tables.head.cursor)

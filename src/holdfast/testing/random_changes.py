@@ -199,6 +199,56 @@ def _verified(source: Source) -> c.Change:
     return c.FilesVerified(site, blocks, verified_us=source.random.randrange(10))
 
 
+def _blocks(source: Source) -> tuple[BlockKey, ...]:
+    """One block or two, perhaps twice the same."""
+    return tuple(source.block() for _ in range(source.random.randint(1, 2)))
+
+
+def _blocks_arrived(source: Source) -> c.Change:
+    choice = source.random.choice
+    group, verified_us = choice(["", "physics"]), choice([None, 1, 5, 9])
+    return c.BlocksArrived(source.site(), _blocks(source), group, verified_us, choice([False, False, True]))
+
+
+def _remove_replicas(source: Source) -> c.Change:
+    block, site = source.replica()
+    blocks = (block, *_blocks(source)) if source.random.random() < 0.3 else (block,)
+    return c.RemoveReplicas(site, blocks, source.random.choice(list(Evidence)), "why")
+
+
+def _assign_replicas(source: Source) -> c.Change:
+    block, site = source.replica()
+    blocks = (block, source.block()) if source.seldom() else (block,)
+    group, is_custodial = source.random.choice([None, "", "physics"]), source.random.choice([None, True, False])
+    return c.AssignReplicas(site, blocks, group, is_custodial)
+
+
+def _files(source: Source, *, held: bool) -> tuple[BlockKey, tuple[int, ...]]:
+    """Some files of a block that may change; with ``held`` those that sites hold, too."""
+    every = {block.key: block.n_files for each in source.view.datasets() for block in source.blocks_of(each.key)}
+    loose = []
+    for key, n_files in every.items():
+        present = source.view.replicas(block=key)
+        free = [row for row in range(n_files) if held or not any(each.holds(row) for each in present)]
+        if free and source.view.dataset(key.dataset).is_open:
+            loose.append((key, free))
+    key, ordinals = source.one(loose, [(source.block(), [0, 1, 2, 3])])
+    return key, tuple(source.random.sample(ordinals, k=min(len(ordinals), source.random.randint(1, 2))))
+
+
+def _remove_files(source: Source) -> c.Change:
+    return c.RemoveFiles(*_files(source, held=False), "why")
+
+
+def _rename_files(source: Source) -> c.Change:
+    random = source.random
+    block, ordinals = _files(source, held=True)
+    dir_index = tuple(random.randrange(2) for _ in ordinals)
+    file_names = tuple(f"f{random.randrange(16)}" for _ in ordinals)
+    evidence = random.choice([Evidence.HEARD, Evidence.STATED, Evidence.DECLARED, Evidence.DECLARED])
+    return c.RenameFiles(block, ordinals, DIRECTORIES, dir_index, file_names, evidence)
+
+
 def _put_lock(source: Source) -> c.Change:
     random = source.random
     id, expires_us = random.choice(IDS), random.choice([None, random.randrange(100)])
@@ -229,6 +279,11 @@ CHANGES: Mapping[type[c.Change], Callable[[Source], c.Change]] = {
     c.FilesArrived: _arrived,
     c.FilesGone: _gone,
     c.FilesVerified: _verified,
+    c.BlocksArrived: _blocks_arrived,
+    c.RemoveReplicas: _remove_replicas,
+    c.AssignReplicas: _assign_replicas,
+    c.RemoveFiles: _remove_files,
+    c.RenameFiles: _rename_files,
     c.PutLock: _put_lock,
     c.RemoveLock: lambda source: c.RemoveLock(source.one((lock.id for lock in source.view.locks()), IDS)),
     c.SetPermissions: _set_permissions,
@@ -237,7 +292,8 @@ CHANGES: Mapping[type[c.Change], Callable[[Source], c.Change]] = {
 """How to make every kind of change that a commit takes."""
 
 # The world is quickly full of sites and datasets; what fills and empties replicas should come more often.
-_KINDS = (*CHANGES, *(c.RegisterFiles,) * 4, *(c.RequestCopy,) * 2, *(c.FilesArrived,) * 3, c.FilesGone, c.CloseRequest)
+_OFTEN = (*(c.RegisterFiles,) * 4, *(c.RequestCopy,) * 2, *(c.FilesArrived,) * 3, *(c.RemoveFiles, c.RenameFiles) * 2)
+_KINDS = (*CHANGES, *_OFTEN, c.FilesGone, c.CloseRequest)
 
 
 def _requirement(source: Source) -> c.Requirement:
@@ -248,6 +304,8 @@ def _requirement(source: Source) -> c.Requirement:
         c.SiteUnchanged(source.site(), position),
         c.DatasetVisible(source.dataset()),
         c.NotLocked(source.dataset(), source.site(), "physics"),
+        c.ReplicasThere(source.site(), (source.block(),)),
+        c.StillThere((source.path(), source.path())),
         c.RequestIsOpen(source.random.choice(IDS)),
         c.StillOrphans(source.site(), (source.path(),)),
     ]

@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.model import changes as c
 from holdfast.model.errors import BadInput, Conflict, UnknownName
-from holdfast.model.names import DatasetKey
+from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.pfn import PfnRules, Step
 from holdfast.model.records import (
     BlockFiles,
@@ -32,6 +32,7 @@ from holdfast.testing.store_hooks import (
     StoreHooks,
     copy_request,
     deletion_request,
+    files,
     site,
 )
 
@@ -302,12 +303,35 @@ class RequirementRules(StoreHooks):
             c.FilesGone(BLOCK, "B", (), Evidence.STATED),
             c.FilesVerified("A", (BLOCK,), 1),
             c.CloseRequest("copy", RequestState.DONE),
+            c.BlocksArrived("B", (BLOCK,)),
+            c.AssignReplicas("B", (BLOCK,), ""),
+            c.RemoveReplicas("B", (BLOCK,), Evidence.DECLARED),
+            c.RegisterFiles(BLOCK, 4, files(2, first=4)),
+            c.RenameFiles(BLOCK, (5,), ("/new",), (0,), ("name",)),
+            c.RemoveFiles(BLOCK, (4,)),
         ]
         for change in touching:
             position = self.store.head().position
             self.commit(change)
             self.check_fails(c.DatasetUnchanged(DATA, position))
             self.check_holds(c.DatasetUnchanged(DATA, position + 1))
+
+    def test_still_there(self) -> None:
+        self.begin()
+        self.check_holds(c.StillThere(()))
+        self.check_holds(c.StillThere(("/data/one/file3", "/data/one/file0")))
+        error = self.check_fails(c.StillThere(("/none", "/data/one/file0", "/no")), says="not registered any more")
+        assert error.rows == ("/none", "/no")
+
+    def test_replicas_there(self) -> None:
+        self.begin()
+        self.commit(copy_request())
+        self.check_holds(c.ReplicasThere("A", (BLOCK,)))
+        self.check_holds(c.ReplicasThere("B", (BLOCK,)))
+        error = self.check_fails(c.ReplicasThere("C", (BLOCK,)), says="no replica at C")
+        assert error.rows == (str(BLOCK),)
+        unknown = c.ReplicasThere("A", (BlockKey(DATA, "none"),))
+        self.refused(UnknownName, c.PutGroup(Group("any")), require=[unknown])
 
     def test_site_unchanged(self) -> None:
         self.begin()

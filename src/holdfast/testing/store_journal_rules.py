@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from holdfast.inventory import journal
@@ -141,8 +143,17 @@ class JournalRules(StoreHooks):
             self.store.commit(c.ChangeSet((lock,), text["actor"], text["cause"], origin=origin))
         assert self.store.head().position == 0
 
+    @pytest.mark.parametrize("where", ["actor", "cause", "endpoint", "message_id", "reason"])
+    def test_text_with_a_nul_is_refused(self, where: str) -> None:
+        text = dict.fromkeys(("actor", "cause", "endpoint", "message_id", "reason"), "\\u0000") | {where: "bad \0"}
+        lock = c.PutLock(Lock("lock", "me", lfn="/a", reason=text["reason"]))
+        origin = c.Origin(text["endpoint"], text["message_id"])
+        with pytest.raises(BadInput, match="NUL"):
+            self.store.commit(c.ChangeSet((lock,), text["actor"], text["cause"], origin=origin))
+        assert self.store.head().position == 0
+
     def test_odd_text_comes_back_exactly(self) -> None:
-        odd = "tab\t quote' \" backslash\\ é e\u0301 \U0001f4be \u202e {0} %s --"
+        odd = "\\u0000 \\\\u0000 tab\t quote' \" backslash\\ é e\u0301 \U0001f4be \u202e {0} %s --"
         label = odd.replace("\t", "")
         self.store.commit(c.ChangeSet((c.PutLock(Lock(label, label, lfn="/a", reason=odd)),), odd, odd))
         (entry,) = self.store.entries()
@@ -205,6 +216,40 @@ class JournalRules(StoreHooks):
         again = self.reopen(self.store, self.clock)
         assert again.head().position > 0
         again.close()
+
+
+class NewsRules(StoreHooks):
+    """Waiting for the next entry."""
+
+    def test_what_is_there_already_is_not_waited_for(self) -> None:
+        self.begin()
+        assert self.store.wait(self.store.head().position - 1, 60)
+        assert self.store.wait(0, 0)
+
+    def test_when_nothing_comes_the_time_runs_out(self) -> None:
+        self.begin()
+        position = self.store.head().position
+        assert not self.store.wait(position, 0)
+        assert not self.store.wait(position, 0.05)
+
+    def test_a_commit_wakes_everybody_who_waits(self) -> None:
+        self.begin()
+        position = self.store.head().position
+        with ThreadPoolExecutor(2) as pool:
+            waiting = [pool.submit(self.store.wait, position, 60) for _ in range(2)]
+            patient = pool.submit(self.store.wait, position + 1, 60)
+            self.commit(c.PutGroup(Group("a")))
+            assert all(each.result() for each in waiting)
+            self.commit(c.PutGroup(Group("b")))
+            assert patient.result()
+
+    def test_what_takes_no_position_is_no_news(self) -> None:
+        self.begin()
+        position = self.store.head().position
+        self.refused(UnknownName, c.RemoveLock("none"))
+        self.commit(require=[c.DatasetVisible(DATA)])
+        self.store.advance("reader", self.store.head().cursor)
+        assert not self.store.wait(position, 0)
 
 
 class EpochRules(StoreHooks):

@@ -9,9 +9,19 @@ import pytest
 
 from holdfast.inventory.store import Snapshot
 from holdfast.model import changes as c
+from holdfast.model.checksums import DIGITS
 from holdfast.model.errors import InvalidName, UnknownName
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.records import Dataset, FileColumns, FileRecord, Group, RequestState
+from holdfast.model.records import (
+    Block,
+    Dataset,
+    DatasetStatus,
+    FileColumns,
+    FileRecord,
+    Group,
+    ReplicaSum,
+    RequestState,
+)
 from holdfast.testing.driver_hooks import ODD_NAMES
 from holdfast.testing.store_hooks import (
     BLOCK,
@@ -184,3 +194,64 @@ class ReadingRules(StoreHooks):
         ]
         assert view.changed_since(view.head.position) == (frozenset(), frozenset())
         assert view.last_touched() == ({DATA: position + 1, STAGED: position + 4}, {"A": 3, "B": 4, "C": 5})
+
+    def test_what_is_there_is_found_among_many_keys(self) -> None:
+        self.begin()
+        self.copied()
+        self.stage(2)
+        view, none = self.view(), DatasetKey("/none")
+        assert dict(view.find_datasets([STAGED, none, DATA, STAGED])) == {
+            DATA: view.dataset(DATA),
+            STAGED: view.dataset(STAGED),
+        }
+        keys = [BLOCK, STAGED_BLOCK, BlockKey(DATA, "none"), BlockKey(none, "block"), BLOCK]
+        assert dict(view.find_blocks(keys)) == {
+            BLOCK: Block(BLOCK, 4, 46),
+            STAGED_BLOCK: Block(STAGED_BLOCK, 2, 21),
+        }
+        every = view.replicas()
+        assert dict(view.find_replicas(keys, "A")) == {BLOCK: every[0], STAGED_BLOCK: every[2]}
+        assert dict(view.find_replicas(keys, "B")) == {BLOCK: every[1]}
+        assert dict(view.find_replicas(keys, "C")) == dict(view.find_replicas(keys, "none")) == {}
+        assert dict(view.find_replicas_of_blocks(keys)) == {BLOCK: every[:2], STAGED_BLOCK: every[2:]}
+        assert not any((view.find_datasets(()), view.find_blocks(()), view.find_replicas((), "A")))
+        assert not view.find_replicas_of_blocks(())
+
+    def test_a_block_without_replicas_is_found_with_none(self) -> None:
+        self.begin()
+        loose = BlockKey(DATA, "loose")
+        self.commit(c.RegisterFiles(loose, 0, files(1, directory="/loose")))
+        assert dict(self.view().find_replicas_of_blocks([loose])) == {loose: []}
+
+    def test_sums_are_over_all_replicas(self) -> None:
+        self.begin()
+        self.copied()
+        self.stage(2)
+        other = DatasetKey("/other")
+        block = BlockKey(other, "block")
+        self.commit(c.CreateDataset(Dataset(other, DatasetStatus.PRODUCTION, is_open=True)))
+        self.commit(c.RegisterFiles(block, 0, files(2, directory="/other"), site="A", group="physics"))
+        self.commit(c.RegisterFiles(block, 2, files(1, directory="/other", first=2), site="B", group="physics"))
+        self.commit(c.AssignReplicas("B", (BLOCK,), "physics"))
+        self.commit(c.UpdateDataset(DATA, status=DatasetStatus.PRODUCTION))
+        production, valid = DatasetStatus.PRODUCTION, DatasetStatus.VALID
+        assert self.view().sums() == [
+            ReplicaSum("A", "", production, False, n_replicas=1, n_complete=1, n_files=4, size=46),
+            ReplicaSum("A", "", valid, True, n_replicas=1, n_complete=1, n_files=2, size=21),
+            ReplicaSum("A", "physics", production, False, n_replicas=1, n_complete=0, n_files=2, size=21),
+            ReplicaSum("B", "physics", production, False, n_replicas=2, n_complete=1, n_files=5, size=58),
+        ]
+
+    def test_nothing_has_no_sum(self) -> None:
+        assert self.view().sums() == []
+
+    def test_a_snapshot_says_which_checksums_it_keeps(self) -> None:
+        self.begin()
+        known = {algorithm: ("0" * digits,) for algorithm, digits in DIGITS.items()}
+        block = BlockKey(DATA, "all")
+        self.commit(c.RegisterFiles(block, 0, replace(files(1, directory="/all"), checksums=known)))
+        view = self.view()
+        found = view.lookup(["/all/file0"])[0]
+        assert found is not None
+        assert view.digests == view.files(block).checksums.keys() == found.checksums.keys()
+        assert "adler32" in view.digests

@@ -23,27 +23,35 @@ import pytest
 for _name in (
     "snapshots",
     "store_hooks",
+    "store_bulk_rules",
     "store_dataset_rules",
     "store_deletion_rules",
+    "store_file_rules",
     "store_journal_rules",
     "store_reading_rules",
     "store_replica_rules",
+    "store_retention_rules",
     "store_room_rules",
 ):
     if f"holdfast.testing.{_name}" not in sys.modules:
         pytest.register_assert_rewrite(f"holdfast.testing.{_name}")
 
+from holdfast.testing.store_bulk_rules import AssignReplicasRules, BlocksArrivedRules, RemoveReplicasRules  # noqa: E402
 from holdfast.testing.store_dataset_rules import DatasetRules, RegistrationRules, SiteRules  # noqa: E402
 from holdfast.testing.store_deletion_rules import DeletionRules, RequirementRules  # noqa: E402
-from holdfast.testing.store_journal_rules import EpochRules, JournalRules  # noqa: E402
+from holdfast.testing.store_file_rules import RemoveFilesRules, RenameFilesRules  # noqa: E402
+from holdfast.testing.store_journal_rules import EpochRules, JournalRules, NewsRules  # noqa: E402
 from holdfast.testing.store_reading_rules import ReadingRules  # noqa: E402
 from holdfast.testing.store_replica_rules import LockRules, ReplicaRules, RequestRules  # noqa: E402
+from holdfast.testing.store_retention_rules import RetentionRules  # noqa: E402
 from holdfast.testing.store_room_rules import ConcurrencyRules, RoomRules  # noqa: E402
 
 
 class StoreSuite(
     JournalRules,
     EpochRules,
+    NewsRules,
+    RetentionRules,
     RoomRules,
     ConcurrencyRules,
     SiteRules,
@@ -52,6 +60,11 @@ class StoreSuite(
     RequestRules,
     ReplicaRules,
     LockRules,
+    BlocksArrivedRules,
+    RemoveReplicasRules,
+    AssignReplicasRules,
+    RemoveFilesRules,
+    RenameFilesRules,
     DeletionRules,
     RequirementRules,
     ReadingRules,

@@ -33,7 +33,7 @@ from holdfast.model.records import (
 WORD_CHARACTERS = "abcXYZ019_.-"
 FORBIDDEN = "\x00\t\n\r\x1b\x7f\x85\u2028\u2029\udc80\udcff\ud800"
 """Characters that no name may have."""
-_ANY_TEXT = st.characters(exclude_categories=["Cs"])
+_ANY_TEXT = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 _TEXT = st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])
 
 

@@ -42,6 +42,18 @@ class WatchedStore:
         """The entries after a cursor."""
         return self.inner.entries(after, limit=limit)
 
+    def start(self) -> Cursor:
+        """The point before the first kept entry."""
+        return self.inner.start()
+
+    def trim(self, through: int, *, drop_cursors: bool = False) -> Cursor:
+        """Keep the entries up to a position no longer."""
+        return self.inner.trim(through, drop_cursors=drop_cursors)
+
+    def wait(self, after: int, timeout_s: float) -> bool:
+        """Whether the head is beyond a position."""
+        return self.inner.wait(after, timeout_s)
+
     def cursor(self, name: str) -> Cursor | None:
         """How far a reader has come."""
         return self.inner.cursor(name)
