@@ -13,6 +13,7 @@ Rules
     from the environment.
   * Each value keeps where it came from: ``default``, ``FILE:LINE`` or the
     variable's name.
+  * A password is never shown: not by ``settings``, not in a refusal.
   * The environment and the current folder are arguments; this module reads
     neither by itself.
 
@@ -31,7 +32,7 @@ from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from holdfast.model.errors import BadInput, OperatorError
 
@@ -52,6 +53,27 @@ def _path(value: object) -> object:
 
 
 FolderPath = Annotated[Path, BeforeValidator(_path)]
+
+
+_DATABASE = re.compile(r"postgres(ql)?://")
+_URL_FORM = "a URL: postgresql://USER@HOST:PORT/DATABASE"
+_SECRETS = (re.compile(r"(://[^:/?#]*:).*(?=@)"), re.compile(r"([?&][^=&]*password[^=&]*=)[^&]*", re.IGNORECASE))
+
+
+def _database(value: object) -> object:
+    if isinstance(value, str) and not _DATABASE.match(value):
+        raise ValueError("not the URL of a database")
+    return value
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_database)]
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown."""
+    for secret in _SECRETS:
+        url = secret.sub(r"\1***", url)
+    return url
 
 
 def _setting(
@@ -78,8 +100,20 @@ class InventorySettings(Section):
     """Where this installation keeps what should be."""
 
     path: FolderPath = _setting(
-        Path("state/inventory.db"), "The SQLite file that holds the inventory and its journal.", unit="path"
+        Path("state/inventory.db"),
+        "The SQLite file that holds the inventory and its journal; its folder is that of all working files.",
+        unit="path",
     )
+    database: DatabaseUrl | None = _setting(
+        None,
+        "The PostgreSQL database that holds them instead; keep its password in PGPASSFILE rather than here.",
+        unit="URL",
+    )
+
+    @property
+    def place(self) -> Path | str:
+        """Where the inventory is: a file's path or a database's URL, password included."""
+        return self.path if self.database is None else self.database
 
 
 class OperationsSettings(Section):
@@ -164,10 +198,12 @@ class Config:
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def settings(self) -> Iterator[tuple[str, str, object, str]]:
-        """Each setting as section, key, value and origin, in the order of the reference page."""
+        """Each setting as section, key, value and origin, in the order of the reference page; passwords left out."""
         for section, model in SECTIONS.items():
-            for key in model.model_fields:
+            for key, info in model.model_fields.items():
                 value = getattr(getattr(self, section), key)
+                if _kind(info.annotation) == DatabaseUrl and value is not None:
+                    value = without_password(value)
                 yield section, key, value, self.origins.get(f"{section}.{key}", "default")
 
 
@@ -226,7 +262,7 @@ def _allowed(annotation: Any, least: object, most: object) -> str:
         if least is not None and most is not None:
             return f"{noun} from {least} to {most}"
         return f"{noun} of at least {least}" if least is not None else noun
-    return {bool: "true or false", Path: "a path"}.get(kind, "text")
+    return {bool: "true or false", Path: "a path", DatabaseUrl: _URL_FORM}.get(kind, "text")
 
 
 def _kind(annotation: Any) -> Any:
@@ -417,7 +453,9 @@ def _refusal(section: str, given: Given, file: Path, error: ValidationError) -> 
     key = str(first["loc"][0])
     value, place = given[section, key]
     allowed = _describe(section, key).allowed
-    return BadInput(f"[{section}] {key} must be {allowed}, not {_shown(value)}", place=place)
+    # Who mistypes a URL may have a password in it, where nobody would look for one.
+    shown = "" if allowed == _URL_FORM else f", not {_shown(value)}"
+    return BadInput(f"[{section}] {key} must be {allowed}{shown}", place=place)
 
 
 def _shown(value: object) -> str:
@@ -429,13 +467,18 @@ def _shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def starter_text() -> str:
-    """A first ``holdfast.toml``: every setting with its sentence, commented out at its default."""
+def starter_text(given: Mapping[str, object] = MappingProxyType({})) -> str:
+    """A first ``holdfast.toml``: every setting with its sentence, commented out at its default.
+
+    Those ``given`` by ``section.key`` are set.
+    """
     lines = ["# Holdfast's configuration. A line without '#' replaces a default;", "# paths are relative to this file."]
     for section, model in SECTIONS.items():
         lines += ["", f"# {(model.__doc__ or '').strip()}", f"[{section}]"]
         for setting in (_describe(section, key) for key in model.model_fields):
-            lines += [f"# {setting.sentence} ({setting.allowed})", f"# {setting.key} = {toml_value(setting.default)}"]
+            name = f"{section}.{setting.key}"
+            value = f"{setting.key} = {toml_value(given.get(name, setting.default))}"
+            lines += [f"# {setting.sentence} ({setting.allowed})", value if name in given else f"# {value}"]
     return "\n".join(lines) + "\n"
 
 

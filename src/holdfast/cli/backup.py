@@ -25,8 +25,9 @@ def backup(
 ) -> None:
     """Write a copy of the inventory, while it is in use.
 
-    The copy is one SQLite file, whole at one position of the journal, and has
-    been proved: its pages, its schema and its chain of digests.
+    The copy is one SQLite file, also if the inventory is in PostgreSQL, whole at
+    one position of the journal, and has been proved: its pages, its schema and its
+    chain of digests. It can be restored into either database.
     """
     destination = destination.absolute()
     with context.open_context() as opened:
@@ -38,7 +39,7 @@ def backup(
             else:
                 show.line(f"would write {destination} at position {now.position} or after")
             return
-        head = backups.backup(opened.store, destination)
+        head = backups.backup(opened.store, destination, rooms=context.rooms())
     if json:
         show.document({"file": destination, "epoch": head.epoch, "position": head.position, "digest": head.digest})
     else:

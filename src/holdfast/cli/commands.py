@@ -38,11 +38,12 @@ COMMANDS: dict[str, Entry] = {
     "compare": Entry("compare", "Compare two listing files."),
     "dataset": Entry("dataset", "Datasets: what is registered, and where it is."),
     "whereis": Entry("whereis", "Say where files are: their PFN at each site."),
-    "journal": Entry("journal", "The journal: every change there ever was."),
+    "journal": Entry("journal", "The journal: every change, in order."),
     "lock": Entry("lock", "Locks: what must not be deleted."),
     "verify": Entry("verify", "Check that the inventory keeps its own invariants."),
     "backup": Entry("backup", "Write a copy of the inventory, while it is in use."),
     "restore": Entry("restore", "Make an inventory from a backup, in a new epoch."),
+    "migrate": Entry("migrate", "Bring the inventory of an older release to the tables of this one."),
     "config": Entry("config_show", "The configuration: values and where they came from."),
 }
 """Every command by its name, in the order of the help."""

@@ -22,11 +22,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from sqlalchemy import MetaData
+
 from holdfast import config as configuration
 from holdfast import logs
 from holdfast.cli import options
 from holdfast.cli.options import Options
 from holdfast.config import Config
+from holdfast.inventory import sqlite_file
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.model.clock import Clock, system_clock
 from holdfast.model.records import Site
@@ -47,7 +50,7 @@ class Context:
 
     @property
     def state_dir(self) -> Path:
-        """The folder of the inventory; rooms keep their working files in folders of their own below it."""
+        """The folder of the inventory's file, or where that would be; rooms keep their working files below it."""
         return self.config.inventory.path.parent
 
     def driver(self, site: Site) -> StorageDriver:
@@ -79,7 +82,18 @@ class Context:
 def open_context(given: Options | None = None) -> Context:
     """The installation that the options of this run (or the ``given`` ones) lead to."""
     config = load_config(given)
-    return Context(config, SqlStore.open(config.inventory.path), system_clock, actor())
+    if config.inventory.database is not None:  # A further machine begins with nothing but its configuration.
+        sqlite_file.make_folder(config.inventory.path.parent)
+    return Context(config, SqlStore.open(config.inventory.place), system_clock, actor())
+
+
+def rooms() -> list[MetaData]:
+    """The tables of all rooms, for those who carry them from one database to another."""
+    # Only backup and restore need to know them.
+    from holdfast.operations import tables
+    from holdfast.replication import scan_schema
+
+    return [tables.metadata, scan_schema.metadata]
 
 
 def load_config(given: Options | None = None) -> Config:

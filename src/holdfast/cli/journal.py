@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import select
 
 from holdfast.cli import options, show
 from holdfast.cli.context import open_context
-from holdfast.inventory import schema
-from holdfast.inventory.sql_store import SqlStore, entry_of
+from holdfast.cli.progress import progress
+from holdfast.inventory import checkpoints, journal_reading, retention
+from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.store import Cursor, Entry, Store
-from holdfast.model import changes
+from holdfast.model import changes, names
 from holdfast.model.changes import Change
+from holdfast.model.errors import BadInput, unknown_name
 
 POLL_S = 0.5
 BATCH = 1000
+DAY_US = 86_400_000_000
 
-app = typer.Typer(no_args_is_help=True, help="The journal: every change there ever was.")
+app = typer.Typer(no_args_is_help=True, help="The journal: every change, in order.")
 
 
 def register(parent: typer.Typer) -> None:
@@ -35,34 +36,151 @@ def tail(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with each new entry, until interrupted.")
     ] = False,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", metavar="DATASET", help="Only entries that touch this dataset.")
+    ] = None,
+    site: Annotated[
+        str | None, typer.Option("--site", metavar="SITE", help="Only entries that touch this site.")
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document; with --follow one per line for each entry.")
     ] = False,
 ) -> None:
     """The last entries, oldest first."""
     with open_context() as context:
-        entries = _last(context.store, count)
+        items = _items(context.store, dataset, site)
+        end = end_of(context.store)
+        entries = journal_reading.last(context.store, count, items, until=end.position if end else 0)
         if json and not follow:
             show.document({"entries": [record(entry) for entry in entries]})
             return
         _write(entries, as_json=json)
         if follow:
-            _follow(context.store, follow_from(context.store, entries), as_json=json)
+            _follow(context.store, end, items, as_json=json)
 
 
 @app.command("export")
 def export(
     after: Annotated[int, typer.Option("--after", min=0, help="Only entries after this position.")] = 0,
+    until: Annotated[
+        int | None, typer.Option("--until", min=0, help="Only entries up to this position.", show_default=False)
+    ] = None,
 ) -> None:
-    """The whole journal as JSON lines, one entry each, oldest first."""
+    """The journal as JSON lines, one entry each, oldest first.
+
+    Where entries that were asked for are not kept any more, standard error says
+    at which position the export begins.
+    """
     with open_context() as context:
-        _write((entry for entry in _from_the_first(context.store) if entry.position > after), as_json=True)
+        first = context.store.start().position
+        if after < first and (until is None or until > after):
+            show.note(f"the export begins at position {first + 1}: earlier entries are not kept")
+        _write(journal_reading.between(context.store, max(after, first), until), as_json=True)
+
+
+@app.command("trim")
+def trim(
+    keep_days: Annotated[
+        float | None, typer.Option("--keep-days", min=0, help="Keep the entries of so many days.", show_default=False)
+    ] = None,
+    keep_entries: Annotated[
+        int | None, typer.Option("--keep-entries", min=1, help="Keep so many entries.", show_default=False)
+    ] = None,
+    drop_cursors: Annotated[
+        bool, typer.Option("--drop-cursors", help="Also cut off readers that have not read all that goes.")
+    ] = False,
+    replay: Annotated[
+        bool,
+        typer.Option("--replay/--no-replay", help="Verify the inventory first, as `holdfast verify` does."),
+    ] = True,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Let old entries of the journal go.
+
+    With both --keep-days and --keep-entries, what either keeps is kept; the last
+    entry always is. Before the first entry goes, a checkpoint is made: a proved
+    copy of the inventory in the folder `checkpoints` beside it, from which history
+    can be restarted. It serves later trims, too, as far as it reaches.
+
+    Readers that keep their cursor here and have not read all that would go stop
+    the trim. With --drop-cursors they lose their cursor and have to start again
+    from a snapshot.
+    """
+    if keep_days is None and keep_entries is None:
+        raise BadInput("what is to be kept?", hint="say --keep-days or --keep-entries")
+    with open_context() as context:
+        folder = context.state_dir / checkpoints.FOLDER
+        since_us = None if keep_days is None else context.clock() - int(keep_days * DAY_US)
+        plan = retention.plan(context.store, folder, keep_entries=keep_entries, keep_since_us=since_us)
+        if dry_run:
+            _show_plan(plan, json=json)
+            return
+        with progress("Trimming", unit="steps", quiet=quiet) as update:
+            trimmed = retention.trim(
+                context.store,
+                folder,
+                plan,
+                clock=context.clock,
+                actor=context.actor,
+                drop_cursors=drop_cursors,
+                replay=replay,
+                progress=lambda name: update(note=name),
+            )
+    _show_trimmed(trimmed, json=json)
+
+
+def _show_plan(plan: retention.Plan, *, json: bool) -> None:
+    serves = plan.checkpoint
+    if json:
+        told = {"dry_run": True, "entries": plan.n_entries, "through": plan.through, "cut_off": plan.cut_off}
+        show.document({**told, "checkpoint": serves and serves.file})
+        return
+    if not plan.n_entries:
+        show.line(f"nothing to trim: the journal begins at position {plan.start.position + 1}")
+        return
+    behind = f"checkpoint {serves.file}" if serves else f"a new checkpoint at position {plan.head.position} or after"
+    show.line(f"would remove {_span(plan.start.position, plan.through)}, behind {behind}")
+    for name in plan.cut_off:
+        show.line(f"would cut off reader {name}: needs --drop-cursors")
+
+
+def _show_trimmed(trimmed: retention.Trimmed, *, json: bool) -> None:
+    if json:
+        behind = trimmed.checkpoint and trimmed.checkpoint.file
+        told = {"entries": trimmed.n_entries, "begins_at": trimmed.start.position + 1, "checkpoint": behind}
+        show.document({**told, "dropped": trimmed.dropped})
+        return
+    first = trimmed.start.position
+    if not trimmed.n_entries:
+        show.line(f"nothing to trim: the journal begins at position {first + 1}")
+        return
+    show.line(f"removed {_span(first - trimmed.n_entries, first)}; the journal begins at position {first + 1}")
+    if trimmed.checkpoint is not None:
+        at = trimmed.checkpoint.cursor.position
+        show.line(f"history can be restarted from checkpoint {trimmed.checkpoint.file}, at position {at}")
+    for name in trimmed.dropped:
+        show.line(f"reader {name} has to start again from a snapshot")
+
+
+def _span(after: int, through: int) -> str:
+    count = through - after
+    return f"{show.number(count)} {'entry' if count == 1 else 'entries'}, positions {after + 1} to {through}"
 
 
 @app.command("cursors")
-def cursors(json: options.Json = False) -> None:
+def cursors(
+    drop: Annotated[
+        str | None,
+        typer.Option("--drop", metavar="NAME", help="Forget this reader; it starts again from a snapshot."),
+    ] = None,
+    json: options.Json = False,
+) -> None:
     """The readers that keep their place here, and how far behind they are."""
     with open_context() as context:
+        if drop is not None:
+            journal_reading.drop_cursor(context.store, drop)
         readers, head = context.store.cursors(), context.store.head()
     if json:
         known = [
@@ -81,38 +199,35 @@ def cursors(json: options.Json = False) -> None:
     )
 
 
-def _last(store: SqlStore, count: int) -> list[Entry]:
-    # The store reads forward from a cursor only; where the last ones begin, only its tables say.
-    query = select(schema.journal).order_by(schema.journal.c.position.desc()).limit(count)
-    with store.reading() as connection:
-        rows = connection.execute(query).all()
-    return [entry_of(row) for row in reversed(rows)]
+def _items(store: SqlStore, dataset: str | None, site: str | None) -> list[tuple[str, str]]:
+    """What entries have to touch, as the side table names it; UnknownName if nothing ever touched that."""
+    items = [("dataset", str(names.dataset_key(dataset)))] if dataset is not None else []
+    items += [("site", site)] if site is not None else []
+    if items:
+        with store.snapshot() as snapshot:
+            datasets, sites = snapshot.last_touched()
+        known = {"dataset": sorted(map(str, datasets)), "site": sorted(sites)}
+        for kind, item in items:
+            if item not in known[kind]:
+                raise unknown_name(kind, item, known[kind])
+    return items
 
 
-def _from_the_first(store: Store) -> Iterator[Entry]:
-    after: Cursor | None = None
-    while entries := list(store.entries(after, limit=BATCH)):
-        yield from entries
-        after = entries[-1].cursor
-
-
-def follow_from(store: Store, shown: Sequence[Entry]) -> Cursor | None:
-    """Where to go on after ``shown``: after the last of them, or at the end of the journal; None for its beginning."""
-    if shown:
-        return shown[-1].cursor
+def end_of(store: Store) -> Cursor | None:
+    """The end of the journal; None if there is nothing in it."""
     head = store.head()
     return head.cursor if head.position else None
 
 
-def _follow(store: Store, after: Cursor | None, *, as_json: bool) -> None:
+def _follow(store: SqlStore, after: Cursor | None, items: Sequence[tuple[str, str]], *, as_json: bool) -> None:
     while True:
         entries = list(store.entries(after, limit=BATCH))
-        _write(entries, as_json=as_json)
+        _write(journal_reading.touching(store, entries, items), as_json=as_json)
         sys.stdout.flush()
         if entries:
             after = entries[-1].cursor
         else:
-            time.sleep(POLL_S)
+            store.wait(after.position if after else 0, POLL_S)
 
 
 def _write(entries: Iterable[Entry], *, as_json: bool) -> None:

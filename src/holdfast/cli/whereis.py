@@ -4,36 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
 from holdfast.cli import options, show
 from holdfast.cli.context import open_context
-from holdfast.inventory.store import Snapshot
-from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.records import BlockReplica, FileRecord, Site
+from holdfast.inventory import whereabouts
+from holdfast.inventory.whereabouts import Located, Place
 
 STDIN = "-"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One file at one site. ``pfn`` None: the site's rules have none for it."""
-
-    site: str
-    pfn: str | None
-    block_is_complete: bool
-    verified_us: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A file and where it is."""
-
-    file: FileRecord
-    places: tuple[Place, ...]
 
 
 def register(app: typer.Typer) -> None:
@@ -56,11 +36,10 @@ def whereis(
     """
     wanted = [lfn for given in lfns for lfn in (_from_stdin() if given == STDIN else [given])]
     with open_context() as context, context.store.snapshot() as snapshot:
-        records = snapshot.lookup(wanted)
-        hidden = _staged(snapshot, records)
-        found = _places(snapshot, [each for each in records if each is not None and each.block.dataset not in hidden])
-    unknown = [lfn for lfn, record in zip(wanted, records, strict=True) if record is None]
-    coming = [each for each in records if each is not None and each.block.dataset in hidden]
+        located = whereabouts.locate(snapshot, wanted)
+    found = [each for each in located if each is not None and each.is_visible]
+    unknown = [lfn for lfn, each in zip(wanted, located, strict=True) if each is None]
+    coming = [each.file for each in located if each is not None and not each.is_visible]
     if json:
         being_published = [{"lfn": each.lfn, "dataset": str(each.block.dataset)} for each in coming]
         files = [_record(each) for each in found]
@@ -81,34 +60,7 @@ def _from_stdin() -> list[str]:
     return [line for line in text.split("\n") if line]
 
 
-def _staged(snapshot: Snapshot, records: Sequence[FileRecord | None]) -> set[DatasetKey]:
-    """The datasets of the files that nobody is to see yet."""
-    keys = {record.block.dataset for record in records if record is not None}
-    return {key for key in keys if not snapshot.dataset(key).is_visible}
-
-
-def _places(snapshot: Snapshot, records: Sequence[FileRecord]) -> list[Found]:
-    sites = {site.name: site for site in snapshot.sites()}
-    replicas: dict[BlockKey, list[BlockReplica]] = {}
-    found = []
-    for record in records:
-        block = record.block
-        if block not in replicas:
-            replicas[block] = snapshot.replicas(block=block)
-        places = tuple(
-            _place(record, sites[replica.site], replica)
-            for replica in replicas[block]
-            if replica.held is None or record.ordinal in replica.held
-        )
-        found.append(Found(record, places))
-    return found
-
-
-def _place(record: FileRecord, site: Site, replica: BlockReplica) -> Place:
-    return Place(site.name, site.doors[0].pfn(record.lfn), replica.is_complete, replica.verified_us)
-
-
-def _record(found: Found) -> dict[str, Any]:
+def _record(found: Located) -> dict[str, Any]:
     file = found.file
     replicas = [
         {
@@ -129,7 +81,7 @@ def _record(found: Found) -> dict[str, Any]:
     }
 
 
-def _print(found: Sequence[Found]) -> None:
+def _print(found: Sequence[Located]) -> None:
     rows = []
     for each in found:
         file = each.file
