@@ -59,5 +59,20 @@ def tree_kb(root: int) -> int:
     return total
 
 
+def tree_cpu_s(root: int) -> float:
+    """CPU seconds that a process and its descendants have taken, those that have ended included."""
+    ticks, waiting = 0, [root]
+    while waiting:
+        pid = waiting.pop()
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                ticks += sum(map(int, file.read().rpartition(")")[2].split()[11:15]))
+            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+                waiting += map(int, file.read().split())
+        except OSError:
+            continue
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 if __name__ == "__main__":
     main(sys.argv[1:])

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from bench.row import Row
 from holdfast.inventory.sql_store import SqlStore
+from holdfast.inventory.store import Store
 from holdfast.model.changes import ChangeSet, CreateDataset, PutSite, RegisterFiles, RevealDataset
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import Dataset, Door, FileColumns, Site, Staging
@@ -25,7 +26,7 @@ from holdfast.model.records import Dataset, Door, FileColumns, Site, Staging
 BLOCK_FILES = 10_000
 DIRECTORY_FILES = 100
 DATASET = DatasetKey("/Bench/Registration/RAW", "v1")
-TARGET = 0.1
+TARGET = 0.2
 
 
 def blocks(rows: int, seed: int = 1) -> Iterator[FileColumns]:
@@ -51,23 +52,37 @@ def _directory(number: int) -> str:
     return text + "/" + "d" * (141 - len(text) - 2 - 41)
 
 
-def register(folder: Path, data: list[FileColumns]) -> float:
-    """Seconds of CPU to publish ``data`` through the public API."""
-    store = SqlStore.create(folder / "inventory.db")
-    store.commit(ChangeSet((PutSite(Site("T2_Bench", (Door("posix", str(folder)),))),), "bench", "bench"))
-    started = time.process_time()
-    dataset = Dataset(DATASET, staging=Staging("T2_Bench", "/store"))
-    store.commit(ChangeSet((CreateDataset(dataset),), "bench", "bench"))
+def prepare(store: Store, root: str = "/bench") -> None:
+    """Give an empty inventory the site where the files lie."""
+    store.commit(ChangeSet((PutSite(Site("T2_Bench", (Door("posix", root),))),), "bench", "bench"))
+
+
+def publish(store: Store, data: list[FileColumns]) -> None:
+    """Publish ``data`` with one replica of each block, a transaction a block."""
+    store.commit(ChangeSet((CreateDataset(Dataset(DATASET, staging=Staging("T2_Bench", "/store"))),), "bench", "bench"))
     for number, files in enumerate(data):
         change = RegisterFiles(BlockKey(DATASET, f"{number:04d}"), 0, files, "T2_Bench", verified_us=1)
         store.commit(ChangeSet((change,), "bench", "bench"))
     totals = (sum(map(len, data)), sum(sum(files.sizes) for files in data))
     store.commit(ChangeSet((RevealDataset(DATASET, *totals),), "bench", "bench"))
-    seconds = time.process_time() - started
+
+
+def check(store: Store, data: list[FileColumns]) -> None:
+    """AssertionError unless all files are there."""
     with store.snapshot() as snapshot:
         registered = sum(block.n_files for block in snapshot.blocks(DATASET))
-    if registered != totals[0]:
-        raise AssertionError(f"{registered} of {totals[0]} files were registered")
+    if registered != sum(map(len, data)):
+        raise AssertionError(f"{registered} of {sum(map(len, data))} files were registered")
+
+
+def register(folder: Path, data: list[FileColumns]) -> float:
+    """Seconds of CPU to publish ``data`` through the public API."""
+    store = SqlStore.create(folder / "inventory.db")
+    prepare(store)
+    started = time.process_time()
+    publish(store, data)
+    seconds = time.process_time() - started
+    check(store, data)
     store.close()
     return seconds
 
@@ -83,7 +98,7 @@ def executemany(folder: Path, data: list[FileColumns]) -> float:
         " adler32 INTEGER, sha256 BLOB, PRIMARY KEY (block_id, ordinal)) WITHOUT ROWID"
     )
     connection.execute("CREATE UNIQUE INDEX file_by_lfn ON file (dir_id, name)")
-    prepared = [_bare_rows(number, files) for number, files in enumerate(data)]
+    prepared = [bare_rows(number, files) for number, files in enumerate(data)]
     started = time.process_time()
     for directories, files in prepared:
         connection.execute("BEGIN IMMEDIATE")
@@ -95,7 +110,8 @@ def executemany(folder: Path, data: list[FileColumns]) -> float:
     return seconds
 
 
-def _bare_rows(number: int, files: FileColumns) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+def bare_rows(number: int, files: FileColumns) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    """The rows of directories and of files of one block, as the tables have them."""
     first = number * (BLOCK_FILES // DIRECTORY_FILES) + 1
     adler32, sha256 = files.checksums["adler32"], files.checksums["sha256"]
     rows: list[tuple[object, ...]] = [
