@@ -7,13 +7,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 
 from holdfast import logs
-from support import real
+from support import fast_folder, real
 from support.users import NOBODY, Unprivileged
+
+if TYPE_CHECKING:
+    from holdfast.testing.postgres_server import PostgresServer
 
 # Before any test file imports them: asserts of the shipped helpers tell what was compared.
 pytest.register_assert_rewrite("holdfast.testing")
@@ -63,6 +67,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("not tested here: real parts missing")
         for reason, count in sorted(counts.items()):
             terminalreporter.write_line(f"{reason} ({count} tests)")
+
+
+@pytest.fixture(scope="session")
+def _postgres() -> Iterator[PostgresServer]:
+    from holdfast.testing import postgres_server  # Its asserts are rewritten only if it is imported after this file.
+
+    real.require("postgresql")
+    programs = postgres_server.installed_programs()
+    assert programs is not None
+    with postgres_server.postgres_server(programs, within=fast_folder.place()) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(_postgres: PostgresServer) -> Iterator[PostgresServer]:
+    """A real PostgreSQL server of this test session; one that a test has stopped runs again for the next."""
+    yield _postgres
+    _postgres.restore()
 
 
 @pytest.fixture

@@ -200,3 +200,49 @@ def test_hostile_input_raises_only_our_errors(text: str, environ: dict[str, str]
 def test_the_process_environment_is_not_read(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(os.environ, "HOLDFAST_OPERATIONS_CONCURRENCY", "9")
     assert parse("").operations.concurrency == 8
+
+
+URL = "postgresql://me:open%20sesame@db.example:5433/holdfast?sslpassword=hidden&sslmode=require"
+
+
+def test_the_inventory_is_in_the_file_unless_a_database_is_named():
+    assert parse("").inventory.place == Path("/etc/h/state/inventory.db")
+    named = parse(f'[inventory]\ndatabase = "{URL}"\npath = "x/y.db"').inventory
+    assert (named.place, named.path) == (URL, Path("/etc/h/x/y.db"))
+    assert parse("", HOLDFAST_INVENTORY_DATABASE=URL).inventory.place == URL
+
+
+def test_a_password_is_never_shown():
+    shown = {
+        f"{section}.{key}": value for section, key, value, _ in parse("", HOLDFAST_INVENTORY_DATABASE=URL).settings()
+    }
+    assert shown["inventory.database"] == (
+        "postgresql://me:***@db.example:5433/holdfast?sslpassword=***&sslmode=require"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://db/holdfast", "postgresql://db/holdfast"),
+        ("postgresql://me@db/holdfast", "postgresql://me@db/holdfast"),
+        ("postgresql://me:p@ss/w:rd@db/holdfast", "postgresql://me:***@db/holdfast"),
+        ("postgresql://:secret@/holdfast?host=%2Ftmp", "postgresql://:***@/holdfast?host=%2Ftmp"),
+        ("postgresql:///holdfast?user=me&password=a%26b", "postgresql:///holdfast?user=me&password=***"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str):
+    assert config.without_password(url) == shown
+
+
+@pytest.mark.parametrize("url", ["", "hidden", "postgres//me:hidden@db/x", "mysql://me:hidden@db/x", "inventory.db"])
+def test_what_is_no_url_of_a_database_is_refused_without_showing_it(url: str):
+    said = refusal(f'[inventory]\ndatabase = "{url}"')
+    assert "/etc/h/holdfast.toml:2: [inventory] database must be a URL: postgresql://USER@HOST:PORT/DATABASE" in said
+    assert "hidden" not in said
+
+
+def test_the_starter_file_sets_what_is_given():
+    text = config.starter_text({"inventory.database": URL})
+    assert tomllib.loads(text)["inventory"] == {"database": URL}
+    assert parse(text).inventory.place == URL

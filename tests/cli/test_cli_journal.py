@@ -7,11 +7,11 @@ import signal
 import subprocess
 import sys
 
-from commanding import Commands, Installation
+from commanding import KEY, Commands, Installation
 
 from holdfast.cli import journal
 from holdfast.cli.context import open_context
-from holdfast.model.changes import PutGroup
+from holdfast.model.changes import PutGroup, UpdateDataset
 from holdfast.model.records import Group
 
 
@@ -76,8 +76,116 @@ def test_followers_begin_at_the_end_whatever_was_shown(commands: Commands):
     commands.good("init")
     (commands.folder / "a").mkdir()
     with open_context() as context:
-        assert journal.follow_from(context.store, []) is None
+        assert journal.end_of(context.store) is None
         commands.good("site", "add", "A", "--root", "a")
         head = context.store.head().cursor
-        assert journal.follow_from(context.store, []) == head
-        assert journal.follow_from(context.store, list(context.store.entries())) == head
+        assert journal.end_of(context.store) == head
+
+
+def test_tail_of_one_dataset_or_site(installation: Installation):
+    installation.commit(PutGroup(Group("g1")))
+    installation.run.good("site", "add", "C", "--root", "c")
+
+    def positions(*arguments: str) -> list[int]:
+        document = installation.run.good("journal", "tail", "--json", *arguments).document
+        return [entry["position"] for entry in document["entries"]]
+
+    assert positions("--dataset", "run/raw#1") == [3]
+    assert positions("--site", "A") == [1, 3]
+    assert positions("--site", "A", "-n", "1") == [3]
+    assert positions("--site", "A", "--dataset", "run/raw#1") == [3]
+    assert positions("--site", "C") == [5]
+    assert positions("--site", "C", "--dataset", "run/raw#1") == []
+    installation.run("journal", "tail", "--dataset", "run/row#1").expect_error(
+        2, "no dataset", "did you mean run/raw#1?"
+    )
+    installation.run("journal", "tail", "--site", "D").expect_error(2, "there is no site 'D'")
+
+
+def test_export_of_a_stretch(installation: Installation):
+    def positions(*arguments: str) -> list[int]:
+        out = installation.run.good("journal", "export", *arguments).out
+        return [json.loads(line)["position"] for line in out.splitlines()]
+
+    assert positions("--after", "1", "--until", "2") == [2]
+    assert positions("--until", "2") == [1, 2]
+    assert positions("--until", "0") == []
+    assert positions("--after", "2", "--until", "1") == []
+    assert positions("--after", "3") == positions("--after", "99") == []
+
+
+def test_trim_and_what_stays(installation: Installation):
+    for name in ("g1", "g2", "g3"):
+        installation.commit(PutGroup(Group(name)))
+    planned = installation.run.good("journal", "trim", "--keep-entries", "2", "--dry-run")
+    assert planned.out == "would remove 4 entries, positions 1 to 4, behind a new checkpoint at position 6 or after\n"
+    assert installation.run.good("journal", "export").err == ""
+    trimmed = installation.run.good("journal", "trim", "--keep-entries", "2", "--json").document
+    assert (trimmed["entries"], trimmed["begins_at"], trimmed["dropped"]) == (4, 5, [])
+    assert (installation.folder / "state/checkpoints" / trimmed["checkpoint"]).is_file()
+    exported = installation.run.good("journal", "export")
+    assert [json.loads(line)["position"] for line in exported.out.splitlines()] == [5, 6]
+    assert exported.err == "the export begins at position 5: earlier entries are not kept\n"
+    assert installation.run.good("journal", "export", "--after", "4").err == ""
+    assert installation.run.good("journal", "export", "--until", "3").out == ""
+    entries = installation.run.good("journal", "tail", "--json").document["entries"]
+    assert [entry["position"] for entry in entries] == [5, 6]
+    assert installation.run.good("journal", "tail", "--dataset", "run/raw#1").out == ""
+    assert "no violation" in installation.run.good("verify", "--quiet").out
+    again = installation.run.good("journal", "trim", "--keep-entries", "2").out
+    assert again == "nothing to trim: the journal begins at position 5\n"
+    assert installation.run.good("journal", "trim", "--keep-days", "1").out == again
+
+
+def test_trim_by_days_keeps_the_last(installation: Installation):
+    told = installation.run.good("journal", "trim", "--keep-days", "0", "--quiet").out.splitlines()
+    assert told[0] == "removed 2 entries, positions 1 to 2; the journal begins at position 3"
+    assert told[1].startswith("history can be restarted from checkpoint 3-")
+    assert installation.run.good("journal", "trim", "--keep-days", "0").out.startswith("nothing to trim")
+
+
+def test_trim_has_to_be_told_what_to_keep(installation: Installation):
+    installation.run("journal", "trim").expect_error(2, "what is to be kept?", "--keep-days")
+
+
+def test_trim_cuts_no_reader_off_unasked(installation: Installation):
+    store = installation.store()
+    store.advance("reader", next(iter(store.entries(limit=1))).cursor)
+    store.close()
+    planned = installation.run.good("journal", "trim", "--keep-entries", "1", "--dry-run").out
+    assert "would cut off reader reader: needs --drop-cursors" in planned
+    installation.run("journal", "trim", "--keep-entries", "1").expect_error(4, "reader reader", "--drop-cursors")
+    told = installation.run.good("journal", "trim", "--keep-entries", "1", "--drop-cursors", "--quiet").out
+    assert "reader reader has to start again from a snapshot" in told
+    known = installation.run.good("journal", "cursors", "--json").document["cursors"]
+    assert [each["reader"] for each in known] == ["verify"]
+
+
+def test_a_reader_can_be_dropped(installation: Installation):
+    store = installation.store()
+    store.advance("reader", store.head().cursor)
+    store.close()
+    installation.run("journal", "cursors", "--drop", "raeder").expect_error(2, "no reader 'raeder'", "mean reader?")
+    assert installation.run.good("journal", "cursors", "--drop", "reader", "--json").document["cursors"] == []
+    installation.run("journal", "cursors", "--drop", "reader").expect_error(2, "no reader 'reader'")
+
+
+def test_verify_says_since_when(installation: Installation):
+    installation.run.good("verify", "--quiet")
+    installation.commit(UpdateDataset(KEY, required_copies=1))
+    store = installation.store()
+    with store.writing() as connection:
+        connection.exec_driver_sql("UPDATE block SET size = size + 1")
+    store.close()
+    ran = installation.run("verify", "--quiet")
+    assert ran.code == 1
+    lines = ran.out.splitlines()
+    (place,) = [number for number, line in enumerate(lines) if line.startswith("I3: ")]
+    assert "(sound at position 3, now 4; these touched dataset run/raw#1 since)" in lines[place]
+    assert lines[place + 1].split()[0] == "4"
+    assert "tester@here" in lines[place + 1]
+    (finding,) = [
+        each for each in installation.run("verify", "--json").document["findings"] if each["invariant"] == "I3"
+    ]
+    assert (finding["since"], finding["about"]) == ([3, 4], ["dataset", "run/raw#1"])
+    assert [touch["position"] for touch in finding["touches"]] == [4]

@@ -1,13 +1,15 @@
 """Publish, copy and check, killed by SIGKILL at every named step, restarted until they are done.
 
 Goal: after each kill the inventory is sound and nothing good is lost; after the
-last restart all work is done, once.
+last restart all work is done, once. (The steps of the inventory's own work:
+``test_inventory_crash.py``.)
 Method: chains. A chain is one installation on real SQLite and real disks, on
 which each command is killed at one step after the other, restarted each time,
 and at last let through. Two chains together hit every step once at least; as
 many pairs are run as HOLDFAST_KILLS asks for (10 kills: one pair, 19 kills;
-`make soak`: 200). From the second pair on kills come at later passes too, and
-once a command at a random moment from outside.
+`make soak`: 200). From the second pair on kills come at later passes too, each
+command is killed once within one of its commits, as they come, and once at a
+random moment from outside.
 """
 
 from __future__ import annotations
@@ -25,14 +27,17 @@ import pytest
 from crash_world import CrashWorld, Ran
 
 from holdfast.model import steps
-from holdfast.testing.killer import NAMES
 
+WORK = ("publish", "copy", "check")
+NAMES = tuple(name for work in WORK for name in steps.STEPS[work])
 KILLS = int(os.environ.get("HOLDFAST_KILLS", "10"))
 MANY = 200
 """From so many kills on each step has to be hit five times."""
 # A quarter more than asked for: some kills at later passes find that the work is done before.
 PAIRS = max(1, -(-KILLS * 5 // (len(NAMES) * 4)))
 RESTARTS_MAX = 3
+COMMITS_MOST = 8
+"""One of so many first commits of a command is killed."""
 PASSED_OFTEN = (
     "publish.hashed",
     "publish.block-staged",
@@ -68,9 +73,12 @@ def planned(n_pairs: int) -> list[Chain]:
         source = random.Random(number)
         own = [name for place, name in enumerate(NAMES) if place % 2 == number % 2]
         kills = {
-            command: [f"{name}:{_count(name, source, number)}" for name in names if name in own]
-            for command, names in steps.STEPS.items()
+            command: [f"{name}:{_count(name, source, number)}" for name in steps.STEPS[command] if name in own]
+            for command in WORK
         }
+        for each in kills.values() if number > 1 else ():
+            commit = f"{source.choice(steps.STEPS['commit'])}:{source.randint(1, COMMITS_MOST)}"
+            each.insert(source.randint(0, len(each)), commit)
         chains.append(Chain(number, kills, {name: source.uniform(0.0, 0.25) if number > 1 else None for name in kills}))
     return chains
 
@@ -134,9 +142,8 @@ def histogram(chains: Sequence[Chain]) -> str:
         sum((getattr(chain, name) for chain in chains), Counter()) for name in ("hits", "misses", "random_hits")
     )
     lines = [f"{'step':26}{'killed there':>14}{'not reached':>13}{'killed at random after':>24}"]
-    lines += [
-        f"{name:26}{hits[name]:14}{misses[name]:13}{moments[name]:24}" for name in ("before the first step", *NAMES)
-    ]
+    shown = ("before the first step", *NAMES, *steps.STEPS["commit"])
+    lines += [f"{name:26}{hits[name]:14}{misses[name]:13}{moments[name]:24}" for name in shown]
     lines.append(f"{'all':26}{hits.total():14}{misses.total():13}{moments.total():24}")
     return "\n".join(lines)
 

@@ -91,6 +91,7 @@ def test_a_new_inventory_is_clean(tmp_path: Path) -> None:
         ("I11", "UPDATE replica SET verified_us = 5 WHERE held IS NULL"),
         ("I11", "INSERT INTO owner_group VALUES ('nobody-asked')"),
         ("I11", "UPDATE file SET adler32 = 7 WHERE ordinal = 0"),
+        ("I12", "INSERT INTO journal_touched_before VALUES ('site', 'A', 99)"),
     ],
 )
 def test_damage_is_found(store: SqlStore, invariant: str, statement: str) -> None:

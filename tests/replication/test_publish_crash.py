@@ -60,7 +60,7 @@ def _passed(world: World) -> list[str]:
     seen: list[str] = []
     with steps.observed(seen.append):
         world.publish()
-    return seen
+    return [name for name in seen if name in steps.STEPS["publish"]]
 
 
 def test_every_named_step_is_passed_in_its_order(world: World) -> None:

@@ -11,9 +11,13 @@ from pathlib import Path
 _MEMORY = "/dev/shm"
 
 
+def place() -> Path | None:
+    """Where such folders are made; None for the usual place of temporary folders."""
+    return Path(_MEMORY) if os.access(_MEMORY, os.W_OK) else None
+
+
 @contextmanager
 def fast_folder() -> Iterator[Path]:
     """A new folder, removed at the end."""
-    place = _MEMORY if os.access(_MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="holdfast-test-", dir=place) as folder:
+    with tempfile.TemporaryDirectory(prefix="holdfast-test-", dir=place()) as folder:
         yield Path(folder)

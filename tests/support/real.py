@@ -12,6 +12,7 @@ is; what it needs from Debian goes into tools/system-packages.sh.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -77,7 +78,30 @@ def _unprivileged_user() -> str:
     return "" if tried.returncode == 0 else "root may not become another user here"
 
 
+# Not imported at the top: pytest has to rewrite the asserts of holdfast.testing first.
+def _postgresql() -> str:
+    from holdfast.testing import postgres_server
+
+    if postgres_server.installed_programs() is None:
+        return "no PostgreSQL server: neither in /usr/lib/postgresql/*/bin nor on PATH"
+    return _no_client()
+
+
+def _bundled_postgresql() -> str:
+    from holdfast.testing import postgres_server
+
+    if postgres_server.bundled_programs() is None:
+        return "the wheel pgserver is not installed, or not for this machine"
+    return _no_client()
+
+
+def _no_client() -> str:
+    return "" if importlib.util.find_spec("psycopg") is not None else "the library psycopg is not installed"
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
+    "bundled postgresql": _bundled_postgresql,
+    "postgresql": _postgresql,
     "tmpfs mount": _tmpfs_mount,
     "unprivileged user": _unprivileged_user,
 }

@@ -1,0 +1,146 @@
+"""A keeper serves whole snapshots that are as new as was asked for, or says that it cannot."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from holdfast.inventory.image.image import Image, load
+from holdfast.inventory.image.published import PublishedImage
+from holdfast.inventory.keeper import Keeper
+from holdfast.inventory.store import Head, Store
+from holdfast.model import changes as c
+from holdfast.model.errors import Behind, Conflict, DatabaseAway, ResyncNeeded
+from holdfast.model.records import Group
+from holdfast.testing.memory_store import MemoryStore
+from holdfast.testing.snapshots import assert_same
+
+LONG_S = 30.0
+
+
+def _load(store: Store) -> Image:
+    with store.snapshot() as snapshot:
+        return load(snapshot)
+
+
+def _add_group(store: Store, name: str) -> Head:
+    return store.commit(c.ChangeSet((c.PutGroup(Group(name)),), "me", "why"))
+
+
+class Away:
+    """A store whose database can be away."""
+
+    def __init__(self) -> None:
+        self.inner = MemoryStore()
+        self.is_away = threading.Event()
+
+    def __getattr__(self, name: str) -> object:
+        if self.is_away.is_set():
+            raise DatabaseAway("the database is away")
+        return getattr(self.inner, name)
+
+
+@pytest.fixture
+def keep() -> Iterator[Callable[..., Keeper]]:
+    with ExitStack() as held:
+        yield lambda store, **more: held.enter_context(Keeper(store, _load, **more))
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    ticking = threading.Event()
+    for _ in range(int(LONG_S / 0.01)):
+        if is_so():
+            return
+        ticking.wait(0.01)
+    raise AssertionError("it did not become so")
+
+
+def test_own_writes_can_be_read(keep: Callable[..., Keeper]) -> None:
+    store = MemoryStore()
+    keeper = keep(store)
+    for number in range(20):
+        head = _add_group(store, f"group{number}")
+        snapshot = keeper.snapshot(head, timeout_s=LONG_S)
+        assert snapshot.head.position >= head.position
+        assert f"group{number}" in snapshot.groups()
+    with store.snapshot() as there:
+        assert_same(there, keeper.snapshot(head))
+
+
+def test_what_is_not_there_yet_is_refused(keep: Callable[..., Keeper]) -> None:
+    store = MemoryStore()
+    keeper = keep(store)
+    with pytest.raises(Behind, match="at position 0, not yet at 1") as caught:
+        keeper.snapshot(1)
+    assert caught.value.retryable
+
+
+def test_a_store_that_is_away_stops_no_reader(keep: Callable[..., Keeper]) -> None:
+    store = Away()
+    head = _add_group(store.inner, "a")
+    now = [0.0]
+    keeper = keep(store, monotonic=lambda: now[0])
+    assert keeper.snapshot(head, age_s_max=5).groups() == ["a"]
+    store.is_away.set()
+    _wait_until(lambda: bool(keeper.status().problem))
+    now[0] = 60.0
+    assert keeper.snapshot(head).groups() == ["a"]
+    assert "away" in keeper.status().problem
+    assert keeper.status().age_s == 60.0
+    with pytest.raises(Behind, match=r"60\.0 s ago") as caught:
+        keeper.snapshot(head, age_s_max=5)
+    assert "away" in caught.value.hint
+    store.is_away.clear()
+    after = _add_group(store.inner, "b")
+    assert keeper.snapshot(after, timeout_s=LONG_S, age_s_max=5).groups() == ["a", "b"]
+    _wait_until(lambda: not keeper.status().problem)
+
+
+def test_another_history_makes_a_new_image(keep: Callable[..., Keeper]) -> None:
+    store = Away()
+    for name in "abc":
+        last = _add_group(store.inner, name)
+    keeper = keep(store)
+    assert keeper.snapshot(last).groups() == ["a", "b", "c"]
+    store.is_away.set()
+    store.inner = store.inner.restored("another", position=1)
+    store.is_away.clear()
+    after = [_add_group(store.inner, name) for name in "xyz"][-1]
+    assert keeper.snapshot(after, timeout_s=LONG_S).groups() == ["a", "x", "y", "z"]
+    with pytest.raises(ResyncNeeded, match="not on this history"):
+        keeper.snapshot(last, timeout_s=LONG_S)
+
+
+def test_it_publishes_for_others(keep: Callable[..., Keeper], fast_folder: Path) -> None:
+    store = MemoryStore()
+    keeper = keep(store, publish_to=fast_folder, publish_every_s=0.01)
+    reader = PublishedImage(fast_folder)
+    head = _add_group(store, "a")
+    _wait_until(lambda: reader.snapshot().head == head)
+    assert_same(keeper.snapshot(head), reader.snapshot())
+    with pytest.raises(Conflict):
+        Keeper(store, _load, publish_to=fast_folder)
+
+
+def test_what_cannot_be_published_stops_no_reader(keep: Callable[..., Keeper], fast_folder: Path) -> None:
+    folder = fast_folder / "image"
+    store = MemoryStore()
+    keeper = keep(store, publish_to=folder, publish_every_s=0.01)
+    folder.rename(fast_folder / "elsewhere")
+    head = _add_group(store, "a")
+    assert keeper.snapshot(head, timeout_s=LONG_S).groups() == ["a"]
+    _wait_until(lambda: bool(keeper.status().publishing_problem))
+    assert "cannot be published" in keeper.status().publishing_problem
+
+
+def test_snapshots_outlive_their_keeper() -> None:
+    store = MemoryStore()
+    head = _add_group(store, "a")
+    with Keeper(store, _load) as keeper:
+        snapshot = keeper.snapshot(head)
+    assert snapshot.groups() == ["a"]
+    keeper.close()
