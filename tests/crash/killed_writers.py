@@ -55,7 +55,7 @@ def main(place: str, folder: str, at: str) -> None:
         for writer in writers:
             writer.start()
         while any(writer.is_alive() for writer in writers):
-            follow(image, store)
+            follow(store, image)
             image.fold()
             publisher.publish(image.tables)
     store.close()

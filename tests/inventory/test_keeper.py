@@ -11,12 +11,15 @@ import pytest
 
 from holdfast.inventory.image.image import Image, load
 from holdfast.inventory.image.published import PublishedImage
+from holdfast.inventory.image.snapshot import ImageSnapshot
 from holdfast.inventory.keeper import Keeper
 from holdfast.inventory.store import Head, Store
 from holdfast.model import changes as c
-from holdfast.model.errors import Behind, Conflict, DatabaseAway, ResyncNeeded
-from holdfast.model.records import Group
+from holdfast.model.errors import BadInput, Behind, Conflict, DatabaseAway, ResyncNeeded
+from holdfast.model.names import BlockKey
+from holdfast.model.records import FileColumns, Group
 from holdfast.testing.memory_store import MemoryStore
+from holdfast.testing.random_changes import BEGINNING, OPEN
 from holdfast.testing.snapshots import assert_same
 
 LONG_S = 30.0
@@ -144,3 +147,62 @@ def test_snapshots_outlive_their_keeper() -> None:
         snapshot = keeper.snapshot(head)
     assert snapshot.groups() == ["a"]
     keeper.close()
+
+
+def _refuse(store: Store) -> Image:
+    raise AssertionError("the store was read")
+
+
+def test_it_begins_with_what_was_published(fast_folder: Path) -> None:
+    store = MemoryStore()
+    store.commit(BEGINNING)
+    with Keeper(store, _load, publish_to=fast_folder):
+        pass
+    head = _add_group(store, "later")
+    with Keeper(store, _refuse, publish_to=fast_folder) as keeper, store.snapshot() as there:
+        assert_same(there, keeper.snapshot(head, timeout_s=LONG_S))
+
+
+@pytest.mark.parametrize("damage", ["manifest.json", "*.part"])
+def test_a_damaged_publication_is_made_anew(fast_folder: Path, damage: str) -> None:
+    store = MemoryStore()
+    store.commit(BEGINNING)
+    with Keeper(store, _load, publish_to=fast_folder):
+        pass
+    path = sorted(fast_folder.glob(damage))[0]
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(AssertionError, match="was read"):
+        Keeper(store, _refuse, publish_to=fast_folder)
+    with Keeper(store, _load, publish_to=fast_folder) as keeper:
+        assert_same(keeper.snapshot(), PublishedImage(fast_folder).snapshot())
+
+
+def test_a_publication_of_another_history_is_not_used(fast_folder: Path) -> None:
+    store = MemoryStore()
+    for name in "abc":
+        _add_group(store, name)
+    with Keeper(store, _load, publish_to=fast_folder):
+        pass
+    another = store.restored("another", position=1)
+    with Keeper(another, _load, publish_to=fast_folder) as keeper:
+        assert keeper.snapshot().groups() == ["a"]
+
+
+def test_files_can_stay_on_disk(fast_folder: Path) -> None:
+    store = MemoryStore()
+    store.commit(BEGINNING)
+    with Keeper(store, _load, publish_to=fast_folder, publish_every_s=0.01, files="disk") as keeper:
+        _wait_until(lambda: _is_mapped(keeper.snapshot()))
+        change = c.RegisterFiles(BlockKey(OPEN, "on-disk"), 0, FileColumns(("/on/disk",), (0,), ("a",), (5,)))
+        head = store.commit(c.ChangeSet((change,), "me", "why"))
+        _wait_until(lambda: keeper.snapshot().head == head and _is_mapped(keeper.snapshot()))
+        with store.snapshot() as there:
+            assert_same(there, keeper.snapshot(head))
+    with pytest.raises(BadInput, match="need a folder"):
+        Keeper(store, _load, files="disk")
+
+
+def _is_mapped(snapshot: ImageSnapshot) -> bool:
+    """Whether every column of sizes lies in a file."""
+    columns = [chunk.sizes for chunk in snapshot.tables.files.every_chunk]
+    return bool(columns) and not any(column.flags.writeable or column.flags.owndata for column in columns)

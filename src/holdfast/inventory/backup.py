@@ -66,7 +66,7 @@ def backup(store: SqlStore, destination: Path, *, rooms: Sequence[MetaData] = ()
         sqlite_copy.in_one_file(part)
         steps.reach("backup.written")
         sqlite_copy.named(part, destination)
-    steps.reach("backup.named")
+        steps.reach("backup.named")
     return head
 
 

@@ -6,10 +6,11 @@ without holding a second copy of either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from holdfast.inventory.store import Snapshot
-from holdfast.model.names import DatasetKey
+from holdfast.model.names import BlockKey, DatasetKey
+from holdfast.model.records import FileColumns
 
 About = tuple[str, str]
 Difference = tuple[str, About | None]
@@ -35,8 +36,10 @@ def differences(first: Snapshot, second: Snapshot) -> Iterator[str]:
         yield what
 
 
-def differing(first: Snapshot, second: Snapshot) -> Iterator[Difference]:
-    """The same, with the dataset or site that each difference is about."""
+def differing(
+    first: Snapshot, second: Snapshot, *, also: Callable[[BlockKey, FileColumns], bool] = lambda _key, _files: False
+) -> Iterator[Difference]:
+    """The same, with the dataset or site that each difference is about; ``also``: what else may differ of a block."""
     for what, ask in _WHOLE:
         if ask(first) != ask(second):
             yield what, None
@@ -48,21 +51,26 @@ def differing(first: Snapshot, second: Snapshot) -> Iterator[Difference]:
     for key in sorted({*datasets[0], *datasets[1]}):
         if datasets[0].get(key) != datasets[1].get(key):
             yield f"dataset {key}", _dataset(key)
-    yield from _differing_blocks(first, second, sorted({*datasets[0]} & {*datasets[1]}))
+    for key in sorted({*datasets[0]} & {*datasets[1]}):
+        yield from _differing_blocks(first, second, key, also)
 
 
-def _differing_blocks(first: Snapshot, second: Snapshot, keys: Iterable[DatasetKey]) -> Iterator[Difference]:
+def _differing_blocks(
+    first: Snapshot, second: Snapshot, key: DatasetKey, also: Callable[[BlockKey, FileColumns], bool]
+) -> Iterator[Difference]:
     digests = first.digests & second.digests
-    for key in keys:
-        if first.replicas(dataset=key) != second.replicas(dataset=key):
-            yield f"replicas of {key}", _dataset(key)
-        blocks = first.blocks(key)
-        if blocks != second.blocks(key):
-            yield f"blocks of {key}", _dataset(key)
-            continue
-        for block in blocks:
-            if first.files(block.key).with_digests(digests) != second.files(block.key).with_digests(digests):
-                yield f"files of {block.key}", _dataset(key)
+    if first.replicas(dataset=key) != second.replicas(dataset=key):
+        yield f"replicas of {key}", _dataset(key)
+    blocks = first.blocks(key)
+    if blocks != second.blocks(key):
+        yield f"blocks of {key}", _dataset(key)
+        return
+    for block in blocks:
+        files = second.files(block.key)
+        if first.files(block.key).with_digests(digests) != files.with_digests(digests):
+            yield f"files of {block.key}", _dataset(key)
+        if also(block.key, files):
+            yield f"checksums of {block.key}", _dataset(key)
 
 
 def last_touches(first: Snapshot, second: Snapshot) -> Iterator[tuple[str, str, int | None, int | None]]:

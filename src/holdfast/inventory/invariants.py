@@ -8,8 +8,9 @@ the SQL form has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -21,6 +22,9 @@ from holdfast.model.changes import touched
 from holdfast.model.errors import HoldfastError
 from holdfast.model.names import BlockKey
 from holdfast.model.records import Block, BlockReplica, FileColumns, FileRecord, Request, RequestState, check_files
+
+LOOKUP_ROWS = 5000
+"""So many files are looked up at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Finding:
 
 def check_files_of_blocks(view: Snapshot) -> Iterator[Finding]:
     """I3 and I4: blocks are the sums of their files; files are valid and found where they are."""
+    waiting: list[tuple[BlockKey, FileColumns]] = []
     for dataset in view.datasets(staged=True):
         for block in view.blocks(dataset.key):
             files = view.files(block.key)
@@ -60,10 +65,24 @@ def check_files_of_blocks(view: Snapshot) -> Iterator[Finding]:
                 check_files(files)
             except HoldfastError as error:
                 yield Finding("I4", str(block.key), error.message, _about(block.key))
-            found = view.lookup(list(files.lfns()))
-            places = [(record.block, record.ordinal) if record else None for record in found]
-            if places != [(block.key, ordinal) for ordinal in range(len(files))]:
-                yield Finding("I4", str(block.key), "a look-up of its LFNs finds other files", _about(block.key))
+            waiting.append((block.key, files))
+            if sum(len(each) for _, each in waiting) >= LOOKUP_ROWS:
+                yield from _check_lookup(waiting, view)
+                waiting = []
+    yield from _check_lookup(waiting, view)
+
+
+def _check_lookup(blocks: Sequence[tuple[BlockKey, FileColumns]], view: Snapshot) -> Iterator[Finding]:
+    """I4: each file is found under its LFN. Many blocks are asked for together."""
+    try:
+        found = iter(view.lookup([lfn for _, files in blocks for lfn in files.lfns()]))
+    except HoldfastError as error:  # A name that is none: told already, and nothing else can be asked then.
+        yield Finding("I4", str(blocks[0][0]), f"its files cannot be looked up: {error.message}", _about(blocks[0][0]))
+        return
+    for key, files in blocks:
+        records = list(islice(found, len(files)))
+        if any(record is None or record.ordinal != row or record.block != key for row, record in enumerate(records)):
+            yield Finding("I4", str(key), "a look-up of its LFNs finds other files", _about(key))
 
 
 def _about(block: BlockKey) -> tuple[str, str]:
@@ -76,7 +95,7 @@ def check_replicas(view: Snapshot) -> Iterator[Finding]:
     blocks: dict[BlockKey, Block] = {
         block.key: block for dataset in view.datasets(staged=True) for block in view.blocks(dataset.key)
     }
-    current: tuple[BlockKey, FileColumns] | None = None
+    current: tuple[BlockKey, Sequence[int]] | None = None
     for replica in view.replicas():
         place = f"{replica.block} at {replica.site}"
         if replica.site not in sites:
@@ -85,19 +104,23 @@ def check_replicas(view: Snapshot) -> Iterator[Finding]:
         if block is None:
             yield Finding("I5", place, "the block is not known", _about(replica.block))
             continue
-        if current is None or current[0] != replica.block:
-            current = (replica.block, view.files(replica.block))
-        yield from _check_replica(replica, block, current[1], place)
+        # A complete one is as large as its block, and whether the block is right is asked of the block.
+        if replica.held is not None and (current is None or current[0] != replica.block):
+            current = (replica.block, view.files(replica.block).sizes)
+        sizes = current[1] if current is not None and replica.held is not None else ()
+        yield from _check_replica(replica, block, sizes, place)
 
 
-def _check_replica(replica: BlockReplica, block: Block, files: FileColumns, place: str) -> Iterator[Finding]:
+def _check_replica(replica: BlockReplica, block: Block, sizes: Sequence[int], place: str) -> Iterator[Finding]:
     held, about = replica.files(block.n_files), _about(replica.block)
     if not held.within(block.n_files):
         yield Finding("I5", place, f"holds files beyond the {block.n_files} of its block", about)
         return
     if replica.held is not None and len(replica.held) == block.n_files:
         yield Finding("I5", place, "holds all files but is not marked complete", about)
-    size = sum(files.sizes[ordinal] for ordinal in held) if len(files) == block.n_files else replica.size
+    size = block.size if replica.held is None else replica.size
+    if len(sizes) == block.n_files and replica.held is not None:
+        size = sum(sizes[ordinal] for ordinal in held)
     if (replica.n_files, replica.size) != (len(held), size):
         message = f"says {replica.n_files} files, {replica.size} bytes; holds {len(held)}, {size}"
         yield Finding("I5", place, message, about)
@@ -158,17 +181,19 @@ def check_journal(connection: Connection) -> Iterator[Finding]:
     first = sql_journal.start(connection)
     position, digest, at_us, epoch = first.position, first.digest, _start_us(connection), first.epoch
     entries = select(schema.journal).order_by(schema.journal.c.position)
-    result = connection.execute(entries.execution_options(yield_per=sql_journal.READ_ROWS))
-    for rows in result.partitions():
-        named = _touched_between(connection, rows[0].position, rows[-1].position)
-        for row in rows:
-            place = f"position {row.position}"
-            if row.position != position + 1:
-                yield Finding("I1", place, f"follows position {position}: {_missing(position + 1, row.position - 1)}")
-            if row.at_us < at_us:
-                yield Finding("I1", place, "is earlier than the entry before it")
-            yield from _check_entry(row, digest, named.get(row.position, set()), place)
-            position, digest, at_us, epoch = row.position, row.digest, row.at_us, row.epoch
+    with connection.execute(entries.execution_options(yield_per=sql_journal.READ_ROWS)) as result:
+        for rows in result.partitions():
+            named = _touched_between(connection, rows[0].position, rows[-1].position)
+            for row in rows:
+                place = f"position {row.position}"
+                if row.position != position + 1:
+                    yield Finding(
+                        "I1", place, f"follows position {position}: {_missing(position + 1, row.position - 1)}"
+                    )
+                if row.at_us < at_us:
+                    yield Finding("I1", place, "is earlier than the entry before it")
+                yield from _check_entry(row, digest, named.get(row.position, set()), place)
+                position, digest, at_us, epoch = row.position, row.digest, row.at_us, row.epoch
     if (head.position, head.digest, head.epoch) != (position, digest, epoch):
         yield Finding("I1", "head", f"says position {head.position}, the journal ends at {position}")
 

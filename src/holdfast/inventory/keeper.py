@@ -30,14 +30,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 from holdfast import logs
 from holdfast.inventory.image.image import Image, follow
+from holdfast.inventory.image.published import PublishedImage
 from holdfast.inventory.image.publisher import Publisher
+from holdfast.inventory.image.reopening import reopened
 from holdfast.inventory.image.snapshot import ImageSnapshot
 from holdfast.inventory.image.tables import Tables
 from holdfast.inventory.store import Head, Store
-from holdfast.model.errors import Behind, DatabaseAway, HoldfastError, ResyncNeeded
+from holdfast.model.errors import BadInput, Behind, DatabaseAway, HoldfastError, ResyncNeeded
 
 WAIT_S = 1.0
 """How long one wait for news lasts; also how old the age of an idle image may become."""
@@ -64,7 +67,12 @@ class Status:
 
 
 class Keeper:
-    """Keeps an image of ``store``. ``load`` makes an image of what the store has now."""
+    """Keeps an image of ``store``. ``load`` makes an image of what the store has now.
+
+    With ``publish_to`` it begins with what was published there last, if that is
+    of the store's history. ``files`` "disk": the columns of files are not held
+    in memory, but mapped from what was published; blocks and replicas are held.
+    """
 
     def __init__(
         self,
@@ -73,6 +81,7 @@ class Keeper:
         *,
         publish_to: Path | None = None,
         publish_every_s: float = 0.2,
+        files: Literal["memory", "disk"] = "memory",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._load, self._monotonic = store, load, monotonic
@@ -83,7 +92,10 @@ class Keeper:
         self._ends = False
         self._problem = self._publishing_problem = ""
         self._complete_s = monotonic()
-        self._image: Image | None = load(store)
+        if files == "disk" and publish_to is None:
+            raise BadInput("files on disk need a folder to be published to")
+        self._files_on_disk = PublishedImage(publish_to) if files == "disk" and publish_to is not None else None
+        self._image: Image | None = load(store) if publish_to is None else reopened(store, publish_to, load)
         self._publisher = None if publish_to is None else Publisher(publish_to)
         self._publish_if_due()
         self._thread = threading.Thread(target=self._run, name="inventory-keeper", daemon=True)
@@ -213,6 +225,9 @@ class Keeper:
         self._published_s = now_s
         try:
             self._publisher.publish(tables)
+            if self._files_on_disk is not None:
+                image.adopt_files(self._files_on_disk.tables().files, tables.files)
+                tables = image.tables if image.head == tables.head else tables
             self._published, self._publishing_problem = tables, ""
         except Exception as error:  # noqa: BLE001 - whatever it is, the image must go on
             problem = _told(error)

@@ -6,9 +6,7 @@ not take gigabytes.
 
 from __future__ import annotations
 
-import json
 from array import array
-from collections.abc import Iterator, Sequence
 
 import xxhash
 
@@ -30,7 +28,7 @@ class ReplayedDigests:
         made = cls()
         for dataset in view.datasets(staged=True):
             for block in view.blocks(dataset.key):
-                made._blocks[block.key] = array("Q", _hashes(view.files(block.key)))
+                made._blocks[block.key] = _hashes(view.files(block.key))
         return made
 
     def take(self, entry: Entry) -> None:
@@ -48,20 +46,14 @@ class ReplayedDigests:
                 case _:
                     pass
 
-    def differing(self, view: Snapshot) -> Iterator[BlockKey]:
-        """The blocks whose files have other checksums in ``view``."""
-        there = view.find_blocks(list(self._blocks))
-        for block, hashes in sorted(self._blocks.items()):
-            if block in there and list(hashes) != _hashes(view.files(block)):
-                yield block
+    def differ(self, block: BlockKey, files: FileColumns) -> bool:
+        """Whether the files of a block have other checksums in ``files``."""
+        return self._blocks.get(block, array("Q")) != _hashes(files)
 
 
-def _hashes(files: FileColumns) -> Sequence[int]:
-    algorithms = sorted(files.checksums)
-    columns = [files.checksums[algorithm] for algorithm in algorithms]
-    return [_hash(algorithms, digests) for digests in zip(*columns, strict=True)] if columns else [0] * len(files)
-
-
-def _hash(algorithms: Sequence[str], digests: Sequence[str | None]) -> int:
-    known = [pair for pair in zip(algorithms, digests, strict=True) if pair[1] is not None]
-    return xxhash.xxh3_64_intdigest(json.dumps(known).encode()) if known else 0
+def _hashes(files: FileColumns) -> array[int]:
+    texts = [""] * len(files)
+    for algorithm, digests in sorted(files.checksums.items()):
+        pairs = zip(texts, digests, strict=True)
+        texts = [text if digest is None else f"{text}{algorithm}={digest} " for text, digest in pairs]
+    return array("Q", (xxhash.xxh3_64_intdigest(text.encode()) for text in texts))

@@ -139,8 +139,9 @@ def digest_of(row: Row[Any], body: bytes, before: str) -> str:
 def read_entries(connection: Connection, after: int = 0) -> Iterator[Entry]:
     """All entries that are kept after a position, one by one."""
     query = select(schema.journal).where(schema.journal.c.position > after).order_by(schema.journal.c.position)
-    for row in connection.execute(query.execution_options(yield_per=READ_ROWS)):
-        yield entry_of(row)
+    with connection.execute(query.execution_options(yield_per=READ_ROWS)) as result:
+        for row in result:
+            yield entry_of(row)
 
 
 def entry_of(row: Row[Any]) -> Entry:

@@ -161,18 +161,7 @@ class SqlSnapshot:
             .where(table.block_id == self.block_id(block))
             .order_by(table.ordinal)
         )
-        rows = self._connection.execute(query).all()
-        if not rows:
-            return FileColumns((), (), (), ())
-        paths, file_names, sizes, *digests = zip(*rows, strict=True)
-        places: dict[str, int] = {}
-        dir_index = tuple(places.setdefault(path, len(places)) for path in paths)
-        checksums = {
-            algorithm: tuple(digest_text(algorithm, value) for value in column)
-            for algorithm, column in zip(schema.DIGEST_COLUMNS, digests, strict=True)
-            if any(value is not None for value in column)
-        }
-        return FileColumns(tuple(places), dir_index, file_names, sizes, checksums)
+        return file_columns(self._connection.execute(query).all())
 
     def replicas(
         self, *, dataset: DatasetKey | None = None, block: BlockKey | None = None, site: str | None = None
@@ -393,6 +382,21 @@ class SqlSnapshot:
         query = select(schema.request.c.body).where(schema.request.c.kind == word)
         found = self._bodies(kind, query.where(schema.request.c.state == "open") if only_open else query)
         return sorted(found, key=lambda request: (request.created_us, request.id))
+
+
+def file_columns(rows: Sequence[Sequence[Any]]) -> FileColumns:
+    """The files of rows that have directory, name, size and the digests, in the order of ``DIGEST_COLUMNS``."""
+    if not rows:
+        return FileColumns((), (), (), ())
+    paths, file_names, sizes, *digests = zip(*rows, strict=True)
+    places: dict[str, int] = {}
+    dir_index = tuple(places.setdefault(path, len(places)) for path in paths)
+    checksums = {
+        algorithm: tuple(digest_text(algorithm, value) for value in column)
+        for algorithm, column in zip(schema.DIGEST_COLUMNS, digests, strict=True)
+        if any(value is not None for value in column)
+    }
+    return FileColumns(tuple(places), dir_index, file_names, sizes, checksums)
 
 
 def _file_record(dir: str, row: Sequence[Any]) -> FileRecord:

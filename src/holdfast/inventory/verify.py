@@ -23,6 +23,7 @@ from holdfast.inventory.image import sql_load
 from holdfast.inventory.image.image import Image
 from holdfast.inventory.invariants import CONNECTION_CHECKS, SNAPSHOT_CHECKS, Finding
 from holdfast.inventory.replayed_digests import ReplayedDigests
+from holdfast.inventory.sql_read_ahead import ReadAhead
 from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.sqlite_database import SqliteDatabase
@@ -70,7 +71,7 @@ def findings_of(
     connection: Connection, folder: Path | None, *, replay: bool = True, progress: Progress | None = None
 ) -> list[Finding]:
     """Every violation that an open read transaction shows."""
-    view = SqlSnapshot(connection)
+    view = ReadAhead(connection)
     checks: list[tuple[str, Iterator[Finding]]] = [
         *((check.__name__, check(connection)) for check in CONNECTION_CHECKS),
         *((check.__name__, check(view)) for check in SNAPSHOT_CHECKS),
@@ -138,11 +139,8 @@ def check_replay(connection: Connection, view: SqlSnapshot, folder: Path | None)
     if not view.head.position:  # Before the first entry there is nothing to compare, and no epoch in the image.
         return
     snapshot = image.snapshot()
-    for what, about in comparing.differing(snapshot, view):
+    for what, about in comparing.differing(snapshot, view, also=digests.differ):
         yield Finding("I11", what, "differs between the replayed journal and the tables", about)
-    for block in digests.differing(view):
-        message = "differ between the replayed journal and the tables"
-        yield Finding("I11", f"checksums of {block}", message, ("dataset", str(block.dataset)))
     for kind, item, replayed, kept in comparing.last_touches(snapshot, view):
         message = f"the journal touched it last at {replayed or 'no position'}, the side table says {kept or 'never'}"
         yield Finding("I2", f"{kind} {item}", message, (kind, item))
@@ -154,4 +152,4 @@ def _begun(connection: Connection, folder: Path | None) -> tuple[Image, Replayed
     if checkpoint is None or folder is None:
         return Image.empty(), ReplayedDigests()
     with checkpoints.opened(folder / checkpoint.file) as content:
-        return sql_load.load(content), ReplayedDigests.of(SqlSnapshot(content))
+        return sql_load.load(content), ReplayedDigests.of(ReadAhead(content))
