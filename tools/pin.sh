@@ -19,15 +19,21 @@ pip=("$scratch/venv/bin/python" -m pip --disable-pip-version-check)
   "${pip[@]}" freeze --all --exclude holdfast --exclude pip --exclude wheel | grep -E '^[A-Za-z0-9._-]+==' | sort -f
 } >"$scratch/constraints.txt"
 
-"$scratch/venv/bin/python" - >"$scratch/wanted.txt" <<'PYTHON'
+for version in 3.11 3.12 3.13; do
+  echo "Python $version: looking whether all of it is there" >&2
+  # pip takes conditions for its own Python, whatever version it is asked about; so they are settled here.
+  "$scratch/venv/bin/python" - "$version" >"$scratch/wanted.txt" <<'PYTHON'
+import sys
 import tomllib
+
+from packaging.requirements import Requirement
 
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
 groups = [project["dependencies"], *project["optional-dependencies"].values()]
-print("\n".join(line for group in groups for line in group if not line.startswith("holdfast")))
+wanted = [Requirement(line) for group in groups for line in group if not line.startswith("holdfast")]
+there = [each for each in wanted if each.marker is None or each.marker.evaluate({"python_version": sys.argv[1]})]
+print("\n".join(f"{each.name}{each.specifier}" for each in there))
 PYTHON
-for version in 3.11 3.12 3.13; do
-  echo "Python $version: looking whether all of it is there" >&2
   "${pip[@]}" install -qq --dry-run --ignore-installed --only-binary :all: --python-version "$version" \
     --target "$scratch/none" -c "$scratch/constraints.txt" -r "$scratch/wanted.txt"
 done

@@ -35,6 +35,8 @@ N_FILES = 26
 N_DAMAGED = 3
 """As many files are deleted, truncated and altered, each."""
 N_DARK = 7
+N_PARTS = 8
+"""So many copies go on at once; a killed process leaves their parts, orphans to a check that ignores no age."""
 COMMAND_S_MAX = 60
 
 
@@ -99,7 +101,7 @@ class CrashWorld:
             "1",
             "--delete-orphans",
             "--orphan-limit",
-            str(N_DARK),
+            str(N_DARK + N_PARTS),
             "--ignore-age",
             "0",
         ]

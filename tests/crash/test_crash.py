@@ -36,8 +36,8 @@ MANY = 200
 # A quarter more than asked for: some kills at later passes find that the work is done before.
 PAIRS = max(1, -(-KILLS * 5 // (len(NAMES) * 4)))
 RESTARTS_MAX = 3
-COMMITS_MOST = 8
-"""One of so many first commits of a command is killed."""
+COMMITS_MOST = 2
+"""One of so many next commits of a command is killed, where after the other kills there are still some to come."""
 PASSED_OFTEN = (
     "publish.hashed",
     "publish.block-staged",
@@ -78,7 +78,7 @@ def planned(n_pairs: int) -> list[Chain]:
         }
         for each in kills.values() if number > 1 else ():
             commit = f"{source.choice(steps.STEPS['commit'])}:{source.randint(1, COMMITS_MOST)}"
-            each.insert(source.randint(0, len(each)), commit)
+            each.append(commit)
         chains.append(Chain(number, kills, {name: source.uniform(0.0, 0.25) if number > 1 else None for name in kills}))
     return chains
 

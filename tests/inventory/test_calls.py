@@ -237,24 +237,6 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
-@pytest.mark.parametrize("root", ["/", "/store/", "root://host:1094//eos"])
-def test_a_mapper_gives_the_pfns_of_the_door(rules: PfnRules, root: str) -> None:
-    door = Door("root", root, rules)
-    mapped = whereabouts.mapper(door)
-    for dir in ("/", "/data", "/data/a", "/data/a/b", "/database", "/other"):
-        for name in ("x", "é {0}", "n" * 255):
-            lfn = f"{dir}/{name}" if dir != "/" else f"/{name}"
-            assert mapped(dir, name) == door.pfn(lfn)
-
-
-def test_a_mapper_makes_no_path_that_is_too_long() -> None:
-    mapped = whereabouts.mapper(Door("posix", "/store", PfnRules.prefix("/a", "/" + "long/" * 150 + "b")))
-    assert mapped("/a", "x" * 255)
-    with pytest.raises(InvalidName, match="1024"):
-        mapped("/a" + "/deep" * 10, "x" * 255)
-
-
 def test_files_are_located(store: Store) -> None:
     flat = Site("C", (Door("posix", "/c", RULES["flat"]), Door("root", "root://c")))
     staged, hidden = DatasetKey("/staged", "1"), BlockKey(DatasetKey("/staged", "1"), "x")

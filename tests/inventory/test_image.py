@@ -133,7 +133,14 @@ TestForms.settings = FEW
 @pytest.mark.slow
 @pytest.mark.real("postgresql")
 def test_forms_with_postgresql(postgres: PostgresServer) -> None:
-    run_state_machine_as_test(lambda: Forms(postgres.new_database()), settings=settings(FEW, max_examples=3))
+    made: list[Forms] = []
+
+    def forms() -> Forms:
+        made.append(Forms(postgres.new_database()))
+        return made[-1]
+
+    run_state_machine_as_test(forms, settings=settings(FEW, max_examples=3))
+    assert any(each.follower.head.position > 1 for each in made)
 
 
 def test_every_change_is_among_the_random_ones() -> None:

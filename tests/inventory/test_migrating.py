@@ -178,7 +178,9 @@ def test_two_at_once_migrate_once(old: Path) -> None:
         other = pool.submit(subprocess.run, command, capture_output=True, check=True, timeout=60, env=os.environ)
         migrate(old)
         other.result()
-    SqlStore.open(old).close()
+    with closing(SqlStore.open(old)) as store:
+        assert verify(store) == []
+    assert len(list(old.parent.glob("*.schema-1*"))) == 1
 
 
 @pytest.mark.parametrize(

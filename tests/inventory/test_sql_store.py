@@ -300,3 +300,16 @@ def test_a_folder_that_may_not_be_written(unprivileged: Unprivileged) -> None:
                 SqlStore.create(place)
             assert str(folder) in caught.value.place
         assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a b?x", "100%41", "#1", "q&a=1"])
+def test_a_path_is_a_path_whatever_it_contains(fast_folder: Path, name: str) -> None:
+    folder = fast_folder / name
+    store = SqlStore.create(folder / "inventory.sqlite")
+    _add_group(store, "a")
+    backup(store, folder / "backup")
+    store.close()
+    restore(folder / "backup", folder / "restored", clock=ManualClock(), actor="tester")
+    with closing(SqlStore.open(folder / "restored")) as restored, restored.snapshot() as snapshot:
+        assert snapshot.groups() == ["a"]
+    assert [path.name for path in fast_folder.iterdir()] == [name]

@@ -10,6 +10,7 @@ from holdfast.model import pfn
 from holdfast.model.errors import InvalidName
 from holdfast.model.pfn import PfnRules, Step
 from holdfast.model.pfn_by_directory import ByDirectory, slashes_needed
+from holdfast.model.records import Door
 
 ROOT = "davs://door.example:443/top/"
 PROVED = [
@@ -89,3 +90,27 @@ def test_no_pfn_in_a_whole_directory() -> None:
 def test_a_path_that_may_become_too_long_is_looked_at() -> None:
     directory = "/" + "/".join(["d" * 200] * 4) + "/"
     assert ByDirectory(ROOT, _rules([("(/.*)", "/" + "p" * 100 + "{0}")])).prefix(directory) is None
+
+
+RULES = {
+    "none": PfnRules(),
+    "prefix": PfnRules.prefix("/data", "/{odd}/path"),
+    "no prefix": PfnRules.prefix("", "/all"),
+    "flat": _rules([("/data/(.*)/([^/]*)", "/{1}/{0}")], [("(/data/.*)", "{0}")]),
+}
+
+
+@pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
+@pytest.mark.parametrize("root", ["/", "/store/", "root://host:1094//eos"])
+def test_they_are_the_pfns_of_the_door(rules: PfnRules, root: str) -> None:
+    door, ours = Door("root", root, rules), ByDirectory(root, rules)
+    for directory in ("/", "/data/", "/data/a/", "/data/a/b/", "/database/", "/other/"):
+        for name in ("x", "é {0}", "n" * 255):
+            assert ours.pfn(directory, name) == door.pfn(directory + name)
+
+
+def test_no_path_is_too_long() -> None:
+    ours = ByDirectory("/store", PfnRules.prefix("/a", "/" + "long/" * 150 + "b"))
+    assert ours.pfn("/a/", "x" * 255)
+    with pytest.raises(InvalidName, match="1024"):
+        ours.pfn("/a" + "/deep" * 10 + "/", "x" * 255)

@@ -43,7 +43,7 @@ COMMANDS: dict[str, Entry] = {
     "verify": Entry("verify", "Check that the inventory keeps its own invariants."),
     "backup": Entry("backup", "Write a copy of the inventory, while it is in use."),
     "restore": Entry("restore", "Make an inventory from a backup, in a new epoch."),
-    "migrate": Entry("migrate", "Bring the inventory of an older release to the tables of this one."),
+    "migrate": Entry("migrate", "Bring an inventory to the tables of this release."),
     "config": Entry("config_show", "The configuration: values and where they came from."),
 }
 """Every command by its name, in the order of the help."""

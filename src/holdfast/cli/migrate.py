@@ -23,11 +23,12 @@ def migrate(
     dry_run: options.DryRun = False,
     json: options.Json = False,
 ) -> None:
-    """Bring the inventory of an older release to the tables of this one.
+    """Bring an inventory to the tables of this release.
 
-    It is done whole or not at all, in one transaction, in which nobody else
-    writes. Stop what runs on the older release before: it is refused afterwards.
-    On PostgreSQL make a backup with the older release first.
+    One that an older release has written cannot be used before. It is done whole
+    or not at all, in one transaction, while nobody else writes. Stop what runs on
+    the older release first: it is refused afterwards. On PostgreSQL make a backup
+    with the older release before.
     """
     place = context.load_config().inventory.place
     migrated = migrating.migrate(place, keep_copy=keep_copy, dry_run=dry_run)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, Row, Table, create_engine, delete, event, insert, inspect, select
+from sqlalchemy import URL, Connection, MetaData, Row, Table, create_engine, delete, event, insert, inspect, select
 from sqlalchemy.engine import CursorResult
 
 from holdfast.inventory import schema, sql_rows
@@ -56,7 +56,7 @@ def _in_order(tables: Sequence[MetaData]) -> list[Table]:
 @contextmanager
 def _filling(path: Path) -> Iterator[Connection]:
     """A transaction in a file that nobody needs if it does not come to its end."""
-    engine = create_engine(f"sqlite+pysqlite:///{path}")
+    engine = create_engine(URL.create("sqlite+pysqlite", database=str(path)))
 
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: object) -> None:

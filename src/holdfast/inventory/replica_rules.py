@@ -39,13 +39,16 @@ def _lfns_of(blocks: Iterable[BlockKey], view: Snapshot) -> Iterator[str]:
         yield from view.files(key).lfns()
 
 
-def check_assigned(change: c.AssignReplicas, view: Snapshot) -> None:
-    """Replicas that are there go to a group that is there."""
+def check_assigned(change: c.AssignReplicas, view: Snapshot, *, now_us: int) -> None:
+    """Replicas that are there go to a group that is there, and none out of the reach of a lock in force."""
     checks.some(change.blocks, f"an assignment at {change.site}")
     if change.group is None and change.is_custodial is None:
         raise BadInput("an assignment of neither a group nor the custodial mark")
     checks.group(view, change.group or "")
-    checks.replicas(view, change.blocks, change.site)
+    here = checks.replicas(view, change.blocks, change.site)
+    if change.group is not None:
+        locks = [lock for lock in view.locks() if not lock.covers(change.site, change.group, now_us)]
+        _refuse_locked(here, change.site, view, locks, now_us)
 
 
 def check_removed(change: c.RemoveReplicas, view: Snapshot, *, now_us: int) -> None:
@@ -59,7 +62,7 @@ def check_removed(change: c.RemoveReplicas, view: Snapshot, *, now_us: int) -> N
     here = view.find_replicas(change.blocks, change.site)
     _refuse_awaited(here, change.site, view)
     if change.evidence is not Evidence.DECLARED:
-        _refuse_locked(here, change.site, view, now_us)
+        _refuse_locked(here, change.site, view, view.locks(), now_us)
         _refuse_last_copies(here, change.site, view)
 
 
@@ -71,8 +74,10 @@ def _refuse_awaited(here: Collection[BlockKey], site: str, view: Snapshot) -> No
         raise Conflict(message, rows=tuple(awaiting[: checks.ROWS_SHOWN]), hint="cancel the request first")
 
 
-def _refuse_locked(here: Mapping[BlockKey, BlockReplica], site: str, view: Snapshot, now_us: int) -> None:
-    locks = [lock for lock in view.locks() if lock.covers_site(site, now_us)]
+def _refuse_locked(
+    here: Mapping[BlockKey, BlockReplica], site: str, view: Snapshot, every: Iterable[Lock], now_us: int
+) -> None:
+    locks = [lock for lock in every if lock.covers_site(site, now_us)]
     by_lfn = [lock for lock in locks if lock.lfn]
     files = view.lookup([lock.lfn for lock in by_lfn])
     for lock, file in zip(by_lfn, files, strict=True):

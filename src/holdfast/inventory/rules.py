@@ -70,7 +70,7 @@ def check_change(change: c.Change, view: Snapshot, *, now_us: int) -> None:
         case c.RemoveReplicas():
             replica_rules.check_removed(change, view, now_us=now_us)
         case c.AssignReplicas():
-            replica_rules.check_assigned(change, view)
+            replica_rules.check_assigned(change, view, now_us=now_us)
         case c.RemoveFiles():
             file_rules.check_removed(change, view, now_us=now_us)
         case c.RenameFiles():

@@ -100,6 +100,10 @@ def _save(dataset: Dataset, connection: Connection) -> None:
 
 def _abandon(dataset_id: int, connection: Connection) -> None:
     blocks = select(schema.block.c.id).where(schema.block.c.dataset_id == dataset_id)
+    file, permission = schema.file.c, schema.permission.c
+    lfns = select(schema.directory.c.path, file.name).join(schema.file, file.dir_id == schema.directory.c.id)
+    going = lfns.where(schema.directory.c.path == permission.dir, file.name == permission.name)
+    connection.execute(delete(schema.permission).where(going.where(file.block_id.in_(blocks)).exists()))
     connection.execute(delete(schema.file).where(schema.file.c.block_id.in_(blocks)))
     connection.execute(delete(schema.replica).where(schema.replica.c.block_id.in_(blocks)))
     connection.execute(delete(schema.block).where(schema.block.c.dataset_id == dataset_id))

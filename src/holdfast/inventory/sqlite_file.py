@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.inventory import schema
@@ -39,7 +39,7 @@ _REMEDIES = {
 def engine(path: Path, begin: str, *, keeps_references: bool = True) -> Engine:
     """Connections to the file whose transactions begin with the statement ``begin``."""
     # No limit on connections: a snapshot holds one, and any number may be held.
-    made = create_engine(f"sqlite+pysqlite:///{path}", max_overflow=-1)
+    made = create_engine(URL.create("sqlite+pysqlite", database=str(path)), max_overflow=-1)
 
     @event.listens_for(made, "connect")
     def _connected(connection: sqlite3.Connection, _record: object) -> None:

@@ -1,8 +1,7 @@
 """Where files are: from LFNs to PFNs, one or a hundred thousand, and the files of a dataset.
 
-Works on any snapshot. Blocks and their replicas are asked for once each, and
-where a site's rules only exchange a prefix they are applied once to each
-directory.
+Works on any snapshot. Blocks and their replicas are asked for once each, and a
+site's rules are applied once to each directory, where that is surely right.
 
 Rules
   * A place is a site that holds the file, as far as the inventory knows; its
@@ -13,13 +12,13 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from holdfast.inventory.store import Snapshot
-from holdfast.model import names, pfn
-from holdfast.model.names import LFN_BYTES_MAX, DatasetKey
-from holdfast.model.records import Block, BlockReplica, Door, FileColumns, FileRecord
+from holdfast.model.names import DatasetKey
+from holdfast.model.pfn_by_directory import ByDirectory
+from holdfast.model.records import Block, BlockReplica, FileColumns, FileRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Located:
 def locate(snapshot: Snapshot, lfns: Sequence[str], *, sites: Collection[str] | None = None) -> list[Located | None]:
     """Each LFN's file and where it is, at ``sites`` if they are given; InvalidName for what is no LFN, UnknownName."""
     wanted = snapshot.sites() if sites is None else [snapshot.site(name) for name in sorted(set(sites))]
-    doors = {site.name: mapper(site.doors[0]) for site in wanted}
+    doors = {site.name: ByDirectory(site.doors[0].root, site.doors[0].rules) for site in wanted}
     files = snapshot.lookup(lfns)
     blocks = tuple({file.block: None for file in files if file is not None})
     datasets = snapshot.find_datasets({key.dataset for key in blocks})
@@ -61,42 +60,14 @@ def locate(snapshot: Snapshot, lfns: Sequence[str], *, sites: Collection[str] | 
     ]
 
 
-def _places(
-    file: FileRecord, replicas: Sequence[BlockReplica], doors: dict[str, Callable[[str, str], str | None]]
-) -> tuple[Place, ...]:
-    dir, name = names.split(file.lfn)
+def _places(file: FileRecord, replicas: Sequence[BlockReplica], doors: Mapping[str, ByDirectory]) -> tuple[Place, ...]:
+    cut = file.lfn.rindex("/") + 1
+    directory, name = file.lfn[:cut], file.lfn[cut:]
     return tuple(
-        Place(replica.site, doors[replica.site](dir, name), replica.held is None, replica.verified_us)
+        Place(replica.site, doors[replica.site].pfn(directory, name), replica.held is None, replica.verified_us)
         for replica in replicas
         if replica.holds(file.ordinal)
     )
-
-
-def mapper(door: Door) -> Callable[[str, str], str | None]:
-    """The PFN through a door of a directory and name of an LFN, the same as ``door.pfn`` of the whole."""
-    if not pfn.is_one_to_one(door.rules):
-        return lambda dir, name: door.pfn(names.join(dir, name))
-    bases: dict[str, tuple[str, int] | None] = {}
-
-    def mapped(dir: str, name: str) -> str | None:
-        if dir not in bases:
-            bases[dir] = _base(door, dir)
-        base = bases[dir]
-        if base is None:
-            return None
-        if base[1] + 4 * len(name) > LFN_BYTES_MAX:  # Perhaps too long for a path; whole, it is told.
-            return door.pfn(names.join(dir, name))
-        return base[0] + name
-
-    return mapped
-
-
-def _base(door: Door, dir: str) -> tuple[str, int] | None:
-    """What comes before a name in this directory, and how many bytes of it are the path; None: there is no PFN."""
-    sample = names.join(dir, "x")
-    path = pfn.path_of(door.rules, sample)
-    whole = door.pfn(sample)
-    return None if path is None or whole is None else (whole[:-1], len(path[:-1].encode()))
 
 
 def list_dataset(snapshot: Snapshot, dataset: DatasetKey) -> Iterator[tuple[Block, FileColumns]]:

@@ -124,7 +124,7 @@ class RevealDataset:
 
 @dataclass(frozen=True, slots=True)
 class AbandonStaged:
-    """Forget a staged dataset with its blocks, files and replicas; the files at the site stay."""
+    """Forget a staged dataset with its blocks, files, owners, modes and replicas; what lies at the site stays."""
 
     dataset: DatasetKey
     kind: Literal["abandon-staged"] = "abandon-staged"

@@ -127,7 +127,9 @@ def _abandon(dataset: Dataset, draft: Tables) -> None:
     for name in draft.blocks.rows.get(dataset.key, {}):
         key = BlockKey(dataset.key, name)
         draft.forget_files(key)
-        del draft.files.own()[key]
+        files = draft.files.own().pop(key)
+        for place, file in zip(files.dir_index, files.names, strict=True):
+            draft.permissions.own().pop((files.dirs[place], file), None)
         draft.replicas.own().pop(key, None)
     draft.blocks.own().pop(dataset.key, None)
     del draft.datasets.own()[dataset.key]

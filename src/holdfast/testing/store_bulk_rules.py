@@ -259,6 +259,17 @@ class AssignReplicasRules(BulkHooks):
         assert (self.replica("A"), self.replica("A", OTHER)) == before
         self.alters_nothing(c.AssignReplicas("A", (BLOCK, OTHER), "", is_custodial=False))
 
+    def test_no_replica_leaves_the_reach_of_a_lock(self) -> None:
+        self.begin_two()
+        self.commit(c.AssignReplicas("A", (BLOCK, OTHER), "physics"))
+        self.commit(c.PutLock(Lock("l1", "me", DATA, BLOCK.block, groups="phys*", expires_us=self.clock.now_us + 10)))
+        error = self.refused(Conflict, c.AssignReplicas("A", (BLOCK, OTHER), ""), says="locked")
+        assert error.rows == ("l1",)
+        self.commit(c.AssignReplicas("A", (BLOCK,), "physics", is_custodial=True))
+        self.commit(c.AssignReplicas("A", (OTHER,), ""))
+        self.clock.now_us += 10
+        self.commit(c.AssignReplicas("A", (BLOCK,), ""))
+
     def test_only_what_is_there_is_assigned(self) -> None:
         self.begin()
         self.refused(BadInput, c.AssignReplicas("A", (), "physics"), says="nothing")

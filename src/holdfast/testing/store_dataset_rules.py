@@ -19,6 +19,7 @@ from holdfast.model.records import (
     Door,
     FileColumns,
     Group,
+    Permission,
     Site,
     SiteStatus,
     Staging,
@@ -187,11 +188,11 @@ class DatasetRules(StoreHooks):
         self.commit(c.RegisterFiles(BLOCK, 4, files(1, directory="/staged", stem="other"), site="A"))
         before = self.described()
         self.stage(3)
+        self.commit(c.SetPermissions((Permission("/staged", "file0", "me", "us", 0o600),)))
         self.commit(c.AbandonStaged(STAGED))
         after = self.described()
-        assert {key: after[key] for key in ("datasets", "replicas")} == {
-            key: before[key] for key in ("datasets", "replicas")
-        }
+        for what in ("datasets", "replicas", "permissions"):
+            assert after[what] == before[what]
         gone, other = self.view().lookup(["/staged/file0", "/staged/other0"])
         assert gone is None
         assert other is not None

@@ -39,13 +39,16 @@ def abandon(key: DatasetKey, tables: Tables) -> Tables:
     """A staged dataset with all that belongs to it is forgotten."""
     if key not in tables.datasets:
         raise LookupError(str(key))
-    files, gone = tables.files, {}
-    for _, row in tables.blocks.rows_of(key):
-        files = files.without_block(row.number)
-        gone[row.number] = dict.fromkeys(tables.replicas.rows_of(row.number))
+    numbers = [row.number for _, row in tables.blocks.rows_of(key)]
+    gone = {number: dict.fromkeys(tables.replicas.rows_of(number)) for number in numbers}
+    orphaned: dict[tuple[str, str], Gone] = {}
+    for columns in map(tables.files.files_of, numbers):
+        places = (_place(columns, ordinal) for ordinal in range(len(columns)))
+        orphaned.update((place, GONE) for place in places if place in tables.permissions)
     return replace(
         tables,
-        files=files,
+        files=tables.files.without_blocks(numbers),
+        permissions=tables.permissions.with_items(orphaned),
         replicas=tables.replicas.with_rows(gone),
         blocks=tables.blocks.without_dataset(key),
         datasets=tables.datasets.with_item(key, GONE),
@@ -67,7 +70,7 @@ def rename(change: c.RenameFiles, tables: Tables) -> Tables:
     """Files get new LFNs, and what is known of their owners goes with them; who holds one is no longer proved."""
     files = _files(change.block, tables)
     new = [(change.dirs[place], name) for place, name in zip(change.dir_index, change.names, strict=True)]
-    moved: dict[tuple[str, str], Permission | Gone] = {}
+    moved: dict[tuple[str, str], Permission | Gone] = dict.fromkeys(new, GONE)
     for ordinal, (directory, name) in zip(change.ordinals, new, strict=True):
         permission = tables.permissions.get(_place(files, ordinal))
         if permission is not None:
