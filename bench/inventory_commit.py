@@ -69,7 +69,7 @@ def measure(store_file: Path, published: Path, data: InventoryData, arguments: d
                 started = time.perf_counter()
                 our_image.commit(store, image, change_set)
                 committed = time.perf_counter()
-                publisher.publish(image.tables)
+                our_image.publish_changes(publisher, image)
                 commits[name].append(committed - started)
                 publications.append(time.perf_counter() - committed)
                 time.sleep(PAUSE_S)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import inventory_data
+from holdfast.inventory import keeper
 from holdfast.inventory.image import sql_load, sums
 from holdfast.inventory.image.file_table import FileTable
 from holdfast.inventory.image.image import Image, follow
@@ -47,6 +48,12 @@ def publish(image: Image, folder: Path) -> None:
     """Write the image where other processes map it."""
     with Publisher(folder) as publisher:
         publisher.publish(image.tables)
+
+
+def publish_changes(publisher: Publisher, image: Image) -> None:
+    """Publish what has changed, as a server does."""
+    image.settle(keeper.PUBLISHED_CHANGES_MAX)
+    publisher.publish(image.tables)
 
 
 def open_published(folder: Path) -> PublishedImage:

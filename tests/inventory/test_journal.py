@@ -33,6 +33,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 ORDINALS = st.lists(st.integers(0, 10_000), max_size=5).map(tuple)
 SCOPE = st.lists(st.builds(BlockFiles, ours.block_names(), st.one_of(st.none(), ORDINALS)), max_size=3).map(tuple)
 ORPHANS = st.lists(st.builds(Orphan, ours.lfns(), TIMES, TIMES, TEXT), max_size=3).map(tuple)
+BLOCKS = st.lists(ours.block_keys(), max_size=3).map(tuple)
 STATES = st.sampled_from(RequestState)
 
 CHANGES: dict[type[c.Change], st.SearchStrategy[c.Change]] = {
@@ -61,6 +62,22 @@ CHANGES: dict[type[c.Change], st.SearchStrategy[c.Change]] = {
     c.FilesArrived: st.builds(c.FilesArrived, ours.block_keys(), TEXT, st.one_of(st.none(), ORDINALS), TIMES),
     c.FilesGone: st.builds(c.FilesGone, ours.block_keys(), TEXT, ORDINALS, st.sampled_from(Evidence), TEXT),
     c.FilesVerified: st.builds(c.FilesVerified, TEXT, st.lists(ours.block_keys(), max_size=3).map(tuple), TIMES),
+    c.BlocksArrived: st.builds(c.BlocksArrived, TEXT, BLOCKS, TEXT, st.one_of(st.none(), TIMES), st.booleans()),
+    c.RemoveReplicas: st.builds(c.RemoveReplicas, TEXT, BLOCKS, st.sampled_from(Evidence), TEXT),
+    c.AssignReplicas: st.builds(
+        c.AssignReplicas, TEXT, BLOCKS, st.one_of(st.none(), TEXT), st.one_of(st.none(), st.booleans())
+    ),
+    c.RemoveFiles: st.builds(c.RemoveFiles, ours.block_keys(), ORDINALS, TEXT),
+    c.RenameFiles: st.builds(
+        c.RenameFiles,
+        ours.block_keys(),
+        ORDINALS,
+        st.lists(TEXT, max_size=2).map(tuple),
+        ORDINALS,
+        st.lists(TEXT, max_size=3).map(tuple),
+        st.sampled_from(Evidence),
+        TEXT,
+    ),
     c.PutLock: st.builds(
         c.PutLock, st.one_of(ours.locks(), st.builds(Lock, TEXT, TEXT, ours.dataset_keys(), ours.block_names()))
     ),

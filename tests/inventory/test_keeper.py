@@ -177,6 +177,22 @@ def test_a_damaged_publication_is_made_anew(fast_folder: Path, damage: str) -> N
         assert_same(keeper.snapshot(), PublishedImage(fast_folder).snapshot())
 
 
+def test_a_byte_that_has_changed_is_never_taken_over(fast_folder: Path) -> None:
+    store = MemoryStore()
+    store.commit(BEGINNING)
+    change = c.RegisterFiles(BlockKey(OPEN, "b"), 0, FileColumns(("/on/disk",), (0,), ("a",), (1000,)))
+    store.commit(c.ChangeSet((change,), "me", "why"))
+    with Keeper(store, _load, publish_to=fast_folder):
+        pass
+    wanted = (1000).to_bytes(8, "little")
+    (path,) = (path for path in fast_folder.glob("*.part") if wanted in path.read_bytes())
+    path.write_bytes(path.read_bytes().replace(wanted, (9999).to_bytes(8, "little")))
+    with Keeper(store, _load, publish_to=fast_folder) as keeper:
+        record = keeper.snapshot().lookup(["/on/disk/a"])[0]
+    assert record is not None
+    assert record.size == 1000
+
+
 def test_a_publication_of_another_history_is_not_used(fast_folder: Path) -> None:
     store = MemoryStore()
     for name in "abc":

@@ -57,6 +57,10 @@ def _add_group(store: MemoryStore, image: Image, name: str) -> None:
     follow(store, image)
 
 
+def _manifest(folder: Path) -> dict[str, object]:
+    return json.loads((folder / MANIFEST).read_bytes().partition(b"\n")[2])
+
+
 def _parts(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.part"))
 
@@ -90,7 +94,7 @@ def test_a_small_change_writes_a_manifest_and_little_else(
     publisher.publish(image.tables)
     after = set(_parts(fast_folder))
     assert len(after - before) <= 2
-    assert len(after) == len(json.loads((fast_folder / MANIFEST).read_text())["files"])
+    assert len(after) == len(_manifest(fast_folder)["files"])
 
 
 def test_a_folder_has_one_publisher(fast_folder: Path, publisher: Publisher) -> None:
@@ -140,9 +144,31 @@ def test_a_manifest_that_is_damaged(fast_folder: Path, text: str) -> None:
 
 
 @pytest.mark.usefixtures("publisher")
+def test_each_byte_of_the_manifest_counts(fast_folder: Path) -> None:
+    text = (fast_folder / MANIFEST).read_text()
+    (fast_folder / MANIFEST).write_text(text.replace('"n_numbers":', '"n_numbers":1'))
+    with pytest.raises(BrokenInvariant, match="manifest"):
+        PublishedImage(fast_folder).tables()
+
+
+@pytest.mark.usefixtures("publisher")
+def test_what_was_written_before_the_last_start_is_proved(
+    fast_folder: Path, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(published, "boot", lambda: "another start")
+        assert_same(image.snapshot(), PublishedImage(fast_folder).snapshot())
+        path = max(_parts(fast_folder), key=lambda path: path.stat().st_size)
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:])
+        with pytest.raises(BrokenInvariant, match="not what was written"):
+            PublishedImage(fast_folder).tables()
+
+
+@pytest.mark.usefixtures("publisher")
 def test_a_manifest_of_another_format(fast_folder: Path) -> None:
-    manifest = json.loads((fast_folder / MANIFEST).read_text())
-    (fast_folder / MANIFEST).write_text(json.dumps(manifest | {"format": 99}))
+    _, _, body = (fast_folder / MANIFEST).read_text().partition("\n")
+    (fast_folder / MANIFEST).write_text('{"format": 99, "hash": ""}\n' + body)
     with pytest.raises(OperatorError, match="format 99"):
         PublishedImage(fast_folder).tables()
 
@@ -172,7 +198,7 @@ def test_a_publisher_that_dies_leaves_the_last_manifest(
     publisher.close()
     with Publisher(fast_folder) as another:
         another.publish(image.tables)
-    assert len(_parts(fast_folder)) == len(json.loads((fast_folder / MANIFEST).read_text())["files"])
+    assert len(_parts(fast_folder)) == len(_manifest(fast_folder)["files"])
 
 
 def test_a_disk_that_is_full_harms_nothing(

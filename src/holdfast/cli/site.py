@@ -166,13 +166,13 @@ def add_site(
         if protocol == "posix":
             _require_apart(context, Path(door.root))
         with context.store.snapshot() as snapshot:
-            position = snapshot.head.position
+            seen = snapshot.head
             if any(other.name == name for other in snapshot.sites()):
                 raise Conflict(f"there is already a site {name}", rows=(name,), hint="see `holdfast site set`")
         if check:
             _ask(context, site)
         changes = [PutSite(site)]
-        unchanged = [SiteUnchanged(name, position)]
+        unchanged = [SiteUnchanged(name, seen.position, seen.epoch)]
         if apply.commit(context, changes, cause="site add", requirements=unchanged, dry_run=dry_run):
             show.line(f"{name}: added, {protocol} {door.root}")
 
@@ -235,10 +235,10 @@ def set_site(
         raise BadInput("nothing to set", hint="say --status or --type")
     with open_context() as context:
         with context.store.snapshot() as snapshot:
-            position, old = snapshot.head.position, snapshot.site(names.site_name(name))
+            seen, old = snapshot.head, snapshot.site(names.site_name(name))
         new = replace(old, status=status or old.status, storage_type=storage_type or old.storage_type)
         changes = [PutSite(new)] if new != old else []
-        unchanged = [SiteUnchanged(name, position)]
+        unchanged = [SiteUnchanged(name, seen.position, seen.epoch)]
         if apply.commit(context, changes, cause="site set", requirements=unchanged, dry_run=dry_run):
             show.line(f"{name}: {new.status.value}, {new.storage_type.value}")
 

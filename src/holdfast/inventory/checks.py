@@ -7,10 +7,11 @@ Conflict, naming the rows, for what is not right now.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from holdfast.inventory.store import Snapshot
 from holdfast.model import names, pfn, records
-from holdfast.model.errors import BadInput, Conflict, UnknownName, unknown_name
+from holdfast.model.errors import BadInput, Conflict, InvalidName, UnknownName, unknown_name
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import Block, BlockFiles, BlockReplica, Lock
 
@@ -94,22 +95,43 @@ def no_deletion(view: Snapshot, site: str, lfns: Callable[[], Iterable[str]]) ->
     rules = view.site(site).doors[0].rules
     going = {orphan.path for each in view.deletion_requests() if each.site == site for orphan in each.orphans}
     if going:
-        hit = [lfn for lfn in lfns() if pfn.path_of(rules, lfn) in going]
+        hit = [lfn for lfn in lfns() if _path_or_none(rules, lfn) in going]
         if hit:
             raise Conflict(
                 f"{site}: {hit[0]} is being deleted", rows=tuple(hit[:ROWS_SHOWN]), hint="try again after the deletion"
             )
 
 
-def paths(view: Snapshot, site: records.Site, lfns: Callable[[], Iterable[str]]) -> None:
-    """No two files at one path of ``site``; ``lfns`` is called only if its rules allow that at all."""
+def _path_or_none(rules: pfn.PfnRules, lfn: str) -> str | None:
+    """The path, None for a file that can have none: it may be registered from before the site had these rules."""
+    try:
+        return pfn.path_of(rules, lfn)
+    except InvalidName:
+        return None
+
+
+def paths(
+    view: Snapshot, site: records.Site, lfns: Callable[[], Iterable[str]], *, are_registered: bool = False
+) -> None:
+    """Valid paths for these files at ``site``, and no two files at one; InvalidName, Conflict.
+
+    ``lfns`` is called only if the site's rules, and the length of what is registered, allow anything else at all.
+    """
     rules = site.doors[0].rules
-    if pfn.is_one_to_one(rules):
+    added = pfn.bytes_added(rules)
+    if added == 0:
+        return
+    if added is not None:
+        if are_registered and view.longest_directory() + 1 + names.COMPONENT_BYTES_MAX + added <= names.LFN_BYTES_MAX:
+            return
+        for lfn in lfns():
+            if 4 * len(lfn) + added > names.LFN_BYTES_MAX:
+                pfn.path_of(rules, lfn)
         return
     owners: dict[str | None, str] = {}
+    new = ((lfn, pfn.path_of(rules, lfn)) for lfn in lfns())
     held = (lfn for replica in view.replicas(site=site.name) for lfn in view.files(replica.block).lfns())
-    for lfn in (*lfns(), *held):
-        path = pfn.path_of(rules, lfn)
+    for lfn, path in chain(new, ((lfn, _path_or_none(rules, lfn)) for lfn in held)):
         if path is not None and owners.setdefault(path, lfn) != lfn:
             message = f"{site.name}: its rules give {owners[path]} and {lfn} the same path {path}"
             raise Conflict(message, rows=(owners[path], lfn), hint="give the site rules that keep them apart")

@@ -7,7 +7,9 @@ wrongly undoes nothing but itself.
 Rules
   * Nobody is told success before the COMMIT has succeeded; if it fails, all fail.
   * While the database is away nothing has happened, so it is tried again for as long as the patience lasts,
-    requirements and rules checked anew; ``also`` is then called again.
+    requirements and rules checked anew; ``also`` is then called again. That holds for one change set of a fold, too:
+    what the others asked for has been done by then.
+  * Who has the turn and commits gets BrokenInvariant: he would wait for himself.
   * If the answer to a COMMIT was lost, the journal says what happened: with the turn in hand, so that nobody is
     still writing, the entry at our position has our digest or it has not. As long as it cannot be asked, nobody
     is told anything; when patience ends, OutcomeUnknown names what to look for.
@@ -28,6 +30,7 @@ from holdfast.inventory.database import AnswerLost, Database, Patience
 from holdfast.inventory.folding import Folding, Take, Ticket
 from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.inventory.store import Head
+from holdfast.inventory.turn import refuse_again
 from holdfast.model import steps
 from holdfast.model.changes import Change, ChangeSet, RegisterFiles, rows
 from holdfast.model.clock import Clock
@@ -58,7 +61,8 @@ class Committing:
 
     def commit(self, change_set: ChangeSet, also: Callable[[Connection], None] | None) -> Head:
         """Do it all or nothing; returns the head after it."""
-        body = journal.encode(change_set)  # Before the turn: the others need not wait for it.
+        refuse_again(self._database.place)  # Not in the fold, where others would hear it, or wait with us.
+        change_set, body = journal.written(change_set)  # Before the turn: the others need not wait for it.
         return self._folding.run(Job(change_set, body, also), 1 + sum(map(rows, change_set.changes)))
 
     def _carry_out(self, take: Take[Job, Head]) -> None:
@@ -71,7 +75,7 @@ class Committing:
         is_committing = False
         try:
             with self._database.writing() as connection:
-                tickets = take()
+                tickets = [ticket for ticket in take() if not ticket.is_answered]
                 outcomes = [self._outcome(ticket, connection, alone=len(tickets) == 1) for ticket in tickets]
                 written = _written(tickets, outcomes)
                 if written:
@@ -88,6 +92,9 @@ class Committing:
                 _answer(tickets, _unknown(tickets, outcomes, self._database.place))
             raise
         _answer(tickets, outcomes)
+        for outcome in outcomes:
+            if isinstance(outcome, DatabaseAway):
+                raise outcome
 
     def _outcome(self, ticket: JobTicket, connection: Connection, *, alone: bool) -> Outcome:
         if alone:
@@ -146,7 +153,7 @@ def _answer(tickets: Sequence[JobTicket], outcomes: Sequence[Outcome]) -> None:
     for ticket, outcome in zip(tickets, outcomes, strict=True):
         if isinstance(outcome, Head):
             ticket.answer(outcome)
-        else:
+        elif not isinstance(outcome, DatabaseAway):  # Of that one nothing has happened: it is to be tried again.
             ticket.fail(outcome)
 
 

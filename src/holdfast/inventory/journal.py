@@ -21,7 +21,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
 from typing import Annotated
 
@@ -44,19 +44,35 @@ def genesis(epoch: str) -> str:
     return hashlib.sha256(b"holdfast journal\0" + epoch.encode()).hexdigest()
 
 
+def written(change_set: ChangeSet) -> tuple[ChangeSet, bytes]:
+    """The change set as every reader of the journal will have it, and its body; BadInput if that is not what was given.
+
+    What is checked and applied has to be this one: a number that is text, or a
+    word that is no evidence, must not be in the tables, or the journal could
+    never be read again.
+    """
+    body = encode(change_set)
+    try:
+        changes = _adapter().validate_json(body)
+    except ValidationError as error:
+        first, *_ = error.errors(include_url=False, include_context=False)
+        message = f"a change that makes no sense: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise BadInput(message, hint="is each value of its type?") from error
+    if changes != change_set.changes:
+        raise BadInput("a change that would be read back as another", hint="is each value of its type? lists are none")
+    return replace(change_set, changes=changes), body
+
+
 def encode(change_set: ChangeSet) -> bytes:
     """The body of a change set; BadInput if it is too big for one entry."""
-    n_rows = sum(rows(change) for change in change_set.changes)
-    if n_rows > ROWS_MAX:
-        raise BadInput(f"a change set of {n_rows} rows", hint=f"split it: {ROWS_MAX} rows at most")
     origin = change_set.origin or Origin("", "")
     try:
-        text = json.dumps(
-            change_set.changes, default=_fields, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
-        body = text.encode()
+        n_rows = sum(rows(change) for change in change_set.changes)
+        if n_rows > ROWS_MAX:
+            raise BadInput(f"a change set of {n_rows} rows", hint=f"split it: {ROWS_MAX} rows at most")
+        body = _ENCODER.encode(change_set.changes).encode()
         texts = [text.encode() for text in (change_set.actor, change_set.cause, origin.endpoint, origin.message_id)]
-    except (ValueError, TypeError) as error:  # What is not UTF-8, not finite, not JSON.
+    except (ValueError, TypeError, AttributeError) as error:  # What is not UTF-8, not finite, not JSON, not ours.
         reason = str(error).partition("\n")[0]
         raise BadInput(f"a change set that cannot be written down: {reason}", hint="is all text UTF-8?") from error
     if any(b"\0" in text for text in texts) or (b"\\u0000" in body and _NUL.search(body)):

@@ -46,7 +46,7 @@ WAIT_S = 1.0
 """How long one wait for news lasts; also how old the age of an idle image may become."""
 RETRY_S_MIN, RETRY_S_MAX = 0.05, 2.0
 PUBLISHED_CHANGES_MAX = 128
-"""So many changed blocks at most (of 65,536) are told in a manifest; readers pay for each, at every publication."""
+"""So many changes at most of a table are told in a manifest: readers pay for each, at every publication."""
 ENTRIES_AT_ONCE = 16
 """How many entries are read together: readers who wait for one wait for all, and each may be 25 MB when decoded."""
 
@@ -220,7 +220,7 @@ class Keeper:
             return
         if now_s - self._published_s < self._publish_every_s:
             return
-        image.fold_replicas(PUBLISHED_CHANGES_MAX)
+        image.settle(PUBLISHED_CHANGES_MAX)
         tables = image.tables
         self._published_s = now_s
         try:

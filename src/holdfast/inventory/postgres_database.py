@@ -29,8 +29,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from holdfast import logs
 from holdfast.inventory import postgres_errors, schema
 from holdfast.inventory.database import AnswerLost, check_version
-from holdfast.inventory.postgres_news import PostgresNews
-from holdfast.inventory.turn import Line
+from holdfast.inventory.postgres_news import PostgresNews, kept_if_sound
+from holdfast.inventory.turn import Line, held
 from holdfast.model.errors import BadInput, BrokenInvariant, OperatorError
 
 _log = logs.get("inventory")
@@ -111,7 +111,7 @@ class PostgresDatabase:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A READ COMMITTED transaction that holds the lock."""
-        with self._line.turn(), self.translated(), self._writer.connect() as connection:
+        with held(self.place), self._line.turn(), self.translated(), self._writer.connect() as connection:
             transaction = self._take_turn(connection)
             try:
                 yield connection
@@ -208,9 +208,9 @@ class PostgresDatabase:
             raise OperatorError(f"the database keeps text as {encoding}, not as UTF8", place=self.place, hint=hint)
 
     def _connect(self, **more: Any) -> psycopg.Connection[Any]:
-        made = psycopg.connect(**(_defaults(self._url) | self._arguments() | more))
-        made.execute(_SESSION.encode())
-        return made
+        with kept_if_sound(psycopg.connect(**(_defaults(self._url) | self._arguments() | more))) as made:
+            made.execute(_SESSION.encode())
+            return made
 
     def _arguments(self) -> dict[str, Any]:
         given = self._url.translate_connect_args(username="user", database="dbname")
@@ -218,12 +218,12 @@ class PostgresDatabase:
 
     def _engine(self, isolation: IsolationLevel, *, read_only: bool) -> Engine:
         def connected() -> psycopg.Connection[Any]:
-            made = self._connect(autocommit=True)
-            if not read_only:
-                made.execute(f"SET idle_in_transaction_session_timeout = {IDLE_TIMEOUT_S * 1000}".encode())
-            made.autocommit = False
-            made.isolation_level, made.read_only = isolation, read_only
-            return made
+            with kept_if_sound(self._connect(autocommit=True)) as made:
+                if not read_only:
+                    made.execute(f"SET idle_in_transaction_session_timeout = {IDLE_TIMEOUT_S * 1000}".encode())
+                made.autocommit = False
+                made.isolation_level, made.read_only = isolation, read_only
+                return made
 
         # No limit on connections: a snapshot holds one, and any number may be held. One that broke while nobody
         # used it is replaced before a reader meets it; a writer, who would only lose time by asking, tries again.

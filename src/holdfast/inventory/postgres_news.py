@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -23,6 +24,16 @@ LOOK_EVERY_S = 2.0
 TRY_AGAIN_S = 0.1
 
 _LOOK = str(select(schema.head.c.position)).encode()
+
+
+@contextmanager
+def kept_if_sound(made: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
+    """A new connection, closed if what is said first on it fails."""
+    try:
+        yield made
+    except BaseException:
+        made.close()
+        raise
 
 
 class PostgresNews:
@@ -86,11 +97,11 @@ class PostgresNews:
         with self._mutex:
             if self._idle:
                 return self._idle.pop()
-        made = self._connect(autocommit=True)
-        row = made.execute(self._channel_query.encode()).fetchone()
-        if row is not None and row[0] is not None:
-            made.execute(sql.SQL("LISTEN {}").format(sql.Identifier(row[0])))
-        return made
+        with kept_if_sound(self._connect(autocommit=True)) as made:
+            row = made.execute(self._channel_query.encode()).fetchone()
+            if row is not None and row[0] is not None:
+                made.execute(sql.SQL("LISTEN {}").format(sql.Identifier(row[0])))
+            return made
 
     def _put_back(self, listener: psycopg.Connection[Any] | None) -> None:
         if listener is None:

@@ -31,7 +31,7 @@ def check_arrived(change: c.BlocksArrived, view: Snapshot) -> None:
     checks.group(view, change.group)
     checks.known_blocks(view, change.blocks)
     checks.no_deletion(view, site.name, lambda: _lfns_of(change.blocks, view))
-    checks.paths(view, site, lambda: _lfns_of(change.blocks, view))
+    checks.paths(view, site, lambda: _lfns_of(change.blocks, view), are_registered=True)
 
 
 def _lfns_of(blocks: Iterable[BlockKey], view: Snapshot) -> Iterator[str]:
@@ -56,7 +56,7 @@ def check_removed(change: c.RemoveReplicas, view: Snapshot, *, now_us: int) -> N
     checks.some(change.blocks, f"a removal of replicas at {change.site}")
     view.site(change.site)
     checks.known_blocks(view, change.blocks)
-    if change.evidence is Evidence.HEARD:
+    if change.evidence not in (Evidence.STATED, Evidence.DECLARED):
         hint = "stat the files first"
         raise Conflict(f"replicas at {change.site}: hearsay is not evidence", rows=(change.site,), hint=hint)
     here = view.find_replicas(change.blocks, change.site)

@@ -228,7 +228,7 @@ def _check_copy(request: records.CopyRequest, view: Snapshot) -> None:
             raise UnknownName(f"there is no block {BlockKey(request.dataset, part.block)}")
         checks.ordinals(blocks[part.block], part.ordinals)
     checks.no_deletion(view, site.name, lambda: checks.lfns_of(view, request.dataset, request.scope))
-    checks.paths(view, site, lambda: checks.lfns_of(view, request.dataset, request.scope))
+    checks.paths(view, site, lambda: checks.lfns_of(view, request.dataset, request.scope), are_registered=True)
 
 
 def _check_close(change: c.CloseRequest, view: Snapshot) -> None:
@@ -243,7 +243,7 @@ def _check_gone(change: c.FilesGone, view: Snapshot) -> None:
     block = checks.block(view, change.block)
     checks.ordinals(block, change.ordinals)
     replica = checks.replica(view, change.block, change.site)
-    if change.evidence is Evidence.HEARD:
+    if change.evidence not in (Evidence.STATED, Evidence.DECLARED):
         raise Conflict(f"{change.block} at {change.site}: hearsay is not evidence", hint="stat the files first")
     if change.evidence is Evidence.DECLARED:
         return

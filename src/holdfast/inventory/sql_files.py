@@ -49,7 +49,8 @@ def remove(change: c.RemoveFiles, connection: Connection, view: SqlSnapshot) -> 
     key, table = change.block, schema.file
     block_id, before = view.block_id(key), view.files(key)
     gone = sorted(set(change.ordinals))
-    kept = [row for row in range(len(before)) if row not in set(gone)]
+    is_gone = set(gone)
+    kept = [row for row in range(len(before)) if row not in is_gone]
     # From the first gap on the rows are written anew: moved in place, they would be in each other's way.
     connection.execute(delete(table).where(table.c.block_id == block_id, table.c.ordinal >= gone[0]))
     insert_files(connection, view, before.chosen(kept[gone[0] :]), block_id=block_id, first_ordinal=gone[0])

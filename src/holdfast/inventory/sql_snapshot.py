@@ -308,6 +308,12 @@ class SqlSnapshot:
             by_kind[kind].add(item)
         return frozenset(map(names.dataset_key, by_kind["dataset"])), frozenset(by_kind["site"])
 
+    def longest_directory(self) -> int:
+        """Bytes of the longest directory that a file lies in, or once lay in."""
+        path, is_sqlite = schema.directory.c.path, self._connection.dialect.name == "sqlite"
+        length = func.length(cast(path, LargeBinary)) if is_sqlite else func.octet_length(path)
+        return self._connection.scalar(select(func.max(length))) or 0
+
     def last_touched(self) -> tuple[dict[DatasetKey, int], dict[str, int]]:
         """The position of the last entry that touched each dataset and each site."""
         by_kind: dict[str, dict[str, int]] = {"dataset": {}, "site": {}}

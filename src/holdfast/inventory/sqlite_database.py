@@ -20,7 +20,7 @@ from sqlalchemy import Connection, MetaData, select
 
 from holdfast.inventory import schema, sqlite_file
 from holdfast.inventory.database import check_version
-from holdfast.inventory.turn import turn_path, writer_turn
+from holdfast.inventory.turn import held, turn_path, writer_turn
 from holdfast.model.errors import BrokenInvariant, OperatorError
 
 LOOK_EVERY_S = 0.01
@@ -77,7 +77,7 @@ class SqliteDatabase:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A write transaction in the writer's turn."""
-        with self.translated(), writer_turn(turn_path(self.path)), self._writer.begin() as connection:
+        with self._turn(), self._writer.begin() as connection:
             yield connection
             if not self.is_sound(connection):
                 raise BrokenInvariant("the transaction was undone by an error that somebody passed over")
@@ -87,13 +87,18 @@ class SqliteDatabase:
         """A write transaction in which tables may be made anew under rows that refer to them."""
         engine = sqlite_file.engine(self.path, "BEGIN IMMEDIATE", keeps_references=False)
         try:
-            with self.translated(), writer_turn(turn_path(self.path)), engine.begin() as connection:
+            with self._turn(), engine.begin() as connection:
                 yield connection
                 dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
                 if dangling is not None:
                     raise BrokenInvariant(f"a row of {dangling[0]} would refer to nothing", place=self.place)
         finally:
             engine.dispose()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        with held(self.place), self.translated(), writer_turn(turn_path(self.path)):
+            yield
 
     def translated(self) -> AbstractContextManager[None]:
         """Turn what SQLite says into our errors."""

@@ -185,6 +185,9 @@ class Snapshot(Protocol):
     def changed_since(self, position: int) -> tuple[frozenset[DatasetKey], frozenset[str]]:
         """Datasets and sites that entries after ``position`` have touched."""
 
+    def longest_directory(self) -> int:
+        """Bytes of the longest directory that a registered file lies in, or more."""
+
     def last_touched(self) -> tuple[dict[DatasetKey, int], dict[str, int]]:
         """The position of the last entry that touched each dataset and each site, those no longer there too."""
 

@@ -5,6 +5,10 @@ waiting in order, threads included, because each turn opens the file anew. A
 process that dies gives its turn back. PostgreSQL queues the waiting in order
 itself; there a Line keeps the threads of one process from taking a connection
 each only to wait.
+
+Rules
+  * Who has the turn of a place, or waits for it, and asks for it again gets BrokenInvariant: he would wait for
+    himself for ever.
 """
 
 from __future__ import annotations
@@ -18,9 +22,36 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from holdfast import logs
-from holdfast.model.errors import OperatorError
+from holdfast.model.errors import BrokenInvariant, OperatorError
 
 _log = logs.get("inventory")
+
+_held: set[tuple[str, int]] = set()
+"""Places and the threads of this process that have their turns or wait for them."""
+
+
+def refuse_again(place: str) -> None:
+    """BrokenInvariant if this thread has the turn of ``place`` already."""
+    if (place, threading.get_ident()) in _held:
+        raise BrokenInvariant("a writer who has the turn asks for it again", place=place)
+
+
+def is_held_here() -> bool:
+    """Whether this thread has the turn of any place."""
+    mine = threading.get_ident()
+    return any(thread == mine for _, thread in tuple(_held))
+
+
+@contextmanager
+def held(place: str) -> Iterator[None]:
+    """What this thread does is in the turn of ``place``; BrokenInvariant if it is already."""
+    refuse_again(place)
+    mine = place, threading.get_ident()
+    _held.add(mine)
+    try:
+        yield
+    finally:
+        _held.discard(mine)
 
 
 def turn_path(inventory: Path) -> Path:

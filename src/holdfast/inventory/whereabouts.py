@@ -5,7 +5,8 @@ site's rules are applied once to each directory, where that is surely right.
 
 Rules
   * A place is a site that holds the file, as far as the inventory knows; its
-    PFN is that of the site's first door, None if the door's rules have none.
+    PFN is that of the site's first door, None if the door's rules have none,
+    or make of the LFN what is no path.
   * Answers are in the order asked; None for an LFN that is not registered.
   * A file of a dataset that is still being published is found, and marked.
 """

@@ -128,6 +128,23 @@ def exchanged_prefix(rules: PfnRules) -> tuple[str, str] | None:
     return literal, template.replace("{{", "{").replace("}}", "}")
 
 
+def bytes_added(rules: PfnRules) -> int | None:
+    """How many bytes longer than its LFN a path is at most, 0 or more; None for rules that do not tell."""
+    if not rules.chains:
+        return 0
+    exchanged = exchanged_prefix(rules)
+    return None if exchanged is None else max(len(exchanged[1].encode()) - len(exchanged[0].encode()), 0)
+
+
+def is_front(text: str) -> bool:
+    """Whether ``text`` before a valid path gives a valid path, if it is not too long."""
+    try:
+        names.lfn(f"{text}/x")
+    except InvalidName:
+        return False
+    return True
+
+
 def compiled(root: str, rules: PfnRules) -> Callable[[str], str | None]:
     """``pfn_of`` for many LFNs: the rules are taken apart once.
 

@@ -48,7 +48,7 @@ class ByDirectory:
         self._prefixes: dict[str, str | None] = {}
 
     def pfn(self, directory: str, name: str) -> str | None:
-        """The PFN of a valid LFN; ``directory`` ends with a slash."""
+        """The PFN of a valid LFN, None if the rules make no valid path of it; ``directory`` ends with a slash."""
         prefixes = self._prefixes
         if directory in prefixes:
             prefix = prefixes[directory]
@@ -57,7 +57,10 @@ class ByDirectory:
                 prefixes = self._prefixes = {}
             prefix = prefixes[directory] = self.prefix(directory)
         if prefix is None:
-            return self._made(directory + name)
+            try:
+                return self._made(directory + name)
+            except InvalidName:
+                return None
         return prefix + name if prefix else None
 
     def prefix(self, directory: str) -> str | None:

@@ -199,6 +199,10 @@ class MemorySnapshot:
             frozenset(name for name, last in sites.items() if last > position),
         )
 
+    def longest_directory(self) -> int:
+        """Bytes of the longest directory that a registered file lies in."""
+        return max((len(path.encode()) for path in self._tables.directories.rows), default=0)
+
     def last_touched(self) -> tuple[dict[DatasetKey, int], dict[str, int]]:
         """The position of the last entry that touched each dataset and each site."""
         return dict(self._tables.touched_datasets.rows), dict(self._tables.touched_sites.rows)

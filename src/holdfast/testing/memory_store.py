@@ -109,15 +109,14 @@ class MemoryStore:
 
     def commit(self, change_set: ChangeSet, *, also: Callable[[Connection], None] | None = None) -> Head:
         """Do it all or nothing; returns the head after it."""
-        body = journal.encode(change_set)
+        change_set, body = journal.written(change_set)
         with self._turn() as disk:
             self._faults("commit")
             before = disk.tables.head
             now_us = self._clock()
             at_us = max(now_us, before.at_us)
-            # What is kept is what the journal says, not the caller's objects: he may go on changing them.
-            changes = journal.decode(body, position=before.position + 1)
-            draft = _drafted(change_set, changes, disk.tables, at_us=at_us, now_us=now_us)
+            changes = change_set.changes
+            draft = _drafted(change_set, disk.tables, at_us=at_us, now_us=now_us)
             entry = _entry(before, change_set, changes, body, at_us=at_us, epoch=before.epoch)
             if also is not None:
                 with disk.rooms.write() as connection:
@@ -240,14 +239,14 @@ def _replayed(entries: Iterable[Entry], tables: Tables) -> Tables:
     return draft
 
 
-def _drafted(change_set: ChangeSet, decoded: tuple[Change, ...], tables: Tables, *, at_us: int, now_us: int) -> Tables:
-    """The state after a change set, ``decoded`` being its changes, if its requirements hold and the rules allow it."""
+def _drafted(change_set: ChangeSet, tables: Tables, *, at_us: int, now_us: int) -> Tables:
+    """The state after a change set, if its requirements hold and the rules allow it."""
     draft = tables.draft()
     view = MemorySnapshot(draft)
     for requirement in change_set.requirements:
         requirements.check(requirement, view, now_us=now_us)
-    for given, change in zip(change_set.changes, decoded, strict=True):
-        rules.check_change(given, view, now_us=now_us)
+    for change in change_set.changes:
+        rules.check_change(change, view, now_us=now_us)
         conflict = rules.already_registered(change, view) if isinstance(change, RegisterFiles) else None
         if conflict is not None:
             raise conflict

@@ -259,6 +259,26 @@ class AssignReplicasRules(BulkHooks):
         assert (self.replica("A"), self.replica("A", OTHER)) == before
         self.alters_nothing(c.AssignReplicas("A", (BLOCK, OTHER), "", is_custodial=False))
 
+    def test_values_of_the_wrong_type_never_get_in(self) -> None:
+        self.begin()
+        before = self.store.head()
+        for change in (
+            c.BlocksArrived("B", (BLOCK,), verified_us=5.5),  # type: ignore[arg-type]
+            c.BlocksArrived("B", (BLOCK,), is_custodial=2),  # type: ignore[arg-type]
+            c.BlocksArrived("B", (BLOCK,), group=None),  # type: ignore[arg-type]
+            c.BlocksArrived("B", (str(BLOCK),)),  # type: ignore[arg-type]
+            c.BlocksArrived("B", None),  # type: ignore[arg-type]
+            c.BlocksArrived("B", [BLOCK]),  # type: ignore[arg-type]
+            c.UpdateDataset(DATA, required_copies="2"),  # type: ignore[arg-type]
+            c.RemoveReplicas("A", (BLOCK,), "hearsay"),  # type: ignore[arg-type]
+            c.RegisterFiles(BLOCK, 4, FileColumns(("/d",), (0,), ("x",), (1.5,))),  # type: ignore[arg-type]
+            object(),
+        ):
+            self.refused(BadInput, change)  # type: ignore[arg-type]
+        self.refused(Conflict, c.RemoveReplicas("A", (BLOCK,), "heard"), says="hearsay")  # type: ignore[arg-type]
+        self.refused(Conflict, c.FilesGone(BLOCK, "A", (0,), "heard"), says="hearsay")  # type: ignore[arg-type]
+        assert self.store.head() == before
+
     def test_no_replica_leaves_the_reach_of_a_lock(self) -> None:
         self.begin_two()
         self.commit(c.AssignReplicas("A", (BLOCK, OTHER), "physics"))

@@ -281,8 +281,10 @@ class RequirementRules(StoreHooks):
         self.begin()
         before = self.store.head()
         self.store = self.restored(self.store, self.clock)
-        self.check_holds(c.DatasetUnchanged(DATA, before.position, before.epoch))
+        self.check_holds(c.DatasetUnchanged(DATA, before.position, self.store.head().epoch))
         for requirement in (
+            c.DatasetUnchanged(DATA, before.position, before.epoch),
+            c.DatasetUnchanged(DATA, before.position, "nonsense"),
             c.DatasetUnchanged(DATA, before.position + 1, before.epoch),
             c.SiteUnchanged("A", before.position + 1, before.epoch),
             c.DatasetUnchanged(DATA, before.position + 100),

@@ -100,13 +100,10 @@ class Image:
         while self.fold_step():
             pass
 
-    def fold_replicas(self, changed_max: int) -> None:
-        """Bring replicas into columns until at most so many blocks of each chunk have changed."""
+    def settle(self, changed_max: int) -> None:
+        """Bring changes into what is published once, until of each table at most so many are beside it."""
         with self._writing:
-            replicas = self._tables.replicas
-            while (chunk := replicas.folding(changed_max)) is not None:
-                replicas = replicas.folded(chunk)
-            self._tables = replace(self._tables, replicas=replicas)
+            self._tables = self._tables.settled(changed_max)
 
     def adopt_files(self, files: FileTable, of: FileTable) -> None:
         """Go on with ``files``, which must say the same as ``of``; nothing happens if files have changed since."""

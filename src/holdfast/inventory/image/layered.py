@@ -56,8 +56,17 @@ class Layered(Mapping[K, V]):
         while len(layers) > 1 and len(layers[-2]) <= 2 * len(layers[-1]):
             layers = (*layers[:-2], {**layers[-2], **layers[-1]})
         if len(layers[0]) > 64 + len(self._base) // 4:
-            return Layered(_without_gone({**self._base, **_flattened(layers)}))
+            return Layered(self._base, layers).folded()
         return Layered(self._base, layers)
+
+    @property
+    def n_changes(self) -> int:
+        """How many changes there are beside the base, some of them perhaps to the same key."""
+        return sum(map(len, self._layers))
+
+    def folded(self) -> Layered[K, V]:
+        """The same mapping, all of it in the base."""
+        return Layered(_without_gone({**self._base, **_flattened(self._layers)}))
 
     @property
     def is_empty(self) -> bool:

@@ -4,6 +4,8 @@ Rules
   * ``tables`` gives the newest publication, whole; what it gave before stays
     valid, also when its files are gone.
   * Files that did not change are mapped once.
+  * What was written before the machine started last is proved byte by byte:
+    nobody waited for the disk when it was written.
   * A damaged or cut-off publication is an error that names the file; a folder
     without one is UnknownName. Nobody is given a part of an image.
 """
@@ -15,8 +17,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from holdfast.inventory.image import layout, part_file
-from holdfast.inventory.image.publisher import FORMAT, MANIFEST
+from holdfast.inventory.image.publisher import FORMAT, MANIFEST, boot
 from holdfast.inventory.image.snapshot import ImageSnapshot
 from holdfast.inventory.image.tables import Tables
 from holdfast.model.errors import BrokenInvariant, OperatorError, UnknownName
@@ -48,6 +52,11 @@ class PublishedImage:
         with self._opening:
             return self._open()
 
+    @property
+    def files(self) -> list[str]:
+        """The names of the files that are mapped."""
+        return sorted(self._mapped)
+
     def _open(self) -> Tables:
         for _ in range(TRIES_MAX):
             seen = self._manifest_now()
@@ -55,7 +64,7 @@ class PublishedImage:
                 return self._tables
             manifest = self._manifest()
             try:
-                self._map(manifest["files"])
+                self._map(manifest["files"], is_proved=manifest["boot"] == boot())
             except FileNotFoundError:
                 continue  # Removed after a newer manifest was put in place: read that.
             self._tables = layout.read(manifest["state"], self._slots.__getitem__)
@@ -65,8 +74,11 @@ class PublishedImage:
             "the published image names files that are not there", place=str(self._folder), hint="publish it again"
         )
 
-    def _map(self, files: dict[str, str]) -> None:
-        """Map the file of each slot, unless it is mapped already."""
+    def _map(self, files: dict[str, str], *, is_proved: bool) -> None:
+        """Map the file of each slot, unless it is mapped already; prove each byte of those that may be half written."""
+        for name in files.values():
+            if not is_proved and name not in self._mapped:
+                part_file.check(self._folder / name)
         mapped = {name: self._mapped.get(name) or part_file.read(self._folder / name) for name in files.values()}
         self._mapped, self._slots = mapped, {slot: mapped[name] for slot, name in files.items()}
 
@@ -81,20 +93,24 @@ class PublishedImage:
 
     def _manifest(self) -> dict[str, Any]:
         path = self._folder / MANIFEST
+        head, _, body = path.read_bytes().partition(b"\n")
         try:
-            manifest: dict[str, Any] = json.loads(path.read_bytes())
-            form = manifest["format"]
-            if form == FORMAT and not {"files", "state"} <= manifest.keys():
-                raise ValueError("it lacks files or state")
+            described = json.loads(head)
+            form, digest = described["format"], described["hash"]
+            if form == FORMAT and xxhash.xxh3_64_hexdigest(body) != digest:
+                raise ValueError("its hash is another")
         except (ValueError, KeyError, TypeError) as error:
             raise BrokenInvariant("the manifest of the published image is damaged", place=str(path)) from error
         if form != FORMAT:
             message = f"the published image is of format {form}, ours is {FORMAT}"
             raise OperatorError(message, place=str(path), hint="use the release that publishes it")
+        manifest: dict[str, Any] = json.loads(body)
         return manifest
 
 
 def check(folder: Path) -> None:
-    """BrokenInvariant unless every byte of the newest publication is what was written."""
-    for name in json.loads((folder / MANIFEST).read_bytes())["files"].values():
+    """BrokenInvariant unless every byte of the newest publication is what was written; UnknownName if there is none."""
+    image = PublishedImage(folder)
+    image.tables()
+    for name in image.files:
         part_file.check(folder / name)

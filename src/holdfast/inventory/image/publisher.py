@@ -24,6 +24,8 @@ import uuid
 from pathlib import Path
 from types import TracebackType
 
+import xxhash
+
 from holdfast.inventory.image import layout, part_file
 from holdfast.inventory.image.tables import Tables
 from holdfast.model import steps
@@ -32,6 +34,7 @@ from holdfast.model.errors import Conflict, OperatorError
 FORMAT = 1
 MANIFEST = "manifest.json"
 _LOCK = ".publisher"
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Publisher:
@@ -57,7 +60,7 @@ class Publisher:
         try:
             files = {part.slot: self._file(part) for part in layout.parts(tables)}
             steps.reach("image.parts-written")
-            self._replace_manifest({"format": FORMAT, "files": files, "state": layout.state(tables)})
+            self._replace_manifest({"boot": boot(), "files": files, "state": layout.state(tables)})
             steps.reach("image.manifest-replaced")
             self._written = {slot: self._written[slot] for slot in files}
             self._remove_all_but(files.values())
@@ -90,8 +93,10 @@ class Publisher:
         return name
 
     def _replace_manifest(self, manifest: object) -> None:
+        body = json.dumps(manifest, separators=(",", ":")).encode()
+        head = json.dumps({"format": FORMAT, "hash": xxhash.xxh3_64_hexdigest(body)})
         new = self._folder / f".{MANIFEST}.new"
-        new.write_text(json.dumps(manifest, separators=(",", ":")))
+        new.write_bytes(head.encode() + b"\n" + body)
         new.rename(self._folder / MANIFEST)
 
     def _remove_all_but(self, names: object) -> None:
@@ -99,6 +104,14 @@ class Publisher:
         for path in self._folder.iterdir():
             if path.name not in kept and path.name.endswith((".part", ".new")):
                 path.unlink(missing_ok=True)
+
+
+def boot() -> str:
+    """Which start of this machine it is: what was written before another one may not have reached the disk."""
+    try:
+        return BOOT.read_text().strip()
+    except OSError:
+        return ""
 
 
 def _failed(error: OSError, folder: Path) -> OperatorError:

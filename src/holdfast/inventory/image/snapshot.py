@@ -204,6 +204,10 @@ class ImageSnapshot:
             frozenset(name for name, last in sites if last > position),
         )
 
+    def longest_directory(self) -> int:
+        """Bytes of the longest directory that can be: the rules, which ask for it, do not look at an image."""
+        return names.LFN_BYTES_MAX
+
     def last_touched(self) -> tuple[dict[DatasetKey, int], dict[str, int]]:
         """The position of the last entry that touched each dataset and each site."""
         return dict(self.tables.touched_datasets), dict(self.tables.touched_sites)

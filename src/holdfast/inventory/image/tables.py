@@ -23,6 +23,9 @@ from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import Block, BlockReplica, Dataset, Lock, Permission, Request, Restore, Site
 
+SMALL = ("sites", "groups", "datasets", "locks", "requests", "permissions", "touched_datasets", "touched_sites")
+"""The tables that are mappings of records."""
+
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
@@ -161,6 +164,15 @@ class Tables:
         there = (replica.block for replica in self.replicas_at(list(keys), site))
         changes: dict[int, Mapping[int, ReplicaRow | None]] = {self.number(key): {number: None} for key in there}
         return replace(self, replicas=self.replicas.with_rows(changes))
+
+    def settled(self, changed_max: int) -> Tables:
+        """The same tables with at most so many changes beside each small table, and each chunk of replicas."""
+        replicas = self.replicas
+        while (chunk := replicas.folding(changed_max)) is not None:
+            replicas = replicas.folded(chunk)
+        small = {name: getattr(self, name) for name in SMALL}
+        folded = {name: table.folded() for name, table in small.items() if table.n_changes > changed_max}
+        return replace(self, replicas=replicas, **folded)
 
     def with_folded_blocks(self) -> Tables | None:
         """The same tables after one bounded step of bringing blocks or replicas into columns; None if none pays."""

@@ -1,4 +1,8 @@
-"""Whereabouts: from many LFNs to all their PFNs, the work per site, block and directory done once."""
+"""Whereabouts: from many LFNs to all their PFNs, the work per site, block and directory done once.
+
+Rules
+  * A PFN whose path would be none, say too long, is left out; the other files and sites are as ever.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +42,8 @@ def _no_collection() -> Iterator[None]:
 
 def _pfns(tables: Tables, lfns: Sequence[str]) -> list[list[str] | None]:
     doors, holders = _doors_of(tables), _Holders(tables)
-    new, old, n_old, holding = doors.new, doors.old, doors.n_old, holders.holding
+    new, n_old, holding = doors.new, doors.n_old, holders.holding
+    old = doors.old if doors.keep_short(lfns) else None
     found: list[list[str] | None] = []
     for lfn, (block, ordinal) in zip(lfns, _files(tables, lfns), strict=True):
         if block < 0:
@@ -75,9 +80,17 @@ class _Doors:
         self.old = None if prefix is None else f"{prefix}/"
         self.n_old = len(prefix or "")
         self.new = [((door and _exchange(door)) or ("", ""))[1] for door in doors]
+        self._bytes_added = max((pfn.bytes_added(door.rules) or 0 for _, door in known), default=0)
         self.rank = {site: rank for rank, site in enumerate(sorted(range(len(words)), key=words.__getitem__))}
         self.is_sorted = all(site == rank for site, rank in self.rank.items())
         self._makers = [None if door is None else ByDirectory(door.root, door.rules) for door in doors]
+
+    def keep_short(self, lfns: Sequence[str]) -> bool:
+        """Whether an exchange of prefixes surely makes none of these, where they are valid, too long."""
+        n_spare = names.LFN_BYTES_MAX - self._bytes_added
+        if n_spare == names.LFN_BYTES_MAX or 4 * max(map(len, lfns), default=0) <= n_spare:
+            return True
+        return max(len(lfn.encode(errors="replace")) for lfn in lfns) <= n_spare
 
     def pfns(self, lfn: str, sites: Iterable[int]) -> list[str]:
         """The PFNs of one file by the sites' makers."""
@@ -126,6 +139,8 @@ class _Holders:
 
 
 def _exchange(door: Door) -> tuple[str, str] | None:
-    """What a door exchanges for what, the root included; None if it does more than that."""
+    """What a door exchanges for what, the root included; None if it does more than that, or makes no paths."""
     exchanged = pfn.exchanged_prefix(door.rules) if door.rules.chains else ("", "")
-    return None if exchanged is None else (exchanged[0], door.root.rstrip("/") + exchanged[1])
+    if exchanged is None or (door.rules.chains and not pfn.is_front(exchanged[1])):
+        return None
+    return exchanged[0], door.root.rstrip("/") + exchanged[1]
