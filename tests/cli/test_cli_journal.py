@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import pytest
 from commanding import KEY, Commands, Installation
 
 from holdfast.cli import journal
@@ -146,6 +147,36 @@ def test_trim_by_days_keeps_the_last(installation: Installation):
 
 def test_trim_has_to_be_told_what_to_keep(installation: Installation):
     installation.run("journal", "trim").expect_error(2, "what is to be kept?", "--keep-days")
+
+
+@pytest.mark.parametrize("days", ["inf", "nan", "1e18", "1000001", "-1"])
+def test_trim_takes_only_numbers_of_days(installation: Installation, days: str):
+    installation.run("journal", "trim", "--keep-days", days).expect_error(2, "--keep-days")
+    assert installation.run.good("journal", "trim", "--keep-days", "1000000").out.startswith("nothing to trim")
+
+
+def test_the_remedy_for_a_lost_checkpoint_works_as_it_is_printed(installation: Installation):
+    def remedy(*says: str) -> list[str]:
+        told = installation.run("verify", "--quiet")
+        assert told.code == 1
+        assert all(each in told.out for each in says)
+        return told.out.split("`")[1].split()[1:]
+
+    trimmed = installation.run.good("journal", "trim", "--keep-entries", "1", "--json").document
+    folder = installation.folder / "state/checkpoints"
+    (folder / trimmed["checkpoint"]).unlink()
+    lost = remedy("I12", "the checkpoint is not there")
+    planned = installation.run.good(*lost, "--dry-run").out
+    assert planned.endswith("would make a new checkpoint at position 3 or after: none here serves\n")
+    done = installation.run.good(*lost, "--quiet").out.splitlines()
+    assert done[0] == "nothing to trim: the journal begins at position 3"
+    assert done[1].startswith("history can be restarted from checkpoint 3-")
+    assert done[2] == "the journal was not replayed to prove it"
+    assert "no violation" in installation.run.good("verify", "--quiet").out
+    (made,) = folder.iterdir()
+    made.write_bytes(b"x")
+    installation.run.good(*remedy("I12", "not the file that was made"), "--quiet")
+    assert "no violation" in installation.run.good("verify", "--quiet").out
 
 
 def test_trim_cuts_no_reader_off_unasked(installation: Installation):

@@ -7,17 +7,19 @@ it is that each call asks for the right thing, in one change set.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import MetaData
 
 from holdfast.inventory import calls, whereabouts
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.store import Head, Store
 from holdfast.model import changes as c
 from holdfast.model.changes import ROWS_MAX
-from holdfast.model.errors import BadInput, Conflict, InvalidName, UnknownName
+from holdfast.model.errors import BadInput, BrokenInvariant, Conflict, InvalidName, UnknownName
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.pfn import PfnRules, Step
 from holdfast.model.records import Dataset, Door, Evidence, FileColumns, Group, Lock, Permission, Site, Staging
@@ -115,6 +117,32 @@ def test_files_are_renamed_by_their_names_in_one_transaction(store: Store) -> No
         calls.rename_files(store, {"/a": "relative"}, **WHO)
 
 
+@pytest.mark.parametrize("block", [ONE, TWO])
+def test_no_name_passes_from_file_to_file_in_one_call(store: Store, block: BlockKey) -> None:
+    calls.register_files(store, ONE, calls.columns([calls.NewFile("/b", 1)]), **WHO)
+    first = 1 if block == ONE else 0
+    calls.register_files(store, block, calls.columns([calls.NewFile("/c", 1 + first)]), **WHO)
+    before = store.head()
+    for new in ({"/b": "/c", "/c": "/d"}, {"/c": "/d", "/b": "/c"}, {"/b": "/c", "/c": "/b"}):
+        with pytest.raises(BadInput, match="in one call"):
+            calls.rename_files(store, new, **WHO)
+    assert store.head() == before
+    calls.rename_files(store, {"/c": "/d"}, **WHO)
+    calls.rename_files(store, {"/b": "/c"}, **WHO)
+
+
+def test_a_proof_reaches_replicas_that_are_complete(store: Store) -> None:
+    calls.register_files(store, ONE, FILES, site="A", verified_us=5, **WHO)
+    calls.register_replicas(store, "A", [ONE], verified_us=9, **WHO)
+    with store.snapshot() as snapshot:
+        assert snapshot.replicas()[0].verified_us == 5
+    calls.verified(store, "A", [ONE], 9, **WHO)
+    with store.snapshot() as snapshot:
+        assert snapshot.replicas()[0].verified_us == 9
+    with pytest.raises(Conflict, match="no replica at B"):
+        calls.verified(store, "B", [ONE], 9, **WHO)
+
+
 def test_permissions_are_set_under_requirements(store: Store) -> None:
     head = calls.register_files(store, ONE, FILES, **WHO)
     items = [Permission("/data", "", "me", "us", 0o755), Permission("/data", "a", "me", "us", 0o640, "user::rw-")]
@@ -133,6 +161,7 @@ CALLS: dict[str, Callable[..., Head]] = {
     ),
     "register_replicas": lambda store, **more: calls.register_replicas(store, "B", [ONE], **more),
     "complete": lambda store, **more: calls.complete(store, "A", [ONE], **more),
+    "verified": lambda store, **more: calls.verified(store, "A", [ONE], 9, **more),
     "assign_replicas": lambda store, **more: calls.assign_replicas(store, "A", [ONE], group="", **more),
     "remove_replicas": lambda store, **more: calls.remove_replicas(
         store, "A", [ONE], evidence=Evidence.DECLARED, **more
@@ -194,7 +223,55 @@ def test_a_registration_looks_again_when_the_block_has_grown(store: Store) -> No
         assert list(snapshot.files(ONE).lfns())[:3] == ["/other/1", "/other/0", "/data/a"]
 
 
-def test_a_call_that_never_finds_quiet_gives_up(store: Store) -> None:
+def test_registrations_in_one_block_wait_for_each_other(store: Store) -> None:
+    n_threads, n_calls = 12, 8
+    looks: list[int] = []
+
+    class Counting(Meddling):
+        def commit(self, change_set: c.ChangeSet) -> Head:
+            looks.append(1)
+            return super().commit(change_set)
+
+    counting = Counting(store, lambda _: None, 0)
+
+    def register(thread: int) -> None:
+        for number in range(n_calls):
+            one = calls.columns([calls.NewFile(f"/many/{thread}/{number}", 1)])
+            calls.register_files(counting, ONE, one, **WHO)
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(register, range(n_threads)))
+    assert len(looks) == n_threads * n_calls
+    with store.snapshot() as snapshot:
+        assert snapshot.blocks(DATA)[0].n_files == n_threads * n_calls
+
+
+def test_registrations_in_one_block_by_many_processes_all_succeed(fast_folder: Path, store: Store) -> None:
+    if not isinstance(store, SqlStore):
+        pytest.skip("only one process has a store in memory")
+    n_others, n_calls = 6, 10
+    stores = [SqlStore.open(store.path) for _ in range(n_others)]  # Each a line of its own, as processes have.
+
+    def register(number: int) -> None:
+        for row in range(n_calls):
+            calls.register_files(stores[number], ONE, calls.columns([calls.NewFile(f"/{number}/{row}", 1)]), **WHO)
+
+    with ThreadPoolExecutor(n_others) as pool:
+        list(pool.map(register, range(n_others)))
+    for each in stores:
+        each.close()
+    with store.snapshot() as snapshot:
+        assert snapshot.blocks(DATA)[0].n_files == n_others * n_calls
+
+
+def test_a_registration_within_a_write_transaction_is_refused(store: Store) -> None:
+    with pytest.raises(BrokenInvariant, match="asks for it again"), store.room(MetaData()).write():
+        calls.register_files(store, ONE, FILES, **WHO)
+    calls.register_files(store, ONE, FILES, **WHO)
+
+
+def test_a_call_that_never_finds_quiet_gives_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "LOOKS_MAX", 8)
     calls.register_files(store, ONE, FILES, **WHO)
     meddling = Meddling(store, lambda _: _commit(store, c.UpdateDataset(DATA)), 10**6)
     with pytest.raises(Conflict, match="has changed"):
@@ -268,3 +345,15 @@ def test_files_are_located(store: Store) -> None:
     assert not coming.is_visible
     assert len(coming.places) == 1
     assert [each and each.places for each in at_c] == [(at_flat,), ()]
+
+
+def test_a_file_that_has_no_valid_path_is_nobody_elses_trouble(store: Store) -> None:
+    long = "/data" + "/".join(["", *["n" * 200] * 4])
+    calls.register_files(store, ONE, calls.columns([calls.NewFile("/data/a", 1), calls.NewFile(long, 2)]), **WHO)
+    calls.register_replicas(store, "A", [ONE], **WHO)
+    calls.register_replicas(store, "B", [ONE], **WHO)
+    _commit(store, c.PutSite(Site("B", (Door("posix", "/store/B", PfnRules.prefix("", "/" + "p" * 250)),))))
+    with store.snapshot() as snapshot:
+        found = whereabouts.locate(snapshot, ["/data/a", long])
+    pfns = [[place.pfn for place in each.places] for each in found if each is not None]
+    assert pfns == [["/store/A/data/a", f"/store/B/{'p' * 250}/data/a"], [f"/store/A{long}", None]]

@@ -23,7 +23,7 @@ from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.turn import Line
 from holdfast.inventory.verify import verify
 from holdfast.model import changes as c
-from holdfast.model.errors import BadInput, BrokenInvariant, UnknownName
+from holdfast.model.errors import BadInput, BrokenInvariant, DatabaseAway, UnknownName
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import Group
 from holdfast.testing.store_journal_rules import assert_chained
@@ -302,6 +302,63 @@ def test_a_commit_within_a_commit_is_refused(store: SqlStore) -> None:
 
 
 @pytest.mark.slow
+def test_a_commit_within_a_write_transaction_is_refused_and_disturbs_nobody(store: SqlStore) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        again = pytest.raises(BrokenInvariant, match="asks for it again")
+        with held(store, pool, lambda: store.commit(group("a"))) as asked, again:
+            store.commit(group("b"))
+        with store.writing():
+            other = SqlStore.open(store.path)
+            with pytest.raises(BrokenInvariant, match="asks for it again"), other.writing():
+                pass
+            other.close()
+        assert asked[0].result()
+    assert seen(store) == (["a"], [])
+
+
+def test_what_is_away_for_one_is_tried_again_for_it_alone(store: SqlStore) -> None:
+    tried = {"a": 0, "b": 0}
+
+    def counting(name: str, n_away: int) -> Callable[[Connection], None]:
+        def count(connection: Connection) -> None:
+            tried[name] += 1
+            adding(tried[name] + 10 * (name == "b"))(connection)
+            if tried[name] <= n_away:
+                raise DatabaseAway("for a moment")
+
+        return count
+
+    with ThreadPoolExecutor(8) as pool:
+        with held(
+            store,
+            pool,
+            lambda: store.commit(group("a"), also=counting("a", 0)),
+            lambda: store.commit(group("b"), also=counting("b", 2)),
+            lambda: store.commit(group("c")),
+        ) as asked:
+            pass
+        positions = [each.result().position for each in asked]  # type: ignore[attr-defined]
+    assert (positions, tried) == ([1, 3, 2], {"a": 1, "b": 3})
+    assert seen(store) == (["a", "b", "c"], [1, 13])
+
+
+def test_what_stays_away_for_one_fails_it_alone(store: SqlStore) -> None:
+    impatient = SqlStore.open(store.path, patience_s=0)
+    with ThreadPoolExecutor(8) as pool:
+        with held(
+            impatient,
+            pool,
+            lambda: impatient.commit(group("a")),
+            lambda: impatient.commit(group("b"), also=adding(1, DatabaseAway("for ever"))),
+            lambda: impatient.commit(group("c")),
+        ) as asked:
+            pass
+        outcomes = [type(each.exception()) for each in asked]
+    impatient.close()
+    assert outcomes == [type(None), DatabaseAway, type(None)]
+    assert seen(store) == (["a", "c"], [])
+
+
 def test_many_threads_lose_and_double_nothing(store: SqlStore) -> None:
     def work(worker: int) -> list[int]:
         return [store.commit(group(f"w{worker}-{n}"), also=adding(100 * worker + n)).position for n in range(30)]

@@ -55,13 +55,20 @@ def _commit(store: MemoryStore, *changes: c.Change) -> None:
     store.commit(c.ChangeSet(changes, "me", "why"))
 
 
+def _pfn(door: Door, lfn: str) -> str | None:
+    try:
+        return door.pfn(lfn)
+    except InvalidName:
+        return None
+
+
 def _expected(store: MemoryStore, lfn: str) -> list[str] | None:
     with store.snapshot() as view:
         (record,) = view.lookup([lfn])
         if record is None:
             return None
         holding = [each for each in view.replicas(block=record.block) if each.holds(record.ordinal)]
-        found = [view.site(each.site).doors[0].pfn(lfn) for each in holding]
+        found = [_pfn(view.site(each.site).doors[0], lfn) for each in holding]
     return [pfn for pfn in found if pfn is not None]
 
 
@@ -89,6 +96,35 @@ def test_what_is_no_lfn_is_told() -> None:
     with pytest.raises(InvalidName):
         image.snapshot().pfns(["/a", "b"])
     assert image.snapshot().pfns([]) == []
+
+
+LONG = "/" + "/".join(["n\u00e9" + "n" * 197] * 4)
+FRONTS = {
+    "one that fits and one that does not": [("", "/" + "p" * 199), ("", "/p"), ("", "/" + "p" * 230)],
+    "of which one makes no paths": [("", "p"), ("", "/p"), ("", "/p/")],
+}
+
+
+@pytest.mark.parametrize("fronts", FRONTS.values(), ids=FRONTS)
+def test_what_would_be_no_path_is_left_out(fronts: list[tuple[str, str]]) -> None:
+    store = MemoryStore()
+    _commit(store, *(c.PutSite(Site(name, (Door("posix", f"/root-{name}"),))) for name in "ABC"))
+    _commit(store, c.CreateDataset(Dataset(DATA, is_open=True)))
+    lfns = [f"/store/{number}" for number in range(40)] + [f"{LONG}/{length * 'x'}" for length in range(10, 50)]
+    for number, lfn in enumerate(lfns):
+        directory, _, name = lfn.rpartition("/")
+        _commit(store, c.RegisterFiles(BlockKey(DATA, str(number)), 0, FileColumns((directory,), (0,), (name,), (1,))))
+        _commit(store, *(c.BlocksArrived(site, (BlockKey(DATA, str(number)),)) for site in "ABC"))
+    # Their rules change when the files are there: nobody refuses that.
+    rules = {name: PfnRules.prefix(*front) for name, front in zip("ABC", fronts, strict=True)}
+    _commit(store, *(c.PutSite(Site(name, (Door("posix", f"/root-{name}", rules[name]),))) for name in "ABC"))
+    with store.snapshot() as snapshot:
+        image = load(snapshot).snapshot()
+    expected = [_expected(store, lfn) for lfn in lfns]
+    assert image.pfns(lfns) == expected
+    assert image.pfns(lfns[:40]) == expected[:40]
+    assert [image.pfns([lfn])[0] for lfn in lfns] == expected
+    assert 0 < sum(len(found or ()) for found in expected) < 3 * len(lfns)
 
 
 def test_sites_that_change_are_seen() -> None:

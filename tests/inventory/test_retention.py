@@ -127,7 +127,8 @@ def test_a_backup_of_a_trimmed_inventory_can_be_restored(kept: Kept, tmp_path: P
     assert store.start() == kept.store.start()
     assert verify(store, folder=kept.folder) == []
     (finding,) = verify(store, folder=tmp_path / "none")
-    assert (finding.invariant, finding.message) == ("I12", "the checkpoint is not there")
+    assert finding.invariant == "I12"
+    assert finding.message.startswith(f"the checkpoint is not there: it was made on {checkpoints.this_host()}; ")
     store.close()
 
 
@@ -229,7 +230,6 @@ def test_killed_anywhere_it_is_as_before_or_done(kept: Kept, step: str) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda path: path.unlink(), "not there"),
         (lambda path: path.write_bytes(path.read_bytes()[:-1]), "not the file that was made"),
         (lambda path: path.write_bytes(b"x" + path.read_bytes()[1:]), "not the file that was made"),
     ],
@@ -247,6 +247,89 @@ def test_a_checkpoint_that_does_not_hold_is_found_and_can_be_replaced(kept: Kept
         kept.trim(2)
     kept.trim(2, replay=False)
     assert kept.verify() == []
+
+
+def test_a_trim_that_removes_nothing_replaces_a_lost_or_damaged_checkpoint(kept: Kept) -> None:
+    made = kept.trim(4).checkpoint
+    assert made is not None
+    assert not kept.trim(4).made
+    path = kept.folder / made.file
+    path.unlink()
+    kept.grow(1)
+    again = kept.trim(100)
+    assert (again.n_entries, again.made) == (0, True)
+    assert again.checkpoint is not None
+    assert kept.files() == [again.checkpoint.file]
+    assert (again.checkpoint.is_replayed, kept.verify()) == (False, [])
+    (kept.folder / again.checkpoint.file).write_bytes(b"x")
+    with pytest.raises(OperatorError, match="I12"):
+        kept.trim(100)
+    last = kept.trim(100, replay=False)
+    assert last.checkpoint is not None
+    assert kept.verify() == []
+
+
+def test_each_machine_trims_behind_a_checkpoint_of_its_own(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first machine's file is not in the second one's folder; later each of them finds its own."""
+    kept.trim(4)
+    first = kept.folder
+    kept.folder = first.with_name("elsewhere")
+    monkeypatch.setattr(checkpoints, "this_host", lambda: "other")
+    kept.grow(1)
+    (finding,) = kept.verify()
+    assert finding.invariant == "I12"
+    assert "it was made on" in finding.message
+    assert "`holdfast journal trim --checkpoint`" in finding.message
+    trimmed = kept.trim(5)
+    assert (trimmed.n_entries, trimmed.made) == (2, True)
+    assert trimmed.checkpoint is not None
+    assert (trimmed.checkpoint.host, trimmed.checkpoint.is_replayed) == ("other", False)
+    assert kept.verify() == []
+    kept.folder = first
+    assert kept.verify() == []
+
+
+def test_damage_stops_the_trim_of_another_machine_too(kept: Kept) -> None:
+    kept.trim(4)
+    kept.folder = kept.folder.with_name("elsewhere")
+    execute(kept.store, "UPDATE block SET n_files = n_files + 1 WHERE name = 'block'")
+    with pytest.raises(OperatorError, match="not sound, so its history is kept: I3"):
+        kept.trim(3)
+    assert kept.files() == []
+
+
+def test_an_unproved_checkpoint_serves_no_trim_with_replay(kept: Kept) -> None:
+    unproved = kept.trim(6, replay=False).checkpoint
+    assert unproved is not None
+    kept.grow(1)
+    assert retention.plan(kept.store, kept.folder, keep_entries=8, replay=False).checkpoint == unproved
+    plan = retention.plan(kept.store, kept.folder, keep_entries=8)
+    assert (plan.checkpoint, plan.lacks_checkpoint) == (None, True)
+    made = kept.trim(8)
+    assert made.checkpoint is not None
+    assert (made.made, made.checkpoint.is_replayed) == (True, True)
+    assert kept.files() == [made.checkpoint.file]
+    assert kept.verify() == []
+
+
+def test_what_an_unproved_checkpoint_lets_be_found_still_stops_a_trim_with_replay(kept: Kept) -> None:
+    kept.trim(6, replay=False)
+    kept.grow(1)
+    execute(kept.store, "UPDATE file SET adler32 = 7 WHERE ordinal = 0")
+    with pytest.raises(OperatorError, match="I11"):
+        kept.trim(8)
+    planned = retention.plan(kept.store, kept.folder, keep_entries=8, replay=False)
+    with pytest.raises(OperatorError, match="I11"):
+        retention.trim(kept.store, kept.folder, planned, clock=kept.clock, actor="me")
+
+
+def test_a_damaged_record_of_a_checkpoint_removes_nobody_elses_file(kept: Kept) -> None:
+    kept.trim(6)
+    other = kept.folder.parent / "precious"
+    other.write_text("mine")
+    execute(kept.store, "UPDATE journal_checkpoint SET file = '../precious'")
+    kept.trim(4, replay=False)
+    assert other.read_text() == "mine"
 
 
 def test_damage_after_the_checkpoint_is_found_by_replay(kept: Kept) -> None:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from holdfast.inventory import verify as verifying
+from holdfast.inventory.invariants import Finding
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.verify import INVARIANTS, verify
 from holdfast.model.changes import (
     ChangeSet,
     CreateDataset,
     FilesArrived,
+    PutLock,
     PutSite,
     RegisterFiles,
     RequestCopy,
     RevealDataset,
 )
+from holdfast.model.errors import DatabaseAway
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.records import BlockFiles, CopyRequest, Dataset, Door, FileColumns, Site, Staging
+from holdfast.model.records import BlockFiles, CopyRequest, Dataset, Door, FileColumns, Lock, Site, Staging
 
 DATASET = DatasetKey("/a/b", "v1")
 BLOCK = BlockKey(DATASET, "0000")
@@ -36,6 +41,7 @@ def make_store(folder: Path) -> SqlStore:
         RevealDataset(DATASET, 3, 7),
         RequestCopy(CopyRequest("r1", DATASET, "B", (BlockFiles("0000"),))),
         FilesArrived(BLOCK, "B", (0,), 2),
+        PutLock(Lock("l1", "me", dataset=DATASET)),
     ):
         store.commit(ChangeSet((change,), actor="test", cause="test"))
     store.advance("reader", store.head().cursor)
@@ -92,6 +98,20 @@ def test_a_new_inventory_is_clean(tmp_path: Path) -> None:
         ("I11", "INSERT INTO owner_group VALUES ('nobody-asked')"),
         ("I11", "UPDATE file SET adler32 = 7 WHERE ordinal = 0"),
         ("I12", "INSERT INTO journal_touched_before VALUES ('site', 'A', 99)"),
+        ("I13", "UPDATE request SET state = 'done'"),
+        ("I13", "UPDATE request SET kind = 'deletion'"),
+        ("I13", "UPDATE request SET kind = 'other'"),
+        ("I13", "UPDATE request SET id = 'r2'"),
+        ("I13", "UPDATE request SET body = '{'"),
+        ("I13", "UPDATE dataset SET is_staged = 1"),
+        ("I13", "UPDATE dataset SET is_staged = 2"),
+        ("I13", "UPDATE dataset SET name = '/a/c'"),
+        ("I13", "UPDATE dataset SET version = 'v2'"),
+        ("I13", "UPDATE dataset SET body = '{}'"),
+        ("I13", "UPDATE item_lock SET id = 'l2'"),
+        ("I13", "UPDATE item_lock SET body = 'x'"),
+        ("I13", "UPDATE site SET name = 'C' WHERE name = 'B'"),
+        ("I13", "UPDATE site SET body = 'x' WHERE name = 'B'"),
     ],
 )
 def test_damage_is_found(store: SqlStore, invariant: str, statement: str) -> None:
@@ -110,3 +130,55 @@ def test_every_invariant_has_a_test_of_its_own_here() -> None:
 
 def test_an_unreadable_journal_is_a_finding_and_not_a_traceback(store: SqlStore) -> None:
     assert "I10" in broken(store, "UPDATE journal SET body = x'00' WHERE position = 4")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE head SET position = 'x'",
+        "DELETE FROM head",
+        "UPDATE journal SET position = 'x' WHERE position = 3",
+        "UPDATE journal SET body = 'x' WHERE position = 3",
+        "UPDATE journal SET digest = 'x' WHERE position = 3",
+        "UPDATE journal_touched SET kind = 'x' WHERE position = 3",
+        "UPDATE cursor SET position = 'x'",
+        "UPDATE block SET n_files = -5",
+        "UPDATE block SET n_files = 'x'",
+        "UPDATE file SET adler32 = 'x' WHERE ordinal = 0",
+        "UPDATE file SET md5 = 'x' WHERE ordinal = 0",
+        "UPDATE file SET size = 'x' WHERE ordinal = 0",
+        "UPDATE replica SET held = 'x'",
+        "UPDATE site SET body = '{}'",
+    ],
+)
+def test_damage_that_no_check_can_read_is_a_finding_with_its_place(store: SqlStore, statement: str) -> None:
+    broken(store, statement)
+    findings = verify(store)
+    assert "I10" in {finding.invariant for finding in findings}
+    assert all(finding.place and "\n" not in finding.message for finding in findings)
+
+
+def test_damage_is_found_where_a_verify_was_clean_before(store: SqlStore) -> None:
+    assert verify(store) == []
+    assert "I10" in broken(store, "UPDATE cursor SET position = 'x'")
+
+
+def test_a_body_that_does_not_fit_is_found_with_its_row(store: SqlStore) -> None:
+    broken(store, "UPDATE request SET state = 'done'", "UPDATE site SET body = '{' WHERE name = 'B'")
+    found = {finding.place: finding for finding in verify(store) if finding.invariant == "I13"}
+    assert found["request r1"].message == "the column state says done, the record open"
+    assert found["site B"].message.startswith("its body cannot be read: ")
+    assert found["site B"].about == ("site", "B")
+
+
+def test_a_database_that_is_away_is_no_finding() -> None:
+    """The check that is cut off by it stops verify: what could not be read is not broken."""
+
+    def cut_off() -> Iterator[Finding]:
+        yield Finding("I1", "head", "before")
+        raise DatabaseAway("gone")
+
+    guarded = verifying._guarded("check_journal", cut_off())
+    assert next(guarded).place == "head"
+    with pytest.raises(DatabaseAway):
+        next(guarded)

@@ -162,3 +162,21 @@ def test_root_and_path_are_joined_by_one_slash(root: str) -> None:
 )
 def test_only_rules_that_surely_never_give_one_path_twice_are_one_to_one(rules: PfnRules, expected: bool) -> None:
     assert pfn.is_one_to_one(rules) is expected
+
+
+@pytest.mark.parametrize(
+    ("rules", "n_bytes"),
+    [
+        (PfnRules(), 0),
+        (PfnRules.prefix("/data", "/a"), 0),
+        (PfnRules.prefix("/data", ""), 0),
+        (PfnRules.prefix("/data", "/\u00e9/much/longer"), 10),
+        (PfnRules.prefix("", "/pool"), 5),
+        (PfnRules.prefix("/data", "pool"), None),
+        (PfnRules.prefix("/data", "/pool/"), None),
+        (PfnRules.prefix("/data", "/../pool"), None),
+        (PfnRules(((Step("/(.*)", "/x/{0}"),),)), None),
+    ],
+)
+def test_how_much_longer_a_path_may_be_than_its_lfn(rules: PfnRules, n_bytes: int | None) -> None:
+    assert pfn.bytes_added(rules) == n_bytes

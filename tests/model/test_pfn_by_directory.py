@@ -68,10 +68,8 @@ def test_every_file_gets_the_same_either_way(
         try:
             expected = pfn.pfn_of(ROOT, rules, directory + name)
         except InvalidName:
-            with pytest.raises(InvalidName):
-                ours.pfn(directory, name)
-        else:
-            assert ours.pfn(directory, name) == expected
+            expected = None
+        assert ours.pfn(directory, name) == expected
 
 
 def test_a_front_that_ends_in_the_name_is_asked_for_each_file() -> None:
@@ -112,5 +110,4 @@ def test_they_are_the_pfns_of_the_door(rules: PfnRules, root: str) -> None:
 def test_no_path_is_too_long() -> None:
     ours = ByDirectory("/store", PfnRules.prefix("/a", "/" + "long/" * 150 + "b"))
     assert ours.pfn("/a/", "x" * 255)
-    with pytest.raises(InvalidName, match="1024"):
-        ours.pfn("/a" + "/deep" * 10 + "/", "x" * 255)
+    assert ours.pfn("/a" + "/deep" * 10 + "/", "x" * 255) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from holdfast.model.errors import BadInput, unknown_name
 POLL_S = 0.5
 BATCH = 1000
 DAY_US = 86_400_000_000
+KEEP_DAYS_MAX = 1_000_000
 
 app = typer.Typer(no_args_is_help=True, help="The journal: every change, in order.")
 
@@ -86,6 +88,9 @@ def trim(
     keep_entries: Annotated[
         int | None, typer.Option("--keep-entries", min=1, help="Keep so many entries.", show_default=False)
     ] = None,
+    checkpoint: Annotated[
+        bool, typer.Option("--checkpoint", help="Make a checkpoint if none here serves, whatever is kept.")
+    ] = False,
     drop_cursors: Annotated[
         bool, typer.Option("--drop-cursors", help="Also cut off readers that have not read all that goes.")
     ] = False,
@@ -104,16 +109,28 @@ def trim(
     copy of the inventory in the folder `checkpoints` beside it, from which history
     can be restarted. It serves later trims, too, as far as it reaches.
 
+    If the checkpoint was lost or lies on another machine, a trim makes a new one,
+    even if no entry has to go; --checkpoint alone does only that. If it is
+    damaged, that needs --no-replay as well. One made with --no-replay serves no
+    trim that has to prove what it does: that makes a new one.
+
     Readers that keep their cursor here and have not read all that would go stop
     the trim. With --drop-cursors they lose their cursor and have to start again
     from a snapshot.
     """
-    if keep_days is None and keep_entries is None:
+    if keep_days is None and keep_entries is None and not checkpoint:
         raise BadInput("what is to be kept?", hint="say --keep-days or --keep-entries")
+    if keep_days is not None and not (math.isfinite(keep_days) and keep_days <= KEEP_DAYS_MAX):
+        raise BadInput(f"--keep-days {keep_days:g} is no number of days", hint=f"at most {KEEP_DAYS_MAX:,}")
     with open_context() as context:
         folder = context.state_dir / checkpoints.FOLDER
-        since_us = None if keep_days is None else context.clock() - int(keep_days * DAY_US)
-        plan = retention.plan(context.store, folder, keep_entries=keep_entries, keep_since_us=since_us)
+        plan = retention.plan(
+            context.store,
+            folder,
+            keep_entries=keep_entries,
+            keep_since_us=_since_us(keep_days, keep_entries, context.clock()),
+            replay=replay,
+        )
         if dry_run:
             _show_plan(plan, json=json)
             return
@@ -131,16 +148,26 @@ def trim(
     _show_trimmed(trimmed, json=json)
 
 
+def _since_us(keep_days: float | None, keep_entries: int | None, now_us: int) -> int | None:
+    """Entries since when are kept; all of them if nobody said what may go."""
+    if keep_days is None:
+        return 0 if keep_entries is None else None
+    return now_us - int(keep_days * DAY_US)
+
+
 def _show_plan(plan: retention.Plan, *, json: bool) -> None:
     serves = plan.checkpoint
     if json:
         told = {"dry_run": True, "entries": plan.n_entries, "through": plan.through, "cut_off": plan.cut_off}
         show.document({**told, "checkpoint": serves and serves.file})
         return
+    new = f"a new checkpoint at position {plan.head.position} or after"
     if not plan.n_entries:
         show.line(f"nothing to trim: the journal begins at position {plan.start.position + 1}")
+        if plan.lacks_checkpoint:
+            show.line(f"would make {new}: none here serves")
         return
-    behind = f"checkpoint {serves.file}" if serves else f"a new checkpoint at position {plan.head.position} or after"
+    behind = f"checkpoint {serves.file}" if serves else new
     show.line(f"would remove {_span(plan.start.position, plan.through)}, behind {behind}")
     for name in plan.cut_off:
         show.line(f"would cut off reader {name}: needs --drop-cursors")
@@ -153,13 +180,15 @@ def _show_trimmed(trimmed: retention.Trimmed, *, json: bool) -> None:
         show.document({**told, "dropped": trimmed.dropped})
         return
     first = trimmed.start.position
-    if not trimmed.n_entries:
+    if trimmed.n_entries:
+        show.line(f"removed {_span(first - trimmed.n_entries, first)}; the journal begins at position {first + 1}")
+    else:
         show.line(f"nothing to trim: the journal begins at position {first + 1}")
-        return
-    show.line(f"removed {_span(first - trimmed.n_entries, first)}; the journal begins at position {first + 1}")
-    if trimmed.checkpoint is not None:
+    if trimmed.checkpoint is not None and (trimmed.n_entries or trimmed.made):
         at = trimmed.checkpoint.cursor.position
         show.line(f"history can be restarted from checkpoint {trimmed.checkpoint.file}, at position {at}")
+        if trimmed.made and not trimmed.checkpoint.is_replayed:
+            show.line("the journal was not replayed to prove it")
     for name in trimmed.dropped:
         show.line(f"reader {name} has to start again from a snapshot")
 

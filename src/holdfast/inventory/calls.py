@@ -15,23 +15,31 @@ Rules
   * What stands in the way is a Conflict that names the rows; what is not there
     an UnknownName; what can never be right BadInput. Nothing happened then.
   * Calls that name files by LFN find them at one position and change nothing
-    else: if their datasets change in between, the call looks again.
+    else: if their datasets change in between, the call looks again, up to
+    LOOKS_MAX times.
+  * Registrations in one block by threads of one process take turns, first come
+    first served: none is refused because of the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
+from holdfast.inventory import turn
 from holdfast.inventory.store import Head, Snapshot, Store
 from holdfast.model import changes as c
 from holdfast.model import checksums, names
-from holdfast.model.errors import Conflict, UnknownName
+from holdfast.model.errors import BadInput, Conflict, UnknownName
 from holdfast.model.names import BlockKey
 from holdfast.model.records import Evidence, FileColumns, FileRecord, Permission
 
-LOOKS_MAX = 8
-"""How often a call looks for its files again because their datasets have changed."""
+LOOKS_MAX = 1000
+"""How often a call looks for its files because their datasets have changed. Each time somebody else got through: of
+equals who all want the same block, hundreds would have to meet for one never to be first."""
 ROWS_SHOWN = 200
 """How many unknown LFNs an error names."""
 
@@ -80,8 +88,28 @@ def register_files(
         first = before.n_files if before is not None else 0
         return [c.RegisterFiles(block, first, files, site, group, verified_us)]
 
-    # The number of its first file guards the block; other blocks of the dataset may go on growing.
-    return _looked_up(store, changes, is_guarded=False, actor=actor, cause=cause, require=require)
+    with _line_of(store, block):
+        # The number of its first file guards the block; other blocks of the dataset may go on growing.
+        return _looked_up(store, changes, is_guarded=False, actor=actor, cause=cause, require=require)
+
+
+_lines: WeakValueDictionary[tuple[int, BlockKey], turn.Line] = WeakValueDictionary()
+"""Of those blocks of which some thread is registering files, by store."""
+_lines_mutex = threading.Lock()
+
+
+@contextmanager
+def _line_of(store: Store, block: BlockKey) -> Iterator[None]:
+    """One thread at a time for a block: who looks while another registers would only have to look again."""
+    if turn.is_held_here():  # Those in the line wait for the turn, and would for ever; the store will refuse this one.
+        yield
+        return
+    with _lines_mutex:
+        line = _lines.get((id(store), block))
+        if line is None:
+            line = _lines[id(store), block] = turn.Line()
+    with line.turn():
+        yield
 
 
 def register_replicas(
@@ -96,7 +124,10 @@ def register_replicas(
     cause: str,
     require: Sequence[c.Requirement] = (),
 ) -> Head:
-    """These blocks are whole at a site; those that were there already keep their group and custodial mark."""
+    """These blocks are whole at a site; those that were there already keep their group and custodial mark.
+
+    Replicas that were complete already stay as they are, ``verified_us`` does not reach them: ``verified`` does.
+    """
     change = c.BlocksArrived(site, tuple(blocks), group, verified_us, is_custodial)
     return _commit(store, [change], actor=actor, cause=cause, require=require)
 
@@ -115,6 +146,22 @@ def complete(
     there = c.ReplicasThere(site, tuple(blocks))
     change = c.BlocksArrived(site, there.blocks, verified_us=verified_us)
     return _commit(store, [change], actor=actor, cause=cause, require=(there, *require))
+
+
+def verified(
+    store: Store,
+    site: str,
+    blocks: Sequence[BlockKey],
+    verified_us: int,
+    *,
+    actor: str,
+    cause: str,
+    require: Sequence[c.Requirement] = (),
+) -> Head:
+    """All that these replicas hold was proved at ``verified_us``; a later proof than that stays."""
+    return _commit(
+        store, [c.FilesVerified(site, tuple(blocks), verified_us)], actor=actor, cause=cause, require=require
+    )
 
 
 def assign_replicas(
@@ -177,7 +224,14 @@ def rename_files(
     cause: str,
     require: Sequence[c.Requirement] = (),
 ) -> Head:
-    """New LFNs, by the old ones, for files of open datasets; for those that sites hold only as DECLARED."""
+    """New LFNs, by the old ones, for files of open datasets; for those that sites hold only as DECLARED.
+
+    No name may pass from one file to another in one call: BadInput.
+    """
+    passed_on = sorted(set(new_lfns) & set(new_lfns.values()))
+    if passed_on:
+        hint = "first give away the name, then, in another call, take it"
+        raise BadInput(f"{passed_on[0]} is renamed and another file's new name in one call", hint=hint)
     new = {old: names.lfn(text) for old, text in new_lfns.items()}
 
     def changes(snapshot: Snapshot) -> list[c.Change]:

@@ -2,17 +2,21 @@
 
 A checkpoint is a backup file in a folder beside the inventory. The database
 keeps its position and digest, and size and hash of the file, so that it is
-known whether the file is still the one that was made.
+known whether the file is still the one that was made. Many machines may use one
+database, each with a folder of its own: the file's name says on which it was made.
 
 Rules
   * A journal whose beginning is gone has a checkpoint at its start or after it; the entries after the checkpoint,
     replayed on it, give the tables.
   * A checkpoint's file is read and never written, not even by the database library.
+  * Of the checkpoints that would do, one whose file is here is taken.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +37,8 @@ from holdfast.model.errors import OperatorError
 
 FOLDER = "checkpoints"
 """The folder's name, beside an inventory's file."""
-MAKE_ANEW = "`holdfast journal trim --no-replay` makes a new one"
+MAKE_HERE = "`holdfast journal trim --checkpoint` makes one here"
+MAKE_ANEW = "`holdfast journal trim --checkpoint --no-replay` makes a new one, without proof of what was before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,27 @@ class Checkpoint:
     size: int
     sha256: str
     is_replayed: bool
-    """Whether its tables were proved to be what the journal gives."""
+    """Whether its tables were proved to be what the journal, as far as it was kept, gives."""
+
+    @property
+    def host(self) -> str:
+        """The machine on which it was made; empty if that is not known."""
+        _, _, name = self.file.removesuffix(".db").partition("-")
+        return name.partition("-")[2]
+
+    def is_in(self, folder: Path) -> bool:
+        """Whether its file is there, good or bad."""
+        return (folder / self.file).is_file()
+
+
+def file_name(position: int, sha256: str) -> str:
+    """What a checkpoint that is made on this machine is called."""
+    return f"{position}-{sha256[:8]}-{this_host()}.db"
+
+
+def this_host() -> str:
+    """This machine's name, as it stands in the names of files."""
+    return re.sub(r"[^A-Za-z0-9.-]", "_", os.uname().nodename)
 
 
 def recorded(connection: Connection) -> list[Checkpoint]:
@@ -56,10 +81,15 @@ def recorded(connection: Connection) -> list[Checkpoint]:
     return [_of_row(row) for row in rows]
 
 
-def basis(connection: Connection) -> Checkpoint | None:
-    """The checkpoint from which most can be replayed: the earliest that is not before the journal's start."""
+def basis(connection: Connection, folder: Path | None) -> Checkpoint | None:
+    """The checkpoint from which most can be replayed here: the earliest that is not before the journal's start.
+
+    If there is none in the folder, it is one whose file is on another machine, or lost.
+    """
     first = sql_journal.start(connection)
-    return next((each for each in recorded(connection) if each.cursor.position >= first.position), None)
+    serving = [each for each in recorded(connection) if each.cursor.position >= first.position]
+    here = [each for each in serving if folder is not None and each.is_in(folder)]
+    return next(iter(here or serving), None)
 
 
 def _of_row(row: Row[Any]) -> Checkpoint:
@@ -117,8 +147,9 @@ def file_hash(path: Path) -> str:
 def check_file(checkpoint: Checkpoint, folder: Path) -> Path:
     """The checkpoint's file, if it is what was made; OperatorError."""
     path = folder / checkpoint.file
-    if not path.is_file():
-        raise OperatorError("the checkpoint is not there", place=str(path), hint=MAKE_ANEW)
+    if not checkpoint.is_in(folder):
+        made = f": it was made on {checkpoint.host}" if checkpoint.host else ""
+        raise OperatorError(f"the checkpoint is not there{made}", place=str(path), hint=MAKE_HERE)
     if path.stat().st_size != checkpoint.size or file_hash(path) != checkpoint.sha256:
         raise OperatorError("the checkpoint is not the file that was made", place=str(path), hint=MAKE_ANEW)
     return path

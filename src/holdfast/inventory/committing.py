@@ -61,8 +61,8 @@ class Committing:
 
     def commit(self, change_set: ChangeSet, also: Callable[[Connection], None] | None) -> Head:
         """Do it all or nothing; returns the head after it."""
-        refuse_again(self._database.place)  # Not in the fold, where others would hear it, or wait with us.
         change_set, body = journal.written(change_set)  # Before the turn: the others need not wait for it.
+        refuse_again(self._database.place)  # Not in the fold, where others would hear it, or wait with us.
         return self._folding.run(Job(change_set, body, also), 1 + sum(map(rows, change_set.changes)))
 
     def _carry_out(self, take: Take[Job, Head]) -> None:

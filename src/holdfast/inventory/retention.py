@@ -9,7 +9,11 @@ of the same history. Who trimmed last, and when, stands beside the start.
 
 Rules
   * A checkpoint counts only if its file is the one that was made; with ``replay`` one is made only of an inventory
-    that passes ``verify`` whole, because damage older than the checkpoint could not be found any more.
+    that passes ``verify`` whole, because damage older than the checkpoint could not be found any more; and one that
+    was made without that proof is not taken.
+  * Where the file of the last checkpoint is on another machine, a trim here makes one of its own; nothing can be
+    replayed then, so it counts as made without proof. A checkpoint that is here and damaged stops a trim.
+  * Where the checkpoint behind the journal is lost or damaged, a trim that removes nothing makes a new one.
   * The entries go in one transaction in the writer's turn, together with the record of their checkpoint. Killed
     anywhere, either all of them are there or none, and a file that no record names is left behind at worst.
   * A checkpoint's file goes only after the transaction that does without it.
@@ -52,7 +56,7 @@ class Plan:
     """The last entry to go; the start's position if none has to."""
     head: Head
     checkpoint: Checkpoint | None
-    """The checkpoint that serves; None if one has to be made."""
+    """The checkpoint that serves; None if one has to be made, or none is needed."""
     cut_off: tuple[str, ...]
     """The named readers that have not read all that would go."""
 
@@ -60,6 +64,11 @@ class Plan:
     def n_entries(self) -> int:
         """How many entries would go."""
         return self.through - self.start.position
+
+    @property
+    def lacks_checkpoint(self) -> bool:
+        """Whether one has to be made: the beginning is gone, or will be, and none here serves."""
+        return self.checkpoint is None and self.through > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +79,22 @@ class Trimmed:
     n_entries: int
     checkpoint: Checkpoint | None
     dropped: tuple[str, ...]
+    made: bool = False
+    """Whether the checkpoint was made for this trim."""
 
 
-def plan(store: SqlStore, folder: Path, *, keep_entries: int | None = None, keep_since_us: int | None = None) -> Plan:
-    """What would go if the last ``keep_entries`` entries stay, or those since a moment; both: what either keeps."""
+def plan(
+    store: SqlStore,
+    folder: Path,
+    *,
+    keep_entries: int | None = None,
+    keep_since_us: int | None = None,
+    replay: bool = True,
+) -> Plan:
+    """What would go if the last ``keep_entries`` entries stay, or those since a moment; both: what either keeps.
+
+    With ``replay`` only a proved checkpoint serves to let entries go.
+    """
     if keep_entries is None and keep_since_us is None:
         raise BadInput("nobody said what to keep", hint="a number of entries, or of days")
     with store.reading() as connection:
@@ -83,8 +104,9 @@ def plan(store: SqlStore, folder: Path, *, keep_entries: int | None = None, keep
             last = min(last, sql_trim.position_before(connection, keep_since_us))
         through = max(first.position, last)
         known = checkpoints.recorded(connection)
-        readers = _readers_cut_off(connection, through)
-    return Plan(first, through, head, _serving(known, folder, through), tuple(readers))
+        readers = _readers_cut_off(connection, through) if through > first.position else []
+    proved = replay and through > first.position
+    return Plan(first, through, head, _serving(known, folder, through, proved=proved), tuple(readers))
 
 
 def trim(
@@ -99,27 +121,34 @@ def trim(
     progress: Progress | None = None,
 ) -> Trimmed:
     """Do what was planned. OperatorError if no checkpoint can be made; Conflict if readers would be cut off."""
-    if not planned.n_entries:
+    if not planned.n_entries and not planned.lacks_checkpoint:
         return Trimmed(planned.start, 0, planned.checkpoint, ())
     if planned.cut_off and not drop_cursors:
         raise refuse_cut_off(planned.cut_off)
-    checkpoint = planned.checkpoint or _make(store, folder, replay=replay, progress=progress)
+    serving = planned.checkpoint
+    if serving is not None and replay and not serving.is_replayed:  # It was planned for a trim without proof.
+        serving = None
+    checkpoint = serving or _make(store, folder, replay=replay, progress=progress)
     steps.reach("trim.checkpointed")
     dropped, useless = list[str](), list[Checkpoint]()
 
     def record(connection: Connection) -> None:
         _check_still_so(connection, folder, planned, checkpoint)
-        dropped.extend(_readers_cut_off(connection, planned.through))
-        useless.extend(each for each in checkpoints.recorded(connection) if each.cursor.position < planned.through)
-        _record(connection, checkpoint, clock(), actor)
+        if planned.n_entries:
+            dropped.extend(_readers_cut_off(connection, planned.through))
+        useless.extend(_useless(checkpoints.recorded(connection), folder, checkpoint, planned.through))
+        _record(connection, checkpoint, useless, clock())
+        if planned.n_entries:
+            _record_trim(connection, clock(), actor)
         _move_own_cursor(connection, checkpoint, planned.through)
 
     start = store.trim(planned.through, drop_cursors=drop_cursors, also=record)
     steps.reach("trim.trimmed")
     for each in useless:
-        _remove(folder / each.file)
+        if each.file != checkpoint.file and Path(each.file).name == each.file:  # A damaged row may name anything.
+            _remove(folder / each.file)
     _log.info("the journal was trimmed", through=start.position, checkpoint=checkpoint.file, actor=actor)
-    return Trimmed(start, planned.n_entries, checkpoint, tuple(dropped))
+    return Trimmed(start, planned.n_entries, checkpoint, tuple(dropped), made=serving is None)
 
 
 def _readers_cut_off(connection: Connection, through: int) -> list[str]:
@@ -128,10 +157,10 @@ def _readers_cut_off(connection: Connection, through: int) -> list[str]:
     return cut_off({row.name: Cursor(row.epoch, row.position, row.digest) for row in rows}, through)
 
 
-def _serving(known: Sequence[Checkpoint], folder: Path, through: int) -> Checkpoint | None:
+def _serving(known: Sequence[Checkpoint], folder: Path, through: int, *, proved: bool) -> Checkpoint | None:
     """The earliest checkpoint from which history can be restarted when the entries up to ``through`` are gone."""
     for checkpoint in known:
-        if checkpoint.cursor.position >= through:
+        if checkpoint.cursor.position >= through and (checkpoint.is_replayed or not proved):
             try:
                 checkpoints.check_whole(checkpoint, folder)
             except OperatorError as error:
@@ -147,10 +176,10 @@ def _make(store: SqlStore, folder: Path, *, replay: bool, progress: Progress | N
     part = folder / f"new-{uuid.uuid4().hex[:8]}.db"
     try:
         head = backups.backup(store, part)
-        if replay:
-            _prove(part, folder, progress)
+        is_replayed = replay and _prove(part, folder, progress)
         digest = checkpoints.file_hash(part)
-        made = Checkpoint(head.cursor, f"{head.position}-{digest[:8]}.db", part.stat().st_size, digest, replay)
+        name = checkpoints.file_name(head.position, digest)
+        made = Checkpoint(head.cursor, name, part.stat().st_size, digest, is_replayed)
         with _translated(folder):
             part.replace(folder / made.file)
             sqlite_copy.durable(folder)
@@ -159,15 +188,21 @@ def _make(store: SqlStore, folder: Path, *, replay: bool, progress: Progress | N
     return made
 
 
-def _prove(part: Path, folder: Path, progress: Progress | None) -> None:
+def _prove(part: Path, folder: Path, progress: Progress | None) -> bool:
+    """Whether the proof was whole: nothing can be replayed here if the checkpoint to do it on is somewhere else."""
     with checkpoints.opened(part) as connection:
-        findings = findings_of(connection, folder, progress=progress)
+        basis = checkpoints.basis(connection, folder) if sql_journal.start(connection).position else None
+        replay = basis is None or basis.is_in(folder)
+        findings = findings_of(connection, folder, replay=replay, progress=progress)
     if findings:
         first = findings[0]
         raise OperatorError(
             f"the inventory is not sound, so its history is kept: {first.invariant}: {first.place}: {first.message}",
             hint="run `holdfast verify`; --no-replay trims without that proof",
         )
+    if not replay:
+        _log.warning("the journal could not be replayed: its checkpoint is not here", folder=str(folder))
+    return replay
 
 
 def _check_still_so(connection: Connection, folder: Path, planned: Plan, checkpoint: Checkpoint) -> None:
@@ -178,13 +213,26 @@ def _check_still_so(connection: Connection, folder: Path, planned: Plan, checkpo
         raise Conflict("the checkpoint was removed meanwhile", place=str(folder / checkpoint.file), hint="look again")
 
 
-def _record(connection: Connection, checkpoint: Checkpoint, now_us: int, actor: str) -> None:
-    """Of all checkpoints that are not later than this one, this one stays."""
+def _useless(known: Sequence[Checkpoint], folder: Path, checkpoint: Checkpoint, through: int) -> list[Checkpoint]:
+    """What this checkpoint replaces. Those that serve another machine stay; of one position there is one at most."""
+    position = checkpoint.cursor.position
+
+    def is_replaced(each: Checkpoint) -> bool:
+        at = each.cursor.position
+        is_ours = each.host in ("", checkpoints.this_host()) or each.is_in(folder)
+        return at < through or (at < position and is_ours) or (at == position and each != checkpoint)
+
+    return [each for each in known if is_replaced(each)]
+
+
+def _record(connection: Connection, checkpoint: Checkpoint, useless: Sequence[Checkpoint], now_us: int) -> None:
     table = schema.checkpoint
+    connection.execute(delete(table).where(table.c.position.in_([each.cursor.position for each in useless])))
     if checkpoint not in checkpoints.recorded(connection):
-        connection.execute(delete(table).where(table.c.position == checkpoint.cursor.position))
         connection.execute(insert(table).values(**checkpoints.row_of(checkpoint), made_us=now_us))
-    connection.execute(delete(table).where(table.c.position < checkpoint.cursor.position))
+
+
+def _record_trim(connection: Connection, now_us: int, actor: str) -> None:
     start = sql_journal.start(connection)
     values = {"epoch": start.epoch, "position": start.position, "digest": start.digest, "at_us": 0}
     sql_rows.put(connection, schema.start, {"id": 1}, {**values, "trimmed_us": now_us, "trimmed_by": actor})

@@ -30,7 +30,7 @@ _log = logs.get("inventory")
 def dated(findings: Sequence[Finding], connection: Connection, head: Head) -> list[Finding]:
     """The same findings, with what is known of when."""
     clean = connection.scalar(select(schema.cursor.c.position).where(schema.cursor.c.name == CURSOR))
-    if not findings or clean is None or clean > head.position:
+    if not findings or not isinstance(clean, int) or clean > head.position:
         return list(findings)
     touches = {item: _touches(connection, item, clean) for item in {each.about for each in findings} if item}
     since = (clean, head.position)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, case, func, select, union
+from sqlalchemy import Connection, LargeBinary, case, cast, func, select, union
 
 from holdfast.inventory import schema, sql_many
 from holdfast.inventory.database import check_version

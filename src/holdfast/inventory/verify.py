@@ -8,6 +8,7 @@ what differs was not written by a commit.
 Rules
   * A finding says between which positions it came about, if all was once sound (``since``).
   * That all is sound is kept in the store where that can be; a store that cannot be written is verified all the same.
+  * Whatever stops a check is a finding, and the other checks go on; only a database that fails stops them all.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError, NoResultFound
 
 from holdfast.inventory import checkpoints, comparing, schema, since, sql_journal
+from holdfast.inventory.bodies import check_bodies
 from holdfast.inventory.comparing import differences as differences
 from holdfast.inventory.image import sql_load
 from holdfast.inventory.image.image import Image
@@ -27,9 +30,15 @@ from holdfast.inventory.sql_read_ahead import ReadAhead
 from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.sqlite_database import SqliteDatabase
+from holdfast.inventory.store import Head
 from holdfast.model.errors import HoldfastError
 
 Progress = Callable[[str], None]
+
+DAMAGE_SHOWN = 200
+"""So many letters are shown of what an exception says."""
+_FROM_DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, NoResultFound)
+"""What reading a damaged head raises."""
 
 INVARIANTS: dict[str, str] = {
     "I1": "the journal has no gap, its digests form a chain, its time runs forward",
@@ -44,6 +53,7 @@ INVARIANTS: dict[str, str] = {
     "I10": "the database is sound and its references hold",
     "I11": "the journal, replayed under the rules, gives the tables",
     "I12": "behind a trimmed journal stands a checkpoint, sound and on this history",
+    "I13": "what is asked of a record by its columns is what the record says",
 }
 """Number and sentence of every invariant that is checked on a live inventory."""
 
@@ -59,12 +69,22 @@ def verify(
     if folder is None and isinstance(store.database, SqliteDatabase):
         folder = store.path.parent / checkpoints.FOLDER
     with store.reading() as connection:
-        head = SqlSnapshot(connection).head
+        try:
+            head = _head(connection)
+        except _FROM_DAMAGE as error:
+            return [_unreadable("head", error)]
         findings = findings_of(connection, folder, replay=replay, progress=progress)
         findings = since.dated(findings, connection, head)
     if replay and not findings:
         since.keep_clean(store, head)
     return findings
+
+
+def _head(connection: Connection) -> Head:
+    head = SqlSnapshot(connection).head
+    if not isinstance(head.position, int):
+        raise ValueError(f"the position is {head.position!r}")
+    return head
 
 
 def findings_of(
@@ -73,7 +93,7 @@ def findings_of(
     """Every violation that an open read transaction shows."""
     view = ReadAhead(connection)
     checks: list[tuple[str, Iterator[Finding]]] = [
-        *((check.__name__, check(connection)) for check in CONNECTION_CHECKS),
+        *((check.__name__, check(connection)) for check in (*CONNECTION_CHECKS, check_bodies)),
         *((check.__name__, check(view)) for check in SNAPSHOT_CHECKS),
     ]
     findings: list[Finding] = []
@@ -89,7 +109,7 @@ def findings_of(
 
 def _run(name: str, check: Iterator[Finding], progress: Progress | None) -> list[Finding]:
     if progress is not None:
-        progress(name.removeprefix("check_").replace("_", " "))
+        progress(_title(name))
     return list(_guarded(name, check))
 
 
@@ -98,7 +118,22 @@ def _guarded(name: str, check: Iterator[Finding]) -> Iterator[Finding]:
     try:
         yield from check
     except HoldfastError as error:
-        yield Finding("I10", error.place or name, f"cannot be read: {error.message}")
+        if error.retryable:  # The database is away: that says nothing about the inventory.
+            raise
+        yield Finding("I10", error.place or _title(name), f"cannot be read: {error.message}")
+    except (DBAPIError, MemoryError):  # The store has its own words for what its database says.
+        raise
+    except Exception as error:  # noqa: BLE001 - rows that no commit wrote break any assumption of those who read them
+        yield _unreadable(_title(name), error)
+
+
+def _unreadable(place: str, error: Exception) -> Finding:
+    text = " ".join(str(error).split())[:DAMAGE_SHOWN]
+    return Finding("I10", place, f"cannot be read: {type(error).__name__}: {text}")
+
+
+def _title(name: str) -> str:
+    return name.removeprefix("check_").replace("_", " ")
 
 
 def check_beginning(connection: Connection, folder: Path | None) -> Iterator[Finding]:
@@ -110,9 +145,10 @@ def check_beginning(connection: Connection, folder: Path | None) -> Iterator[Fin
         yield Finding("I12", "the side table of what is gone", message, (kind, item))
     if not first.position:
         return
-    checkpoint = checkpoints.basis(connection)
+    checkpoint = checkpoints.basis(connection, folder)
     if checkpoint is None:
-        yield Finding("I12", f"position {first.position}", "the journal begins after it, and there is no checkpoint")
+        message = f"the journal begins after it, and there is no checkpoint; {checkpoints.MAKE_ANEW}"
+        yield Finding("I12", f"position {first.position}", message)
         return
     place = f"checkpoint {checkpoint.file}"
     if sql_journal.point(connection, checkpoint.cursor.position) != checkpoint.cursor:
@@ -123,7 +159,7 @@ def check_beginning(connection: Connection, folder: Path | None) -> Iterator[Fin
         try:
             checkpoints.check_whole(checkpoint, folder)
         except HoldfastError as error:
-            yield Finding("I12", error.place or place, error.message)
+            yield Finding("I12", error.place or place, "; ".join(filter(None, (error.message, error.hint))))
 
 
 def check_replay(connection: Connection, view: SqlSnapshot, folder: Path | None) -> Iterator[Finding]:
@@ -148,7 +184,7 @@ def check_replay(connection: Connection, view: SqlSnapshot, folder: Path | None)
 
 def _begun(connection: Connection, folder: Path | None) -> tuple[Image, ReplayedDigests]:
     """What stands before the first entry that can be replayed."""
-    checkpoint = checkpoints.basis(connection) if sql_journal.start(connection).position else None
+    checkpoint = checkpoints.basis(connection, folder) if sql_journal.start(connection).position else None
     if checkpoint is None or folder is None:
         return Image.empty(), ReplayedDigests()
     with checkpoints.opened(folder / checkpoint.file) as content:

@@ -129,20 +129,17 @@ def exchanged_prefix(rules: PfnRules) -> tuple[str, str] | None:
 
 
 def bytes_added(rules: PfnRules) -> int | None:
-    """How many bytes longer than its LFN a path is at most, 0 or more; None for rules that do not tell."""
+    """How many bytes longer than its LFN a path is at most, if it cannot become invalid but by that; else None."""
     if not rules.chains:
         return 0
     exchanged = exchanged_prefix(rules)
-    return None if exchanged is None else max(len(exchanged[1].encode()) - len(exchanged[0].encode()), 0)
-
-
-def is_front(text: str) -> bool:
-    """Whether ``text`` before a valid path gives a valid path, if it is not too long."""
+    if exchanged is None:
+        return None
     try:
-        names.lfn(f"{text}/x")
+        names.lfn(f"{exchanged[1]}/x")
     except InvalidName:
-        return False
-    return True
+        return None
+    return max(len(exchanged[1].encode()) - len(exchanged[0].encode()), 0)
 
 
 def compiled(root: str, rules: PfnRules) -> Callable[[str], str | None]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from holdfast.model import changes as c
-from holdfast.model.errors import BadInput, Conflict, UnknownName
+from holdfast.model.errors import BadInput, Conflict, InvalidName, UnknownName
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.pfn import PfnRules, Step
@@ -26,6 +26,7 @@ from holdfast.testing.store_hooks import (
 )
 
 OTHER = BlockKey(DATA, "other")
+LONG = BlockKey(DATA, "long")
 NOWHERE = (BlockKey(DATA, "none"), BlockKey(DatasetKey("/none"), "block"))
 
 
@@ -103,6 +104,41 @@ class BlocksArrivedRules(BulkHooks):
         self.commit(c.PutSite(site("C", rules=flat)))
         self.commit(c.BlocksArrived("C", (OTHER,)))
         self.refused(Conflict, c.BlocksArrived("C", (BLOCK,)), says="same path")
+
+    @pytest.mark.parametrize(
+        "rules",
+        [
+            PfnRules.prefix("", "/" + "p" * 240),
+            PfnRules.prefix("/long", "pool"),
+            PfnRules(((Step("/(l.*)/([^/]*)", "/" + "p" * 240 + "/{0}/{1}"),), (Step("(/.*)", "{0}"),))),
+        ],
+    )
+    def test_what_would_have_no_valid_path_does_not_come_to_a_site(self, rules: PfnRules) -> None:
+        self.begin_two()
+        directory = "/long" + "/\u00e9".ljust(220, "d") * 4
+        self.commit(c.RegisterFiles(LONG, 0, files(2, directory=directory)))
+        assert self.view().longest_directory() >= len(directory.encode())
+        self.commit(c.PutSite(site("C", rules=rules)))
+        self.commit(c.BlocksArrived("B", (LONG, BLOCK)), c.BlocksArrived("C", (OTHER, BLOCK)))
+        for change in (
+            c.BlocksArrived("C", (OTHER, LONG)),
+            copy_request(to="C", blocks=["long"]),
+            c.RegisterFiles(OTHER, 2, files(1, directory=f"{directory}/x"), site="C"),
+            c.RenameFiles(OTHER, (0,), (directory,), (0,), ("new",), Evidence.DECLARED),
+        ):
+            self.refused(InvalidName, change, says="which is no path")
+        # What was there before the rules is in nobody's way.
+        self.commit(c.PutSite(site("B", rules=rules)))
+        self.commit(c.BlocksArrived("B", (OTHER,)))
+
+    def test_a_file_without_a_valid_path_hides_no_deletion(self) -> None:
+        self.begin_two()
+        directory = "/long" + ("/" + "d" * 220) * 4
+        self.commit(c.RegisterFiles(LONG, 0, files(2, directory=directory)), c.BlocksArrived("B", (LONG,)))
+        self.commit(c.PutSite(site("B", rules=PfnRules.prefix("", "/" + "p" * 240))))
+        self.commit(deletion_request(f"/{'p' * 240}/other/file1", at="B"))
+        self.commit(c.FilesArrived(LONG, "B", None, PROVED_US))
+        self.refused(Conflict, c.BlocksArrived("B", (LONG, OTHER)), says="/other/file1 is being deleted")
 
     def test_files_do_not_arrive_on_paths_that_are_being_deleted(self) -> None:
         self.begin()

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, inser
 
 from holdfast.inventory.store import RoomTables
 from holdfast.model import changes as c
-from holdfast.model.errors import Conflict, UnknownName
+from holdfast.model.errors import BrokenInvariant, Conflict, UnknownName
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import Group
 from holdfast.testing.snapshots import described
@@ -106,6 +106,22 @@ class RoomRules(StoreHooks):
         with pytest.raises(UnknownName):
             self.commit(c.PutSite(site("D")), require=[c.DatasetVisible(DatasetKey("/none"))], also=add_task(2))
         assert tasks(room) == []
+
+    def test_who_has_the_turn_does_not_get_it_again(self) -> None:
+        room, head = self.store.room(ROOM), self.store.head()
+        change_set = c.ChangeSet((c.PutGroup(Group("physics")),), "me", "why")
+        asks: list[Callable[[], object]] = [
+            lambda: self.store.commit(change_set),
+            lambda: self.store.advance("reader", head.cursor),
+            lambda: room.write().__enter__(),
+        ]
+        for ask in asks:
+            with pytest.raises(BrokenInvariant, match="asks for it again"), room.write():
+                ask()
+            with pytest.raises(BrokenInvariant, match="asks for it again"):
+                self.store.commit(change_set, also=lambda _, ask=ask: ask() and None)  # type: ignore[misc]
+        assert self.store.head() == head
+        self.store.commit(change_set)
 
     def test_a_room_is_there_after_opening_again(self) -> None:
         room = self.store.room(ROOM)

@@ -141,6 +141,6 @@ class _Holders:
 def _exchange(door: Door) -> tuple[str, str] | None:
     """What a door exchanges for what, the root included; None if it does more than that, or makes no paths."""
     exchanged = pfn.exchanged_prefix(door.rules) if door.rules.chains else ("", "")
-    if exchanged is None or (door.rules.chains and not pfn.is_front(exchanged[1])):
+    if exchanged is None or pfn.bytes_added(door.rules) is None:
         return None
     return exchanged[0], door.root.rstrip("/") + exchanged[1]
