@@ -324,3 +324,18 @@ def test_the_client_library_is_asked_for_by_name() -> None:
     )
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "holdfast[postgres]" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("postgresql://me:se@SECRET@127.0.0.1/x", "an '@' too many"),
+        ("postgresql://me:SECRET@127.0.0.1:1/x?foo=bar", "foo"),
+        ("postgresql://me:SECRET@127.0.0.1:1/x?connect_timeout=abc", "connect_timeout"),
+        ("postgresql://me:SECRET@/x?host=127.0.0.1&host=127.0.0.2&port=1&port=1", "127.0.0.2"),
+    ],
+)
+def test_what_is_wrong_with_a_url_is_told_without_its_password(url: str, says: str) -> None:
+    with pytest.raises(HoldfastError, match=says) as caught:
+        SqlStore.open(url, patience_s=0)
+    assert "SECRET" not in str(caught.value)

@@ -208,13 +208,20 @@ class PostgresDatabase:
             raise OperatorError(f"the database keeps text as {encoding}, not as UTF8", place=self.place, hint=hint)
 
     def _connect(self, **more: Any) -> psycopg.Connection[Any]:
-        with kept_if_sound(psycopg.connect(**(_defaults(self._url) | self._arguments() | more))) as made:
+        try:
+            connected = psycopg.connect(**(_defaults(self._url) | self._arguments() | more))
+        except psycopg.ProgrammingError as error:  # Before anything was said to a server.
+            problem = str(error).strip().partition("\n")[0]
+            raise OperatorError(problem, place=self.place, hint="look at the options in the URL") from error
+        with kept_if_sound(connected) as made:
             made.execute(_SESSION.encode())
             return made
 
     def _arguments(self) -> dict[str, Any]:
         given = self._url.translate_connect_args(username="user", database="dbname")
-        return given | {name: value for name, value in self._url.query.items() if isinstance(value, str)}
+        # What is given several times, as hosts may be, libpq takes as a list.
+        query = self._url.query.items()
+        return given | {name: value if isinstance(value, str) else ",".join(value) for name, value in query}
 
     def _engine(self, isolation: IsolationLevel, *, read_only: bool) -> Engine:
         def connected() -> psycopg.Connection[Any]:
@@ -248,6 +255,8 @@ def _parsed(url: str) -> URL:
     except (ArgumentError, ValueError) as error:
         known = "postgresql://USER@HOST:PORT/DATABASE"
         raise BadInput("the URL of the inventory cannot be read", hint=known) from error
+    if "@" in (parsed.host or ""):  # A piece of the password, which is not to be shown.
+        raise BadInput("the URL of the inventory has an '@' too many", hint="write one in a name or password as %40")
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
         known = "a file's path or postgresql://USER@HOST:PORT/DATABASE"
         raise BadInput(f"no inventory can be kept at {parsed.drivername}://", hint=known)

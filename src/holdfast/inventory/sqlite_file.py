@@ -88,7 +88,7 @@ def schema_version(path: Path) -> int:
     with translated(path), closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000)) as connection:
         known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (schema.head.name,)).fetchone()
         row = known and connection.execute(f"SELECT schema_version FROM {schema.head.name}").fetchone()
-    if not row:
+    if not row or not str(row[0]).isdigit():
         raise OperatorError("this is no inventory of Holdfast", place=str(path), hint="run `holdfast init`")
     return int(row[0])
 
