@@ -317,7 +317,7 @@ class TestPostgres:
         self, url: str, stores: list[SqlStore], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("holdfast.inventory.postgres_database.MIGRATION_WAIT_S", 0.1)
-        with migrating.database_at(url).reading() as reader:
+        with closing(migrating.database_at(url)) as database, database.reading() as reader:
             reader.exec_driver_sql("SELECT count(*) FROM file")
             with pytest.raises(DatabaseAway, match="gave up waiting"):
                 migrate(url)
