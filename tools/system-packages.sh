@@ -15,6 +15,13 @@ sort    | coreutils  | the yardstick of the comparison in make bench
 comm    | coreutils  | the same
 git     | git        | the tests that read every tracked file
 postgres | postgresql-15 | the inventory on a real PostgreSQL server
+xrootd   | xrootd-server | storage over root:// and https
+xrdfs    | xrootd-client | the driver xrdfs
+voms-proxy-fake | voms-clients | proxies with VOMS attributes, made without a VOMS server
+rclone   | rclone | an independent WebDAV server
+gfal-ls  | gfal2-util-scripts | the driver gfal
+openssl  | openssl | certificates of the tests' own authority
+unshare  | util-linux | a server with an authority of its own
 '
 
 missing=() lines=()

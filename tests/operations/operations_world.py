@@ -95,8 +95,8 @@ class Recorder:
     async def stat(self, path: str) -> Stat:
         return await self.inner.stat(path)
 
-    async def checksum(self, path: str, algorithms: Sequence[str]) -> Digest:
-        return await self.inner.checksum(path, algorithms)
+    async def checksum(self, path: str, algorithms: Sequence[str], *, read: bool = False) -> Digest:
+        return await self.inner.checksum(path, algorithms, read=read)
 
     def read(self, path: str) -> AsyncIterator[bytes]:
         self.done.append(("read", path))

@@ -72,15 +72,15 @@ PLUG_IN = """
 from holdfast.testing.memory_driver import MemoryDriver
 from holdfast.model.errors import BadInput
 
-def open_memory(root, *, site):
+def open_memory(root, *, site, access):
     if root == "mem://refused":
         raise BadInput("no such memory", place=root)
     return MemoryDriver(label=f"{site}:{root}")
 
-def open_broken(root, *, site):
+def open_broken(root, *, site, access):
     raise RuntimeError("the plug-in's own trouble")
 
-def open_nothing(root, *, site):
+def open_nothing(root, *, site, access):
     return object()
 """
 

@@ -13,7 +13,7 @@ from holdfast.storage.driver import Capabilities, NotAllowed, NotThere, StorageD
 from holdfast.storage.parts import is_part_name
 from holdfast.testing.driver_hooks import everything, stream
 from holdfast.testing.driver_suite import DriverSuite
-from holdfast.testing.memory_driver import FAULT_POINTS, FULL, MemoryDriver
+from holdfast.testing.memory_driver import FAULT_POINTS, FULL, PAGE_ENTRIES, MemoryDriver
 from holdfast.testing.memory_tree import MemoryTree
 
 
@@ -62,6 +62,26 @@ class TestWithCoarseTimes(TestMemoryDriver):
     def test_times_are_as_coarse_as_declared(self) -> None:
         self.put("/file", b"")
         assert self.run(lambda driver: driver.stat("/file")).mtime_ns == 1_700_000_000_000_000_000
+
+
+class TestWithRememberedChecksums(TestMemoryDriver):
+    capabilities = dataclasses.replace(FULL, told=frozenset({"adler32", "md5"}))
+
+    def test_what_is_told_is_older_than_the_damage(self) -> None:
+        self.tree.put("/file", b"good")
+        self.tree.flip_byte("/file")
+
+        async def scenario(driver: StorageDriver) -> None:
+            told = await driver.checksum("/file", ["adler32"])
+            read = await driver.checksum("/file", ["adler32"], read=True)
+            assert told.told == {"adler32"}
+            assert told.checksums != read.checksums
+
+        self.run(scenario)
+
+
+class TestWithoutAbilities(TestMemoryDriver):
+    capabilities = dataclasses.replace(FULL, second_look=False, pages=False)
 
 
 class TestReadOnly(TestMemoryDriver):
@@ -116,6 +136,10 @@ async def do_everything(driver: MemoryDriver) -> None:
     await driver.permissions("/a/other")
     await driver.stat("/a/other")
     await driver.list("/a")
+    await driver.names("/a")
+    for number in range(PAGE_ENTRIES):
+        driver.put(f"/a/{number}", b"")
+    assert [page async for page in driver.pages("/a")]
     await driver.delete("/a/other")
 
 

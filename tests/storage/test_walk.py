@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 
 from holdfast.model import names
 from holdfast.model.errors import InvalidName, OperatorError, PeerError
-from holdfast.storage import listing
 from holdfast.storage.driver import DirectoryListing, Entry, Kind, NotThere, Stat, Unnameable
-from holdfast.storage.listing import Directory, Odd, ParquetSink, State, show_raw
+from holdfast.storage.listing import tables as listing
+from holdfast.storage.listing.tables import Directory, Odd, ParquetSink, State, show_raw
+from holdfast.storage.listing.walk import ATTEMPTS, WalkProgress, WalkSummary, sort_out, walk
 from holdfast.storage.posix import PosixDriver
-from holdfast.storage.walk import ATTEMPTS, WalkProgress, WalkSummary, sort_out, walk
 from holdfast.testing.memory_driver import MemoryDriver
 from support.logged import logged
 

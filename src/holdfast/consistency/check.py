@@ -44,8 +44,8 @@ from holdfast.model.clock import Clock
 from holdfast.model.names import BlockKey
 from holdfast.model.records import Site
 from holdfast.storage.driver import StorageDriver
-from holdfast.storage.listing import ENTRIES, ParquetSink
-from holdfast.storage.walk import WalkProgress, WalkSummary, walk
+from holdfast.storage.listing.tables import ENTRIES, ParquetSink
+from holdfast.storage.listing.walk import WalkProgress, WalkSummary, walk
 
 BLOCKS_A_COMMIT = 1000
 

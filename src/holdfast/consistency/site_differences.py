@@ -19,7 +19,7 @@ from holdfast.consistency.findings import PIECE_ROWS, Class, Finding
 from holdfast.consistency.proof import Suspect
 from holdfast.model import names
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.storage.listing import ENTRIES
+from holdfast.storage.listing.tables import ENTRIES
 
 EXPECTED = "expected.parquet"
 DIFFERENCES = "differences.parquet"

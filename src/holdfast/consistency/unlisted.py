@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from holdfast.consistency.findings import Class, Finding
 from holdfast.model import names
-from holdfast.storage.listing import DIRECTORIES, ODDITIES, Odd, State, show_raw
+from holdfast.storage.listing.tables import DIRECTORIES, ODDITIES, Odd, State, show_raw
 
 
 @dataclass

@@ -17,9 +17,10 @@ from holdfast.model import names, pfn
 from holdfast.model.errors import BadInput, InvalidName, PeerError
 from holdfast.replication.publication import OnProgress, Phase, Progress, Publication
 from holdfast.replication.scan_table import Found
-from holdfast.storage import parts, walk
+from holdfast.storage import parts
 from holdfast.storage.driver import NotThere, StorageDriver
-from holdfast.storage.listing import Directory, show_raw
+from holdfast.storage.listing import walk
+from holdfast.storage.listing.tables import Directory, show_raw
 
 LIST_CONCURRENCY = 8
 KEEP_ROWS = 10_000

@@ -3,7 +3,7 @@
 A door of a site is a protocol and a root; here the protocol finds its driver.
 Drivers of other makers come through entry points of the group
 ``holdfast.storage``: each names a protocol and points at a callable
-``open(root: str, *, site: str) -> StorageDriver``.
+``open(root: str, *, site: str, access: Access) -> StorageDriver``.
 
 Rules
   * A built-in protocol is never replaced by a plug-in of the same name.
@@ -19,12 +19,14 @@ that does not load, two of the same name.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from holdfast.model.errors import BadInput, HoldfastError, OperatorError
+from holdfast.storage.access import Access
 from holdfast.storage.driver import StorageDriver
 from holdfast.storage.posix import PosixDriver
 
@@ -35,16 +37,17 @@ GROUP = "holdfast.storage"
 class Opener(Protocol):
     """How a driver is made for a door."""
 
-    def __call__(self, root: str, *, site: str) -> StorageDriver:
-        """The driver of ``root``; errors name ``site``."""
+    def __call__(self, root: str, *, site: str, access: Access) -> StorageDriver:
+        """The driver of ``root``; errors name ``site``. Called inside a running event loop."""
 
 
-def open_driver(protocol: str, root: str, *, site: str) -> StorageDriver:
-    """The driver for one door of ``site``."""
+def open_driver(protocol: str, root: str, *, site: str, access: Access | None = None) -> StorageDriver:
+    """The driver for one door of ``site``; without ``access`` as one who has no credentials."""
+    access = access or Access(site=site)
     opener = _BUILT_IN.get(protocol)
     if opener is not None:
-        return opener(root, site=site)
-    return _open_plug_in(_plug_in(protocol, site), root, site)
+        return opener(root, site=site, access=access)
+    return _open_plug_in(_plug_in(protocol, site), root, site, access)
 
 
 def protocols() -> list[str]:
@@ -71,7 +74,7 @@ def _path_of_url(url: str) -> str:
     return unquote(parts.path, errors="strict")
 
 
-def _open_posix(root: str, *, site: str) -> StorageDriver:
+def _open_posix(root: str, *, site: str, access: Access) -> StorageDriver:
     return PosixDriver(posix_root(root), label=f"{site}:{root}")
 
 
@@ -94,9 +97,9 @@ def _plug_in(protocol: str, site: str) -> EntryPoint:
     return next(iter(distinct.values()))
 
 
-def _open_plug_in(point: EntryPoint, root: str, site: str) -> StorageDriver:
+def _open_plug_in(point: EntryPoint, root: str, site: str, access: Access) -> StorageDriver:
     try:
-        driver = _load(point)(root, site=site)
+        driver = _load(point)(root, site=site, access=access)
     except HoldfastError:
         raise
     # Whatever a plug-in raises, the command that wanted its door has one clear line to show.
@@ -118,6 +121,23 @@ def _open_plug_in(point: EntryPoint, root: str, site: str) -> StorageDriver:
 def _load(point: EntryPoint) -> Callable[..., object]:
     loaded: Callable[..., object] = point.load()
     return loaded
+
+
+def _from_file(module: str, extra: str) -> Opener:
+    """The opener of a protocol whose client library is loaded only when a door asks for it."""
+
+    def open_(root: str, *, site: str, access: Access) -> StorageDriver:
+        try:
+            opener: Opener = import_module(f"holdfast.storage.{module}").open_door
+        except ImportError as error:
+            raise OperatorError(
+                f"the driver {module} lacks its client library: {error}",
+                place=site,
+                hint=f"pip install 'holdfast[{extra}]'",
+            ) from error
+        return opener(root, site=site, access=access)
+
+    return open_
 
 
 _BUILT_IN: dict[str, Opener] = {"posix": _open_posix}

@@ -29,17 +29,25 @@ Rules
     give one and the same Stat: what one of them said can be compared with, and
     given as ``expected`` to, any other call.
   * Drivers keep no opinion: retry, limits and dry run belong in wrappers or
-    in the callers, not in drivers.
+    in the callers, not in drivers. They hand on what they were told, names
+    that were given twice included; whoever lists judges (``listing.doubt``).
+  * What a storage says of itself is validated: a digest of the wrong form, a
+    negative size, a reply that breaks off are PeerError, never a value.
+  * A reply that may lack something says so in ``DirectoryListing.doubt``.
+  * Every call has an end: ``storage.access`` has the time limits. A server that
+    is not there is PeerError within ``connect_timeout_s``, one that has fallen
+    silent within ``call_timeout_s`` without a byte.
+  * Credentials, tokens and signed URLs are in no error, label or log line.
 
 Every implementation passes ``holdfast.testing.driver_suite``.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from holdfast.model.checksums import Checksums
 from holdfast.model.errors import BadInput, Conflict, HoldfastError, OperatorError, PeerError
@@ -109,11 +117,20 @@ class Capabilities:
     """The driver is also a PermissionsDriver."""
     checksums: frozenset[str] = frozenset()
     """Algorithms of which ``checksum`` can answer."""
+    told: frozenset[str] = frozenset()
+    """Those of ``checksums`` that the storage itself may know, so that nobody has to read the file."""
+    second_look: bool = False
+    """The driver is also a SecondLookDriver."""
+    pages: bool = False
+    """The driver is also a PagingDriver."""
+    third_party_copy: bool = False
+    """The driver is also a ThirdPartyCopyDriver."""
+    calls_max: int = 1024
+    """How many calls at once this way of asking bears at most, whatever the far side bears."""
     mtime_resolution_ns: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(NamedTuple):
     """What the storage says of one name.
 
     ``version`` changes whenever the content may have changed (inode and ctime,
@@ -134,8 +151,7 @@ class Stat:
         return (self.size, self.mtime_ns) == (expected.size, expected.mtime_ns) and not versions_differ
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One name in a directory and what the listing said of it."""
 
     name: str
@@ -152,18 +168,36 @@ class Unnameable:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryListing:
-    """Everything directly below one directory, in the order of the names' bytes."""
+    """Everything directly below one directory, in the order of the names' bytes.
+
+    ``doubt`` is why this may not be everything ("" if nothing speaks for that):
+    the storage called its answer partial, or counted more than it sent.
+    """
 
     entries: tuple[Entry, ...]
+    unnameable: tuple[Unnameable, ...] = ()
+    doubt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryNames:
+    """The names directly below one directory, in the order of their bytes; without stats."""
+
+    names: tuple[str, ...]
     unnameable: tuple[Unnameable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """The checksums of a file and the Stat they were taken of."""
+    """The checksums of a file and the Stat they were taken of.
+
+    ``told`` are the algorithms whose value is the storage's own word; the bytes
+    of the others were read for this answer.
+    """
 
     checksums: Checksums
     stat: Stat
+    told: frozenset[str] = frozenset()
 
 
 @runtime_checkable
@@ -184,8 +218,12 @@ class StorageDriver(Protocol):
     async def stat(self, path: str) -> Stat:
         """What ``path`` is; NotThere if it is not."""
 
-    async def checksum(self, path: str, algorithms: Sequence[str]) -> Digest:
-        """Digests of a file; all ``algorithms`` or an error; ChangedWhileRead if it moved under us."""
+    async def checksum(self, path: str, algorithms: Sequence[str], *, read: bool = False) -> Digest:
+        """Digests of a file; all ``algorithms`` or an error; ChangedWhileRead if it moved under us.
+
+        What the storage can tell is asked of it; the rest is read. With ``read`` all is read: a storage may
+        remember a digest from before the bytes went bad.
+        """
 
     def read(self, path: str) -> AsyncIterator[bytes]:
         """The bytes of a file, in chunks of about CHUNK_BYTES; ChangedWhileRead at the end if it moved."""
@@ -244,3 +282,55 @@ class PermissionsDriver(Protocol):
 
     async def set_mode(self, path: str, mode: int) -> None:
         """Change the mode bits of ``path``, 0 to 0o777: BadInput beyond, so that nothing becomes setuid."""
+
+
+@runtime_checkable
+class SecondLookDriver(Protocol):
+    """The optional ability behind ``capabilities.second_look``."""
+
+    async def names(self, path: str) -> DirectoryNames:
+        """The names in a directory, asked in another way than ``list`` asks, for when its answer is in doubt.
+
+        Another request, or at least one without stats and past what was remembered; errors as of ``list``.
+        """
+
+
+@runtime_checkable
+class PagingDriver(Protocol):
+    """The optional ability behind ``capabilities.pages``: directories of any size in little memory."""
+
+    def pages(self, path: str) -> AsyncIterator[DirectoryListing]:
+        """What ``list`` gives, in pieces of a few thousand entries, each in order; at least one piece.
+
+        An error between pieces means that the directory is not listed at all.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class FarFile:
+    """A file at another door, as the storages speak to each other about it.
+
+    ``url`` is the whole PFN; ``token`` is shown to that storage, "" for none. Neither is in any error.
+    """
+
+    url: str
+    token: str = field(default="", repr=False)
+
+
+@runtime_checkable
+class ThirdPartyCopyDriver(Protocol):
+    """The optional ability behind ``capabilities.third_party_copy``: bytes go from storage to storage, past us."""
+
+    async def pull(self, path: str, source: FarFile, *, progress: Callable[[int], None] | None = None) -> Stat:
+        """Let this storage fetch ``source`` as the new file ``path``; AlreadyThere if anything has the name.
+
+        ``progress`` hears of bytes done so far. On failure, and on what looks like success and is none, the
+        storage's words are in the error (PeerError, NotThere: the source is not there) and nothing stays
+        under ``path`` but what somebody else put there.
+        """
+
+    async def push(self, path: str, destination: FarFile, *, progress: Callable[[int], None] | None = None) -> None:
+        """Let this storage send the file ``path`` to ``destination``; AlreadyThere if something is there.
+
+        Removing what a failed push has left at the other end is the business of who may do so there.
+        """

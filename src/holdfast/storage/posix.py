@@ -93,7 +93,7 @@ class PosixDriver:
         """What ``path`` is, links not followed."""
         return await self._look(self._checked(path), _stat, self._rooted, path)
 
-    async def checksum(self, path: str, algorithms: Sequence[str]) -> Digest:
+    async def checksum(self, path: str, algorithms: Sequence[str], *, read: bool = False) -> Digest:
         """Read the file once through all ``algorithms``."""
         return await self._look(self._checked(path), digest, self._rooted, path, Hasher(algorithms))
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace as changed
 
 import pytest
 
@@ -321,9 +320,9 @@ class WritingRules(DriverHooks):
             if change == "version" and not stat.version:
                 pytest.skip("the driver knows no versions")
             others = {
-                "size": changed(stat, size=stat.size + 1),
-                "mtime_ns": changed(stat, mtime_ns=stat.mtime_ns - 10**10),
-                "version": changed(stat, version=f"{stat.version}0"),
+                "size": stat._replace(size=stat.size + 1),
+                "mtime_ns": stat._replace(mtime_ns=stat.mtime_ns - 10**10),
+                "version": stat._replace(version=f"{stat.version}0"),
             }
             with pytest.raises(ChangedWhileRead) as caught:
                 await driver.delete("/a/file", expected=others[change])
@@ -351,7 +350,7 @@ class WritingRules(DriverHooks):
 
         async def scenario(driver: StorageDriver) -> None:
             stat = await driver.stat("/a/file")
-            await driver.delete("/a/file", expected=changed(stat, version="", changed_ns=None))
+            await driver.delete("/a/file", expected=stat._replace(version="", changed_ns=None))
 
         self.run(scenario)
         assert self.get("/a/file") is None

@@ -21,13 +21,12 @@ import asyncio
 import builtins
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace as changed
 
 from holdfast.model import names
 from holdfast.model.clock import Clock, system_clock
 from holdfast.model.errors import BadInput, BrokenInvariant, HoldfastError
 from holdfast.storage import parts
-from holdfast.storage.digest import ALGORITHMS, Hasher
+from holdfast.storage.digest import ALGORITHMS, Hasher, digests_of
 from holdfast.storage.driver import (
     CHUNK_BYTES,
     AlreadyThere,
@@ -35,6 +34,7 @@ from holdfast.storage.driver import (
     ChangedWhileRead,
     Digest,
     DirectoryListing,
+    DirectoryNames,
     DirectoryNotEmpty,
     Entry,
     Kind,
@@ -49,11 +49,18 @@ from holdfast.testing.memory_tree import MemoryTree, Node
 
 Faults = Callable[[str, str], None]
 
-FULL = Capabilities(permissions=True, checksums=ALGORITHMS)
-"""All there is; take from it with ``dataclasses.replace``."""
+FULL = Capabilities(permissions=True, checksums=ALGORITHMS, second_look=True, pages=True)
+"""All there is; take from it with ``dataclasses.replace``. What is put into ``told`` is answered as of the last
+honest writing, whatever has become of the bytes."""
+
+PAGE_ENTRIES = 3
+"""So few that tests need no large directories."""
 
 FAULT_POINTS = (
     "list",
+    "names",
+    "pages",
+    "pages.next",
     "stat",
     "checksum",
     "checksum.chunk",
@@ -149,11 +156,32 @@ class MemoryDriver:
         with self._call("list", path):
             if path in self._failing:
                 raise self._failing[path]
-            entries = sorted(self.tree.entries(path).items(), key=lambda item: item[0].encode())
-            return DirectoryListing(
-                tuple(Entry(name, self._stat_of(node)) for name, node in entries),
-                tuple(Unnameable(raw, "not a name of ours") for raw in sorted(self.tree.unnameable(path))),
-            )
+            return self._listing(path)
+
+    async def names(self, path: str) -> DirectoryNames:
+        """The names alone; ``fail_directory`` does not reach this way of asking."""
+        await asyncio.sleep(0)
+        with self._call("names", path):
+            if not self._capabilities.second_look:
+                raise Unsupported("this storage has only one way to list")
+            listing = self._listing(path)
+            return DirectoryNames(tuple(entry.name for entry in listing.entries), listing.unnameable)
+
+    async def pages(self, path: str) -> AsyncIterator[DirectoryListing]:
+        """The entries of one directory, PAGE_ENTRIES at a time, as they were at the beginning."""
+        await asyncio.sleep(0)
+        with self._call("pages", path):
+            if not self._capabilities.pages:
+                raise Unsupported("this storage lists a directory in one answer")
+            if path in self._failing:
+                raise self._failing[path]
+            listing = self._listing(path)
+        yield DirectoryListing(listing.entries[:PAGE_ENTRIES], listing.unnameable)
+        for start in range(PAGE_ENTRIES, len(listing.entries), PAGE_ENTRIES):
+            await asyncio.sleep(0)
+            with self._call("pages.next", path):
+                pass
+            yield DirectoryListing(listing.entries[start : start + PAGE_ENTRIES])
 
     async def stat(self, path: str) -> Stat:
         """What ``path`` is."""
@@ -161,21 +189,23 @@ class MemoryDriver:
         with self._call("stat", path):
             return self._stat_of(self.tree.find(path))
 
-    async def checksum(self, path: str, algorithms: Sequence[str]) -> Digest:
-        """Digests of a file, chunk by chunk."""
-        hasher = Hasher(algorithms)
+    async def checksum(self, path: str, algorithms: Sequence[str], *, read: bool = False) -> Digest:
+        """Digests of a file; those that are not told, chunk by chunk."""
+        told = frozenset() if read else self._capabilities.told.intersection(algorithms)
+        hasher = Hasher([name for name in algorithms if name not in told])
         await asyncio.sleep(0)
         with self._call("checksum", path):
             lacking = [name for name in algorithms if name not in self._capabilities.checksums]
             if lacking:
                 raise Unsupported(f"this storage cannot compute {', '.join(lacking)}")
             node = self.tree.find_file(path)
-        for piece in self._pieces(node):
+        for piece in self._pieces(node) if told.symmetric_difference(algorithms) else ():
             await asyncio.sleep(0)
             with self._call("checksum.chunk", path):
                 hasher.update(piece)
         with self._errors_at(path):
-            return Digest(hasher.hexdigests(), self._unchanged(path, node))
+            checksums = {**digests_of(node.written, sorted(told)), **hasher.hexdigests()}
+            return Digest(checksums, self._unchanged(path, node), told)
 
     async def read(self, path: str) -> AsyncIterator[bytes]:
         """The bytes of a file."""
@@ -297,6 +327,13 @@ class MemoryDriver:
 
     # What the calls share.
 
+    def _listing(self, path: str) -> DirectoryListing:
+        entries = sorted(self.tree.entries(path).items(), key=lambda item: item[0].encode())
+        return DirectoryListing(
+            tuple(Entry(name, self._stat_of(node)) for name, node in entries),
+            tuple(Unnameable(raw, "not a name of ours") for raw in sorted(self.tree.unnameable(path))),
+        )
+
     @contextmanager
     def _call(self, operation: str, path: str, *, writing: bool = False) -> Iterator[None]:
         with self._errors_at(path):
@@ -323,7 +360,7 @@ class MemoryDriver:
     def _stat_of(self, node: Node) -> Stat:
         resolution = self._capabilities.mtime_resolution_ns
         stat = node.stat
-        return stat if resolution == 1 else changed(stat, mtime_ns=stat.mtime_ns // resolution * resolution)
+        return stat if resolution == 1 else stat._replace(mtime_ns=stat.mtime_ns // resolution * resolution)
 
     def _pieces(self, node: Node) -> Iterator[bytes]:
         for start in range(0, len(node.data), self._chunk_bytes):

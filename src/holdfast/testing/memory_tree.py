@@ -32,6 +32,8 @@ class Node:
     data: bytes = b""
     mode: int = 0o644
     changed_ns: int | None = None
+    written: bytes = b""
+    """What ``data`` was before it was damaged; a storage that remembers checksums remembers those of this."""
 
     @property
     def stat(self) -> Stat:
@@ -62,7 +64,7 @@ class MemoryTree:
         self._changes += 1
         mode = 0o755 if kind is Kind.DIRECTORY else 0o644
         now_ns = self._clock() * 1000
-        return Node(kind, now_ns, f"v{self._changes}", data, mode, now_ns)
+        return Node(kind, now_ns, f"v{self._changes}", data, mode, now_ns, data)
 
     def touched(self, node: Node) -> Node:
         """The same, with something about it changed now that is neither its content nor its mtime."""

@@ -92,6 +92,8 @@ class State(StrEnum):
     """Nothing is known of what is in it."""
     SKIPPED = "skipped"
     """Not entered, on purpose: nothing is known of what is in it either."""
+    DOUBTED = "doubted"
+    """Listed, but not believed: what is said to be in it is there, what is not said may be there too."""
 
 
 class Odd(StrEnum):

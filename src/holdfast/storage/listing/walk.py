@@ -36,7 +36,7 @@ from holdfast import logs
 from holdfast.model import names
 from holdfast.model.errors import HoldfastError, InvalidName
 from holdfast.storage.driver import DirectoryListing, Entry, Kind, Stat, StorageDriver
-from holdfast.storage.listing import Directory, Odd, Oddity, State
+from holdfast.storage.listing.tables import Directory, Odd, Oddity, State
 from holdfast.storage.settled import settled
 
 _log = logs.get("storage")

@@ -1,0 +1,1 @@
+"""Listing: what a site holds, completely or with its gaps named."""
