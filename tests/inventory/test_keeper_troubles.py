@@ -11,24 +11,12 @@ from pathlib import Path
 import pytest
 
 from holdfast.inventory import keeper as keepers
-from holdfast.inventory.image.image import Image, load
+from holdfast.inventory.image.image import Image
 from holdfast.inventory.keeper import Keeper
-from holdfast.inventory.store import Cursor, Entry, Head, Store
-from holdfast.model import changes as c
+from holdfast.inventory.store import Cursor, Entry
 from holdfast.model.errors import Behind, DatabaseAway, ResyncNeeded
-from holdfast.model.records import Group
 from holdfast.testing.memory_store import MemoryStore
-
-LONG_S = 30.0
-
-
-def _load(store: Store) -> Image:
-    with store.snapshot() as snapshot:
-        return load(snapshot)
-
-
-def _add_group(store: Store, name: str) -> Head:
-    return store.commit(c.ChangeSet((c.PutGroup(Group(name)),), "me", "why"))
+from inventory.kept import LONG_S, add_group, load_image, wait_until
 
 
 class Steered:
@@ -62,15 +50,6 @@ def store() -> Iterator[Steered]:
     steered.before_reading = steered.after_reading = lambda: None
 
 
-def _wait_until(is_so: Callable[[], bool]) -> None:
-    ticking = threading.Event()
-    for _ in range(int(LONG_S / 0.01)):
-        if is_so():
-            return
-        ticking.wait(0.01)
-    raise AssertionError("it did not become so")
-
-
 def test_the_age_counts_from_the_question_and_not_from_the_answer(store: Steered) -> None:
     now, asked, answered, asked_again, go_on = [0.0], *(threading.Event() for _ in range(4))
 
@@ -82,7 +61,7 @@ def test_the_age_counts_from_the_question_and_not_from_the_answer(store: Steered
         asked_again.set()
         assert go_on.wait(LONG_S)
 
-    with Keeper(store, _load, monotonic=lambda: now[0]) as keeper:
+    with Keeper(store, load_image, monotonic=lambda: now[0]) as keeper:
         store.after_reading = slow_answer
         asked.clear()
         assert asked.wait(LONG_S)  # The journal was looked at, at 0; nobody knows what it has got since.
@@ -104,13 +83,13 @@ def test_an_image_that_never_comes_to_rest_is_not_old_and_is_folded(
     def news() -> None:
         number[0] += 1
         now[0] += 1.0
-        _add_group(store.inner, f"group{number[0]}")
+        add_group(store.inner, f"group{number[0]}")
 
     fold_step = Image.fold_step
     monkeypatch.setattr(Image, "fold_step", lambda image: folded.set() or fold_step(image))
-    with Keeper(store, _load, monotonic=lambda: now[0]) as keeper:
+    with Keeper(store, load_image, monotonic=lambda: now[0]) as keeper:
         store.before_reading = news
-        _wait_until(lambda: number[0] > 5)
+        wait_until(lambda: number[0] > 5)
         for _ in range(20):
             assert keeper.status().age_s <= 3.0
         folded.clear()
@@ -125,12 +104,12 @@ def test_no_error_ends_the_following(store: Steered, error: Exception) -> None:
         failed.set()
         raise error
 
-    with Keeper(store, _load) as keeper:
+    with Keeper(store, load_image) as keeper:
         store.before_reading = fail
         assert failed.wait(LONG_S)
-        _wait_until(lambda: bool(keeper.status().problem))
+        wait_until(lambda: bool(keeper.status().problem))
         assert type(error).__name__ in keeper.status().problem or str(error) == keeper.status().problem
-        missed = _add_group(store.inner, "a")
+        missed = add_group(store.inner, "a")
         store.before_reading = lambda: None
         assert keeper.snapshot(missed, timeout_s=LONG_S).groups() == ["a"]
         assert keeper.status().problem == ""
@@ -145,10 +124,10 @@ def test_a_log_that_cannot_be_written_stops_nobody(store: Steered, monkeypatch: 
         raise DatabaseAway("away")
 
     monkeypatch.setattr(keepers, "_log", Full())
-    with Keeper(store, _load) as keeper:
+    with Keeper(store, load_image) as keeper:
         store.before_reading = fail
-        _wait_until(lambda: keeper.status().problem == "away")
-        missed = _add_group(store.inner, "a")
+        wait_until(lambda: keeper.status().problem == "away")
+        missed = add_group(store.inner, "a")
         store.before_reading = lambda: None
         assert keeper.snapshot(missed, timeout_s=LONG_S).groups() == ["a"]
 
@@ -159,22 +138,22 @@ def test_an_error_in_publishing_stops_nobody(
     def fail(*_: object) -> None:
         raise ValueError("not one of ours")
 
-    with Keeper(store, _load, publish_to=fast_folder, publish_every_s=0.01) as keeper:
+    with Keeper(store, load_image, publish_to=fast_folder, publish_every_s=0.01) as keeper:
         with monkeypatch.context() as patched:
             patched.setattr(keepers.Publisher, "publish", fail)
-            head = _add_group(store.inner, "a")
+            head = add_group(store.inner, "a")
             assert keeper.snapshot(head, timeout_s=LONG_S).groups() == ["a"]
-            _wait_until(lambda: "not one of ours" in keeper.status().publishing_problem)
-        _wait_until(lambda: keeper.status().publishing_problem == "")
+            wait_until(lambda: "not one of ours" in keeper.status().publishing_problem)
+        wait_until(lambda: keeper.status().publishing_problem == "")
 
 
 def test_a_head_after_a_restore_is_waited_for_and_one_before_it_known(store: Steered) -> None:
     for name in "abc":
-        last = _add_group(store.inner, name)
+        last = add_group(store.inner, name)
     with store.inner.snapshot() as snapshot:
         kept = snapshot.head
     restored = store.inner.restored("another", position=1)
-    with Keeper(store, _load) as keeper:
+    with Keeper(store, load_image) as keeper:
         assert keeper.snapshot(kept).groups() == ["a", "b", "c"]
         store.inner = restored
         new = restored.head()
@@ -187,13 +166,13 @@ def test_a_head_after_a_restore_is_waited_for_and_one_before_it_known(store: Ste
 
 
 def test_a_history_that_was_replaced_twice(store: Steered) -> None:
-    first = _add_group(store.inner, "a")
-    lost = [_add_group(store.inner, name) for name in "bcde"][-2]
+    first = add_group(store.inner, "a")
+    lost = [add_group(store.inner, name) for name in "bcde"][-2]
     store.inner = store.inner.restored("second", position=1)
     for name in "vwxyz":
-        last = _add_group(store.inner, name)
+        last = add_group(store.inner, name)
     store.inner = store.inner.restored("third", position=last.position)
-    with Keeper(store, _load) as keeper:
+    with Keeper(store, load_image) as keeper:
         # Its position is one of ours, and older than the last restore; yet it was lost in the one before.
         with pytest.raises(ResyncNeeded):
             keeper.snapshot(lost)
@@ -202,13 +181,13 @@ def test_a_history_that_was_replaced_twice(store: Steered) -> None:
 
 
 def test_whether_a_head_is_on_the_history_cannot_be_told_while_the_store_is_away(store: Steered) -> None:
-    old = _add_group(store.inner, "a")
+    old = add_group(store.inner, "a")
     store.inner = store.inner.restored("another", position=1)
 
     def away() -> None:
         raise DatabaseAway("away")
 
-    with Keeper(store, _load) as keeper:
+    with Keeper(store, load_image) as keeper:
         store.before_reading = away
         with pytest.raises(Behind, match="cannot tell") as caught:
             keeper.snapshot(old)

@@ -39,11 +39,6 @@ _MASKS = np.repeat(np.array([255, 0], "<u1"), PAD_BYTES)
 """From place PAD_BYTES - n on, n bytes to be compared and others not to be."""
 
 
-def empty_bytes() -> Bytes:
-    """A column of no bytes."""
-    return np.empty(0, "<u1")
-
-
 def as_bytes(data: bytes) -> Bytes:
     """``data`` as a column, without a copy."""
     return np.frombuffer(data, "<u1")
