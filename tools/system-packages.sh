@@ -7,29 +7,42 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# program | Debian package | what for. The one place to add to.
+# program, or pattern of a file | Debian package | what for. The one place to add to.
 needed='
 mount   | mount      | full disks and read-only folders, as small file systems of their own
 umount  | mount      | the same
 sort    | coreutils  | the yardstick of the comparison in make bench
 comm    | coreutils  | the same
 git     | git        | the tests that read every tracked file
+openssl | openssl    | certificates of the tests
+unshare | util-linux | a server that trusts an authority of its own
 postgres | postgresql-15 | the inventory on a real PostgreSQL server
-xrootd   | xrootd-server | storage over root:// and https
-xrdfs    | xrootd-client | the driver xrdfs
+xrootd  | xrootd-server | storage over root:// and https
+/usr/lib/*/libXrdHttp-5.so | xrootd-server-plugins | its https door
+/usr/lib/*/libXrdCryptossl-5.so | xrootd-plugins | its certificates and checksums
+/usr/lib/*/libXrdAccSciTokens-5.so | xrootd-scitokens-plugins | its tokens
+/usr/lib/*/libXrdVoms-5.so | xrootd-voms-plugins | its VOMS attributes
+xrdfs   | xrootd-client | the driver xrdfs
 voms-proxy-fake | voms-clients | proxies with VOMS attributes, made without a VOMS server
-rclone   | rclone | an independent WebDAV server
-gfal-ls  | gfal2-util-scripts | the driver gfal
-openssl  | openssl | certificates of the tests' own authority
-unshare  | util-linux | a server with an authority of its own
+rclone  | rclone     | an independent WebDAV server
+gfal-ls | gfal2-util-scripts | the driver gfal, by programs
+/usr/lib/python3/dist-packages/gfal2.*.so | python3-gfal2 | the driver gfal, by bindings
+/usr/lib/python3/dist-packages/gfal2_util | python3-gfal2-util | the same programs
+/usr/lib/*/gfal2-plugins/libgfal_plugin_file.so | gfal2-plugin-file | what gfal speaks
+/usr/lib/*/gfal2-plugins/libgfal_plugin_http.so | gfal2-plugin-http | the same
+/usr/lib/*/gfal2-plugins/libgfal_plugin_xrootd.so | gfal2-plugin-xrootd | the same
 '
+
+there() {
+  [[ $1 == /* ]] && { compgen -G "$1" >/dev/null; return; }
+  # Debian keeps the PostgreSQL servers of several releases apart, and none on PATH.
+  command -v "$1" >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null
+}
 
 missing=() lines=()
 while IFS='|' read -r program package reason; do
   program=${program// /} package=${package// /}
-  if [[ -z $program ]] || command -v "$program" >/dev/null; then continue; fi
-  # Debian keeps the servers of several releases apart, and none on PATH.
-  if compgen -G "/usr/lib/postgresql/*/bin/$program" >/dev/null; then continue; fi
+  if [[ -z $program ]] || there "$program"; then continue; fi
   [[ " ${missing[*]-} " == *" $package "* ]] || missing+=("$package")
   lines+=("$(printf '  %-12s (%s):%s' "$package" "$program" "$reason")")
 done <<<"$needed"

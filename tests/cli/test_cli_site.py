@@ -164,8 +164,54 @@ def test_pfn_and_its_explanation(installation: Installation):
     run.good("site", "add", "C", "--root", "c", *chains)
     ran = run.good("site", "pfn", "C", "/store/f", "--explain")
     assert ran.out == f"{installation.folder}/c/x/f/store\n"
-    assert ran.err.splitlines()[0].endswith("does not match")
-    assert ran.err.splitlines()[1].endswith(": /x/f/store")
+    assert [line.strip() for line in ran.err.splitlines()] == [
+        "chain 1 of 2: does not match",
+        "step 1: /user/(.*)=>/u/{0}",
+        "does not match the whole of /store/f",
+        "chain 2 of 2: wins",
+        "step 1: /(store)/(.*)=>{1}/{0}",
+        "/store/f -> f/store, {0} = store, {1} = f",
+        "step 2: (.*)=>/x/{0}",
+        "f/store -> /x/f/store, {0} = f/store",
+        f"root {installation.folder}/c",
+    ]
+    document = run.good("site", "pfn", "C", "/store/f", "--json").document
+    assert document["pfn"] == f"{installation.folder}/c/x/f/store"
+    assert [chain[-1]["result"] for chain in document["chains"]] == [None, "/x/f/store"]
+    assert run("site", "pfn", "C", "/data/f", "--json").code == 1
     assert run("site", "pfn", "C", "/data/f").code == 1
     run("site", "pfn", "C", "/store/../f").expect_error(2, "component")
     assert "the path is the LFN" in run.good("site", "pfn", "A", "/x/y", "--explain").err
+
+
+def test_a_site_has_several_doors_and_the_first_is_the_one_that_is_used(installation: Installation):
+    run = installation.run
+    run.good("site", "add", "C", "--root", "c", "--lfn-prefix", "/store", "--path-prefix", "/x")
+    (installation.folder / "other").mkdir()
+    run.good("site", "door", "add", "C", "--protocol", "posix", "--root", "other")
+    shown = run.good("site", "door", "list", "C", "--json").document["doors"]
+    assert [door["root"] for door in shown] == [f"{installation.folder}/{name}" for name in ("c", "other")]
+    assert shown[0]["chains"] == shown[1]["chains"]  # Those of the first door, where none were given.
+    other = str(installation.folder / "other")
+    assert run.good("site", "pfn", "C", "/store/f").out.endswith("/c/x/f\n")
+    assert run.good("site", "pfn", "C", "/store/f", "--door", other).out == f"{other}/x/f\n"
+    run("site", "pfn", "C", "/store/f", "--door", "posix").expect_error(2, "several doors", "name one")
+    run("site", "pfn", "C", "/store/f", "--door", "davs").expect_error(2, "no door of C 'davs'")
+    run("site", "door", "add", "C", "--protocol", "posix", "--root", "other").expect_error(4, "has that door already")
+    run.good("site", "door", "remove", "C", str(installation.folder / "c"))
+    assert run.good("site", "pfn", "C", "/store/f").out == f"{other}/x/f\n"
+    run("site", "door", "remove", "C", "posix").expect_error(4, "no other door")
+
+
+def test_a_door_is_put_first_checked_and_tried_dry(installation: Installation):
+    run, before = installation.run, installation.position()
+    run("site", "door", "add", "A", "--protocol", "posix", "--root", "none").expect_error(2, "no such file")
+    run("site", "door", "add", "A", "--protocol", "gopher", "--root", "x").expect_error(2, "no driver", "posix")
+    (installation.folder / "second").mkdir()
+    adding = ("site", "door", "add", "A", "--protocol", "posix", "--root", "second", "--first")
+    assert "nothing was done" in run.good(*adding, "--dry-run").err
+    assert installation.position() == before
+    run.good(*adding)
+    roots = [door["root"] for door in run.good("site", "show", "A", "--json").document["doors"]]
+    assert roots[0].endswith("/second")
+    assert len(roots) == 2

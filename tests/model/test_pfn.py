@@ -180,3 +180,24 @@ def test_only_rules_that_surely_never_give_one_path_twice_are_one_to_one(rules: 
 )
 def test_how_much_longer_a_path_may_be_than_its_lfn(rules: PfnRules, n_bytes: int | None) -> None:
     assert pfn.bytes_added(rules) == n_bytes
+
+
+@given(ours.lfns())
+def test_a_trace_ends_where_the_path_does(lfn: str) -> None:
+    for rules in (PREFIX, CHAINS):
+        tried = pfn.trace(rules, lfn)
+        assert [steps[-1].result for steps in tried[:-1]] == [None] * (len(tried) - 1)
+        assert tried[-1][-1].result == pfn.path_of(rules, lfn)
+        for steps in tried:
+            assert steps[0].text == lfn
+            for before, after in zip(steps, steps[1:], strict=False):
+                assert before.result == after.text
+
+
+def test_a_trace_names_the_captures() -> None:
+    first, second = pfn.trace(CHAINS, "/store/data/a/b")
+    assert (first[0].captures, first[0].result) == (None, None)
+    assert [(step.captures, step.result) for step in second] == [
+        (("data/a/b",), "/data/data/a/b"),
+        (("data", "a/b"), "/data/data.d/a/b"),
+    ]

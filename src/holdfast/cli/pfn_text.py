@@ -7,10 +7,12 @@ One chain is ``REGEX=>TEMPLATE``, further steps of it after ``;;``:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from holdfast.model import pfn
 from holdfast.model.errors import BadInput
-from holdfast.model.pfn import Chain, PfnRules, Step
+from holdfast.model.pfn import Chain, PfnRules, Step, StepTrace
+from holdfast.model.records import Door
 
 _ARROW, _NEXT = "=>", ";;"
 
@@ -55,14 +57,48 @@ def _prefix(text: str | None) -> str:
     return kept
 
 
-def explain(rules: PfnRules, lfn: str) -> list[str]:
-    """How ``rules`` make a path of ``lfn``: what each chain says, up to the one that wins."""
-    if not rules.chains:
-        return ["no rules: the path is the LFN"]
+def record(door: Door) -> dict[str, Any]:
+    """A door for machines."""
+    return {
+        "protocol": door.protocol,
+        "root": door.root,
+        "chains": [text_of(chain) for chain in door.rules.chains],
+        "inverse": [text_of(chain) for chain in door.rules.inverse],
+    }
+
+
+def explain(door: Door, lfn: str) -> list[str]:
+    """How a door makes a PFN of ``lfn``, a line each: every chain that was tried, and each of its steps."""
+    if not door.rules.chains:
+        return ["no rules: the path is the LFN", f"root {door.root}"]
     said = []
-    for number, chain in enumerate(rules.chains, 1):
-        path = pfn.path_of(PfnRules((chain,)), lfn)
-        said.append(f"chain {number}: {text_of(chain)}: {'does not match' if path is None else path}")
-        if path is not None:
-            break
-    return said
+    for number, steps in enumerate(pfn.trace(door.rules, lfn), 1):
+        verdict = "wins" if steps[-1].result is not None else "does not match"
+        said.append(f"chain {number} of {len(door.rules.chains)}: {verdict}")
+        said += [f"  {line}" for place, step in enumerate(steps, 1) for line in _step_lines(place, step)]
+    return [*said, f"root {door.root}"]
+
+
+def _step_lines(number: int, step: StepTrace) -> list[str]:
+    lines = [f"step {number}: {step.step.pattern}{_ARROW}{step.step.template}"]
+    if step.captures is None:
+        return [*lines, f"  does not match the whole of {step.text}"]
+    captures = "".join(f", {{{place}}} = {each}" for place, each in enumerate(step.captures))
+    return [*lines, f"  {step.text} -> {step.result}{captures}"]
+
+
+def explanation(door: Door, lfn: str) -> dict[str, Any]:
+    """The same for machines."""
+    return {
+        "protocol": door.protocol,
+        "root": door.root,
+        "pfn": door.pfn(lfn),
+        "chains": [
+            [
+                {"pattern": each.step.pattern, "template": each.step.template, "text": each.text}
+                | {"captures": each.captures, "result": each.result}
+                for each in steps
+            ]
+            for steps in pfn.trace(door.rules, lfn)
+        ],
+    }

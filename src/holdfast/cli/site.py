@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from holdfast.cli import apply, options, pfn_text, show
-from holdfast.cli.context import Context, open_context
+from holdfast.cli import apply, options, pfn_text, show, site_door, site_pfn, site_root
+from holdfast.cli.context import open_context
 from holdfast.inventory.store import Snapshot
 from holdfast.model import names
 from holdfast.model.changes import PutSite, RemoveSite, SiteUnchanged
 from holdfast.model.errors import BadInput, Conflict
 from holdfast.model.records import BlockReplica, Door, Site, SiteStatus, StorageType
-from holdfast.storage import doors
 
 app = typer.Typer(no_args_is_help=True, help="Sites: where files are stored.")
 
@@ -27,6 +24,8 @@ StatusOption = typer.Option("--status", help="Whether the site may be used; only
 
 def register(parent: typer.Typer) -> None:
     """Add the group."""
+    for module in (site_door, site_pfn):
+        module.register(app)
     parent.add_typer(app, name="site")
 
 
@@ -71,15 +70,7 @@ def show_site(name: Name, json: options.Json = False) -> None:
 
 
 def _record(site: Site) -> dict[str, Any]:
-    doors = [
-        {
-            "protocol": door.protocol,
-            "root": door.root,
-            "chains": [pfn_text.text_of(chain) for chain in door.rules.chains],
-            "inverse": [pfn_text.text_of(chain) for chain in door.rules.inverse],
-        }
-        for door in site.doors
-    ]
+    doors = [pfn_text.record(door) for door in site.doors]
     return {"name": site.name, "status": site.status, "storage_type": site.storage_type, "doors": doors}
 
 
@@ -118,29 +109,15 @@ def _usage(snapshot: Snapshot, name: str) -> dict[str, int]:
 @app.command("add")
 def add_site(
     name: Name,
-    root: Annotated[str, typer.Option("--root", metavar="PATH_OR_URL", help="Where its files begin.")],
+    root: site_root.Root,
     protocol: Annotated[str, typer.Option("--protocol", help="How it is spoken to.")] = "posix",
     storage_type: Annotated[StorageType, TypeOption] = StorageType.DISK,
     status: Annotated[SiteStatus, StatusOption] = SiteStatus.READY,
-    lfn_prefix: Annotated[
-        str | None, typer.Option("--lfn-prefix", metavar="DIR", help="Rule: this leading directory of the LFN ...")
-    ] = None,
-    path_prefix: Annotated[
-        str | None, typer.Option("--path-prefix", metavar="DIR", help="... becomes this one of the path.")
-    ] = None,
-    chain: Annotated[
-        list[str] | None,
-        typer.Option("--chain", metavar="REGEX=>TEMPLATE", help="Rule from LFN to path; the first that matches wins."),
-    ] = None,
-    inverse: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--inverse", metavar="REGEX=>TEMPLATE", help="Rule back from path to LFN; without, no orphan is sure."
-        ),
-    ] = None,
-    check: Annotated[
-        bool, typer.Option("--check/--no-check", help="Ask the storage whether the root is there.")
-    ] = True,
+    lfn_prefix: site_root.LfnPrefix = None,
+    path_prefix: site_root.PathPrefix = None,
+    chain: site_root.Chains = None,
+    inverse: site_root.Inverses = None,
+    check: site_root.Check = True,
     dry_run: options.DryRun = False,
 ) -> None:
     """Add a site.
@@ -160,67 +137,20 @@ def add_site(
     """
     names.site_name(name)
     rules = pfn_text.rules_of(lfn_prefix=lfn_prefix, path_prefix=path_prefix, chains=chain or (), inverse=inverse or ())
-    door = Door(protocol, _absolute(root, protocol), rules)
+    door = Door(protocol, site_root.absolute(root, protocol), rules)
     site = Site(name, (door,), storage_type, status)
     with open_context() as context:
-        if protocol == "posix":
-            _require_apart(context, Path(door.root))
+        site_root.require_apart(context, door)
         with context.store.snapshot() as snapshot:
             seen = snapshot.head
             if any(other.name == name for other in snapshot.sites()):
                 raise Conflict(f"there is already a site {name}", rows=(name,), hint="see `holdfast site set`")
         if check:
-            _ask(context, site)
+            context.with_driver(site, lambda driver: driver.stat("/"))
         changes = [PutSite(site)]
         unchanged = [SiteUnchanged(name, seen.position, seen.epoch)]
         if apply.commit(context, changes, cause="site add", requirements=unchanged, dry_run=dry_run):
             show.line(f"{name}: added, {protocol} {door.root}")
-
-
-def _absolute(root: str, protocol: str) -> str:
-    """A folder of this machine by its one name: as seen from here, links followed. Any other root as it is."""
-    if not root:
-        raise BadInput("--root is empty")
-    if protocol != "posix":
-        return root
-    folder = doors.posix_root(root) if "://" in root else Path(root)
-    try:
-        return str(folder.resolve())
-    except (OSError, RuntimeError) as error:
-        raise BadInput(f"the links of --root lead nowhere: {error}", hint="name the folder itself") from error
-
-
-def _require_apart(context: Context, root: Path) -> None:
-    """BadInput if the site would hold files of our own: a check would call them orphans, and may remove them."""
-    config = context.config
-    own = {"the state folder": context.state_dir, "the reports folder": config.consistency.reports}
-    for what, folder in own.items():
-        ours = folder.resolve()
-        if ours.is_relative_to(root) or root.is_relative_to(ours):
-            raise _overlap(root, what, ours)
-    file = config.file.resolve() if config.file is not None else None
-    if file is not None and file.is_relative_to(root):
-        raise _overlap(root, "the configuration", file)
-
-
-def _overlap(root: Path, what: str, place: Path) -> BadInput:
-    return BadInput(
-        f"the root {root} overlaps {what} {place}",
-        hint="give the site a folder of its own, beside what belongs to Holdfast",
-    )
-
-
-def _ask(context: Context, site: Site) -> None:
-    """Raise what the storage says if the root cannot be listed."""
-
-    async def _look() -> None:
-        driver = context.driver(site)
-        try:
-            await driver.stat("/")
-        finally:
-            await driver.close()
-
-    asyncio.run(_look())
 
 
 @app.command("set")
@@ -249,23 +179,3 @@ def remove_site(name: Name, dry_run: options.DryRun = False) -> None:
     with open_context() as context:
         if apply.commit(context, [RemoveSite(names.site_name(name))], cause="site remove", dry_run=dry_run):
             show.line(f"{name}: removed")
-
-
-@app.command("pfn")
-def show_pfn(
-    name: Name,
-    lfn: Annotated[str, typer.Argument(metavar="LFN", help="The logical file name; it need not be registered.")],
-    explain: Annotated[bool, typer.Option("--explain", help="Say which rule made it, on standard error.")] = False,
-) -> None:
-    """Where a site's rules put an LFN; exit code 1 if nowhere."""
-    text = str(names.lfn(lfn))
-    with open_context() as context, context.store.snapshot() as snapshot:
-        door = snapshot.site(names.site_name(name)).doors[0]
-    if explain:
-        for said in pfn_text.explain(door.rules, text):
-            show.note(said)
-    pfn = door.pfn(text)
-    if pfn is None:
-        show.note(f"{name} has no PFN for {text}")
-        raise typer.Exit(1)
-    show.line(pfn)

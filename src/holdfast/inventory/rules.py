@@ -116,9 +116,9 @@ def _check_put_site(site: records.Site, view: Snapshot) -> None:
             # One file would be two replicas, and the files of one site the orphans of the other.
             message = f"the roots of {site.name} and {other.name} lie in one another"
             raise Conflict(message, rows=(other.name,), hint="give each site a root of its own")
-    if known.doors != site.doors and going:
+    if known.doors[0] != site.doors[0] and going:
         # Their paths were found behind the present door; behind another they would be other files.
-        message = f"site {site.name} has open deletions, so its doors cannot change"
+        message = f"site {site.name} has open deletions, so its first door cannot change"
         raise Conflict(message, rows=tuple(going[: checks.ROWS_SHOWN]), hint="let them end first")
 
 

@@ -17,9 +17,10 @@ Rules
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from holdfast.model import names
 from holdfast.model.errors import BadInput, InvalidName
@@ -80,6 +81,42 @@ def path_of(rules: PfnRules, lfn: str) -> str | None:
     if not rules.chains:
         return lfn
     return _validated(_first_match(rules.chains, lfn), lfn)
+
+
+class StepTrace(NamedTuple):
+    """What one step did with ``text``: ``captures`` and ``result`` are None if its pattern did not match."""
+
+    step: Step
+    text: str
+    captures: tuple[str, ...] | None
+    result: str | None
+
+
+def trace(rules: PfnRules, lfn: str) -> tuple[tuple[StepTrace, ...], ...]:
+    """How ``path_of`` comes to its answer: the steps of each chain that was tried, the chain that won last.
+
+    A chain's steps end with the first that did not match. Nothing is validated here.
+    """
+    tried = []
+    for chain in rules.chains:
+        steps = tuple(_traced(chain, lfn))
+        tried.append(steps)
+        if steps[-1].result is not None:
+            break
+    return tuple(tried)
+
+
+def _traced(chain: Chain, lfn: str) -> Iterator[StepTrace]:
+    text = lfn
+    for step in chain:
+        match = _compiled(step.pattern).fullmatch(text)
+        if match is None:
+            yield StepTrace(step, text, None, None)
+            return
+        captures = match.groups(default="")
+        result = step.template.format(*captures)
+        yield StepTrace(step, text, captures, result)
+        text = result
 
 
 def lfn_of(rules: PfnRules, path: str) -> str | None:

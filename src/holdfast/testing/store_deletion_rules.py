@@ -198,8 +198,10 @@ class DeletionRules(StoreHooks):
         self.begin()
         self.commit(deletion_request("/dark", at="A"))
         moved = site("A", rules=PfnRules.prefix("/data", "/elsewhere"))
-        assert self.refused(Conflict, c.PutSite(moved), says="doors cannot change").rows == ("deletion",)
-        self.commit(c.PutSite(replace(self.view().site("A"), status=SiteStatus.WAITROOM)))
+        assert self.refused(Conflict, c.PutSite(moved), says="first door cannot change").rows == ("deletion",)
+        present = self.view().site("A")
+        further = replace(present.doors[0], root="memory://further")
+        self.commit(c.PutSite(replace(present, status=SiteStatus.WAITROOM, doors=(*present.doors, further))))
         self.commit(c.CloseRequest("deletion", RequestState.DONE))
         self.commit(c.PutSite(moved))
 
