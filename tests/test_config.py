@@ -82,7 +82,7 @@ def test_a_whole_number_does_for_a_number():
         ("concurrency = 3", ":1: the setting 'concurrency' stands outside of any section"),
         ("concurrency = 3", "(did you mean concurrency in [operations]?)"),
         ("[publish]\nzzz = 3", "(there are digest, workers)"),
-        ("[zzz]", "there are [inventory], [operations]"),
+        ("[zzz]", "there are [inventory], [storage], [operations]"),
         ("[[log]]", ":1: [log] must be one table of settings"),
         ("log = 3", ":1: [log] must be one table of settings"),
         ("[log]\n\nlevel = 3", ":3: [log] level must be one of debug, info, warning, error, not 3"),
@@ -104,6 +104,29 @@ def test_a_whole_number_does_for_a_number():
         ("[operations\n", ":1: not TOML:"),
         ('[log]\nlevel = "info', ":2: not TOML:"),
         ("[log]\n[log]", ":2: not TOML:"),
+        ("[storage]\nsites = 3", ":2: [storage.sites] must be one table of sites"),
+        ("[storage.sites]\nA = 3", ":2: [storage.sites.A] must be one table of settings"),
+        ("[storage.site.A]", ":1: unknown setting 'site' in [storage] (did you mean sites?)"),
+        ('[storage.sites."a/b"]', ":1: [storage.sites] site name 'a/b' is not a name (1 to 64 of"),
+        (
+            "[storage.sites.A]\ntokn = 'x'",
+            ":2: unknown setting 'tokn' in [storage.sites.A] (did you mean token?)",
+        ),
+        (
+            "[storage.sites.A]\nconcurrency = 3",
+            ":2: unknown setting 'concurrency' in [storage.sites.A] (did you mean concurrency in [operations]?)",
+        ),
+        (
+            "[storage.sites.A]\n[storage.sites.B]\nin_flight_max = 0",
+            ":3: [storage.sites.B] in_flight_max must be a whole number from 1 to 4096, not 0",
+        ),
+        ("storage.sites.B.in_flight_max = 0", ":1: [storage.sites.B] in_flight_max must be"),
+        ("[storage.sites]\nB = {in_flight_max = 0}", ":2: [storage.sites.B] in_flight_max must be"),
+        ("[storage]\nin_flight_max = 0\n[storage.sites.B]", ":2: [storage] in_flight_max must be"),
+        ("[storage]\nrenew_command = 'x y'", "must be a list of texts: a program and its arguments, not 'x y'"),
+        ("[storage]\nrenew_command = ['x', 3]", "must be a list of texts: a program and its arguments, not a list"),
+        ("[storage]\nrenew_command = ['', 'x']", ":2: [storage] renew_command must be"),
+        ("[storage]\ncall_timeout_s = 0", "must be a number from 0.1 to 86400, not 0"),
     ],
 )
 def test_mistakes_in_the_file(text: str, said: str):
@@ -121,6 +144,9 @@ def test_mistakes_in_the_file(text: str, said: str):
         ("HOLDFAST_OPERATIONS_CONCURRENCY", "many", "must be a whole number from 1 to 1024, not 'many'"),
         ("HOLDFAST_OPERATIONS_CONCURRENCY", "", "not ''"),
         ("HOLDFAST_CONSISTENCY_MISSING_FRACTION_MAX", "nan", "not nan"),
+        ("HOLDFAST_STORAGE_SITES_A_TOKEN", "x", "sets nothing (what is of one site stands in [storage.sites.NAME])"),
+        ("HOLDFAST_STORAGE_RENEW_COMMAND", "x 'y", "must be a list of texts"),
+        ("HOLDFAST_STORAGE_IN_FLIGHT_MX", "3", "(did you mean HOLDFAST_STORAGE_IN_FLIGHT_MAX?)"),
     ],
 )
 def test_mistakes_in_the_environment(variable: str, value: str, said: str):
@@ -131,6 +157,8 @@ def test_mistakes_in_the_environment(variable: str, value: str, said: str):
 
 def test_other_programs_variables_are_left_alone():
     assert parse("", HOLDFAST_CONFIG="x", HOLDFAST_KILLS="10", HOLDFAST_HOME="/h").origins == {}
+    # What a renew_command is told, which may itself be a command of ours.
+    assert parse("", HOLDFAST_SITE="T2_Here").origins == {}
 
 
 def test_find_prefers_what_is_nearer(tmp_path: Path):
@@ -246,3 +274,73 @@ def test_the_starter_file_sets_what_is_given():
     text = config.starter_text({"inventory.database": URL})
     assert tomllib.loads(text)["inventory"] == {"database": URL}
     assert parse(text).inventory.place == URL
+
+
+SITES = """
+[storage]
+token = "all.token"
+in_flight_max = 64
+renew_command = ["bin/renew", "--all"]
+[storage.sites."T2.North"]
+token = "secrets/north.token"
+proxy = "/tmp/x509up"
+[storage.sites.South]
+token = ""
+in_flight_max = 8
+renew_command = ["renew"]
+[storage.sites.East]
+"""
+
+
+def test_a_site_may_have_settings_of_its_own():
+    storage = parse(SITES, HOLDFAST_STORAGE_CALL_TIMEOUT_S="9").storage
+    north, south, east, other = (storage.for_site(name) for name in ("T2.North", "South", "East", "West"))
+    assert (north.token, north.proxy) == (Path("/etc/h/secrets/north.token"), Path("/tmp/x509up"))
+    assert (north.in_flight_max, north.renew_command) == (64, ("/etc/h/bin/renew", "--all"))
+    assert (south.token, south.in_flight_max, south.renew_command) == (None, 8, ("renew",))
+    assert east == storage.for_site("East")
+    assert (other.token, other.in_flight_max, other.proxy) == (Path("/etc/h/all.token"), 64, None)
+    assert {each.call_timeout_s for each in (north, south, east, other)} == {9.0}
+
+
+def test_a_sites_setting_goes_before_the_environment():
+    environ = {"HOLDFAST_STORAGE_IN_FLIGHT_MAX": "5", "HOLDFAST_STORAGE_TOKEN": ""}
+    storage = parse(SITES, **environ).storage
+    assert (storage.in_flight_max, storage.token) == (5, None)
+    assert (storage.for_site("South").in_flight_max, storage.for_site("T2.North").in_flight_max) == (8, 5)
+    assert storage.for_site("T2.North").token == Path("/etc/h/secrets/north.token")
+
+
+def test_the_environment_gives_a_command_as_a_shell_would_read_it():
+    storage = parse("", HOLDFAST_STORAGE_RENEW_COMMAND="./renew 'a b' c").storage
+    assert storage.renew_command == ("/etc/h/renew", "a b", "c")
+    assert parse("[storage]\nrenew_command = ['x']", HOLDFAST_STORAGE_RENEW_COMMAND="").storage.renew_command == ()
+
+
+def test_settings_of_a_site_are_shown_with_their_origin():
+    shown = {f"{section}.{key}": (value, origin) for section, key, value, origin in parse(SITES).settings()}
+    assert shown["storage.token"] == (Path("/etc/h/all.token"), "/etc/h/holdfast.toml:3")
+    assert shown["storage.sites.T2.North.token"] == (Path("/etc/h/secrets/north.token"), "/etc/h/holdfast.toml:7")
+    assert shown["storage.sites.South.token"] == (None, "/etc/h/holdfast.toml:10")
+    assert shown["storage.sites.South.in_flight_max"] == (8, "/etc/h/holdfast.toml:11")
+    assert "storage.sites.T2.North.in_flight_max" not in shown
+    assert not any(name.startswith("storage.sites.East") for name in shown)
+
+
+@pytest.mark.parametrize("key", ["token", "proxy", "keys", "authorities"])
+@pytest.mark.parametrize(
+    "secret", ["eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJtZSJ9.c2ln", "-----BEGIN PRIVATE KEY-----", "Bearer hidden", "h" * 2000]
+)
+def test_a_secret_in_the_place_of_its_file_is_refused_and_not_shown(key: str, secret: str):
+    said = refusal(f'[storage.sites.A]\n{key} = "{secret}"')
+    assert f":2: [storage.sites.A] {key} must be the path of the file or folder that holds it" in said
+    assert secret not in said
+    assert "hidden" not in said
+
+
+def test_the_example_of_a_site_in_the_starter_file_is_valid():
+    text = config.starter_text()
+    start = text.index("# [storage.sites.")
+    example = text[start : text.index("\n\n", start)].replace("# ", "")
+    site = parse(example).storage.for_site("T2_Example")
+    assert (site.in_flight_max, site.token) == (32, Path("/etc/h/secrets/example.token"))

@@ -1,0 +1,61 @@
+"""One validated configuration: ``holdfast.toml`` and the environment, parsed once at the edge.
+
+A frozen section per room; each setting has a unit, a default and a sentence,
+from which ``docs/configuration.md`` and the starter file are made.
+
+Rules
+  * An unknown section or key is an error that names the nearest known one; so
+    is a variable HOLDFAST_<SECTION>_<KEY> that nobody reads, or one that is
+    nearly the name of a setting.
+  * The environment goes before the file, the file before the default. What is
+    set to 0 or to nothing is set: it is taken, or refused, never passed over.
+  * A table ``[storage.sites.NAME]`` has the settings of ``[storage]`` for one
+    site. It goes before ``[storage]`` and before the environment, which say
+    what holds for all sites.
+  * A relative path is relative to the folder of the file, also when it comes
+    from the environment.
+  * Each value keeps where it came from: ``default``, ``FILE:LINE`` or the
+    variable's name.
+  * A password or token is never shown: not by ``settings``, not in a refusal.
+  * The environment and the current folder are arguments; this package reads
+    neither by itself.
+
+Raises BadInput, and OperatorError if the file may not be read; a
+configuration is returned whole or not at all.
+"""
+
+from holdfast.config.configuration import Config
+from holdfast.config.describing import PREFIX, SECTIONS, Setting, reference, starter_text, toml_value
+from holdfast.config.fields import Section, without_password
+from holdfast.config.reading import CONFIG_VARIABLE, FILE_NAME, find, load, parse
+from holdfast.config.sections import (
+    ConsistencySettings,
+    InventorySettings,
+    LogSettings,
+    OperationsSettings,
+    PublishSettings,
+)
+from holdfast.config.storage import StorageSettings
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "FILE_NAME",
+    "PREFIX",
+    "SECTIONS",
+    "Config",
+    "ConsistencySettings",
+    "InventorySettings",
+    "LogSettings",
+    "OperationsSettings",
+    "PublishSettings",
+    "Section",
+    "Setting",
+    "StorageSettings",
+    "find",
+    "load",
+    "parse",
+    "reference",
+    "starter_text",
+    "toml_value",
+    "without_password",
+]

@@ -1,0 +1,117 @@
+"""What settings are made of: how one is declared, the types it may have, and what of a value may be shown."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+_DATABASE = re.compile(r"postgres(ql)?://")
+_SECRETS = (re.compile(r"(://[^:/?#]*:).*(?=@)"), re.compile(r"([?&][^=&]*password[^=&]*=)[^&]*", re.IGNORECASE))
+_NO_PATH = re.compile(r"eyJ[\w-]*\.|-----BEGIN|\s*Bearer\s|.{1024}", re.DOTALL)
+"""How that begins which people put in the place of the file that should hold it."""
+
+URL_FORM = "a URL: postgresql://USER@HOST:PORT/DATABASE"
+CREDENTIAL_FORM = 'the path of the file or folder that holds it, or "" for none'
+COMMAND_FORM = "a list of texts: a program and its arguments"
+UNSHOWN = frozenset({URL_FORM, CREDENTIAL_FORM})
+"""What is written where one of these is wanted may have a secret in it, where nobody would look for one."""
+
+
+def setting(
+    default: object, sentence: str, *, unit: str = "", least: float | None = None, most: float | None = None
+) -> Any:
+    """Declare a field of a section."""
+    return Field(
+        default=default,
+        description=sentence,
+        json_schema_extra={"unit": unit, "least": least, "most": most},
+        ge=least,
+        le=most,
+        allow_inf_nan=False if isinstance(default, float) else None,
+    )
+
+
+class Section(BaseModel):
+    """One room's settings. Subclasses declare fields with ``setting``; their docstring is the page's text."""
+
+    # Strict: in TOML "4" is text and 4 is a number; who mixes them up should hear of it.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+
+
+def _path(value: object) -> object:
+    if isinstance(value, str):
+        if not value or "\0" in value:
+            raise ValueError("not a path")
+        return Path(value)
+    return value
+
+
+def _credential(value: object) -> object:
+    if value == "":
+        return None
+    if isinstance(value, str) and _NO_PATH.match(value):
+        raise ValueError("not a path")
+    return _path(value)
+
+
+def _database(value: object) -> object:
+    if isinstance(value, str) and not _DATABASE.match(value):
+        raise ValueError("not the URL of a database")
+    return value
+
+
+def _command(value: object) -> object:
+    if isinstance(value, list):
+        words = tuple(value)
+        if any("\0" in word for word in words if isinstance(word, str)) or (words and words[0] == ""):
+            raise ValueError("not a command")
+        return words
+    return value
+
+
+FolderPath = Annotated[Path, BeforeValidator(_path)]
+CredentialPath = Annotated[Path | None, BeforeValidator(_credential)]
+DatabaseUrl = Annotated[str, AfterValidator(_database)]
+Command = Annotated[tuple[str, ...], BeforeValidator(_command)]
+
+
+def kind_of(annotation: Any) -> Any:
+    """The type itself, without ``| None``."""
+    rest = [part for part in get_args(annotation) if part is not NoneType]
+    return rest[0] if NoneType in get_args(annotation) else annotation
+
+
+def allowed(annotation: Any, default: object, least: object, most: object) -> str:
+    """What a setting may be, in words."""
+    kind = kind_of(annotation)
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(get_args(kind))
+    if kind in (int, float):
+        noun = "a whole number" if kind is int else "a number"
+        if least is not None and most is not None:
+            return f"{noun} from {least} to {most}"
+        return f"{noun} of at least {least}" if least is not None else noun
+    if kind is Path:
+        return "a path" if default is not None else CREDENTIAL_FORM
+    return {bool: "true or false", DatabaseUrl: URL_FORM, tuple[str, ...]: COMMAND_FORM}.get(kind, "text")
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown."""
+    for secret in _SECRETS:
+        url = secret.sub(r"\1***", url)
+    return url
+
+
+def anchored(value: object, folder: Path) -> object:
+    """A value with what is relative in it relative to ``folder``."""
+    if isinstance(value, Path):
+        return folder / value
+    if isinstance(value, tuple) and value and "/" in value[0]:
+        # As a shell does: a program without a slash is looked for on PATH.
+        return (str(folder / value[0]), *value[1:])
+    return value
