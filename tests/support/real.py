@@ -99,10 +99,80 @@ def _no_client() -> str:
     return "" if importlib.util.find_spec("psycopg") is not None else "the library psycopg is not installed"
 
 
+def _xrootd() -> str:
+    lacking = [program for program in ("xrootd", "xrdcp", "openssl") if shutil.which(program) is None]
+    return f"no {', '.join(lacking)} on PATH" if lacking else ""
+
+
+def _rclone() -> str:
+    return "" if shutil.which("rclone") is not None else "no rclone on PATH"
+
+
+def _xrootd_client() -> str:
+    return "" if importlib.util.find_spec("XRootD") is not None else "the library xrootd is not installed"
+
+
+def _gfal() -> str:
+    from holdfast.storage import gfal
+
+    return "" if gfal.bindings() else "no Python here has gfal2's bindings"
+
+
+def _gfal_programs() -> str:
+    from holdfast.storage import gfal
+
+    lacking = gfal.programs_missing()
+    return f"no {', '.join(lacking)} on PATH" if lacking else ""
+
+
+def _xrdfs() -> str:
+    lacking = [program for program in ("xrdfs", "xrdcp") if shutil.which(program) is None]
+    return f"no {', '.join(lacking)} on PATH" if lacking else ""
+
+
+def _moto() -> str:
+    lacking = [name for name in ("moto", "boto3", "werkzeug") if importlib.util.find_spec(name) is None]
+    return f"not installed: {', '.join(lacking)}" if lacking else ""
+
+
+def _voms() -> str:
+    return "" if shutil.which("voms-proxy-fake") is not None else "no voms-proxy-fake on PATH"
+
+
+def _swift() -> str:
+    from holdfast.testing.servers import swift_server
+
+    return swift_server.missing() or _moto()
+
+
+# As above.
+def _token_authorisation() -> str:
+    from holdfast.testing.servers import authorised_xrootd
+
+    return authorised_xrootd.missing_for_tokens()
+
+
+def _voms_authorisation() -> str:
+    from holdfast.testing.servers import authorised_xrootd
+
+    return authorised_xrootd.missing_for_voms()
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
+    "swift": _swift,
+    "gfal": _gfal,
+    "gfal programs": _gfal_programs,
+    "moto": _moto,
     "bundled postgresql": _bundled_postgresql,
     "postgresql": _postgresql,
+    "rclone": _rclone,
     "tmpfs mount": _tmpfs_mount,
+    "token authorisation": _token_authorisation,
     "unprivileged user": _unprivileged_user,
+    "voms": _voms,
+    "voms authorisation": _voms_authorisation,
+    "xrdfs": _xrdfs,
+    "xrootd": _xrootd,
+    "xrootd python client": _xrootd_client,
 }
 """What is missing for a part, or "" if nothing is."""
