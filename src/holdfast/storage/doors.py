@@ -140,4 +140,10 @@ def _from_file(module: str, extra: str) -> Opener:
     return open_
 
 
-_BUILT_IN: dict[str, Opener] = {"posix": _open_posix}
+_BUILT_IN: dict[str, Opener] = {
+    **dict.fromkeys(("http", "https", "dav", "davs", "webdav"), _from_file("webdav", "webdav")),
+    "posix": _open_posix,
+    "xroot": _from_file("xroot", "xrootd"),
+    "s3": _from_file("s3", "s3"),
+    "dump": _from_file("dump", ""),
+}

@@ -143,6 +143,8 @@ class AbilityRules(DriverHooks):
         self.run(scenario)
 
     def test_what_is_read_is_not_told(self) -> None:
+        self.need("readable")
+
         async def scenario(driver: StorageDriver) -> None:
             algorithms = sorted(driver.capabilities.told)
             if not algorithms:

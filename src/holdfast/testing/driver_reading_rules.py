@@ -21,9 +21,20 @@ from holdfast.storage.driver import (
     NotAFile,
     NotThere,
     StorageDriver,
+    TakenDriver,
     Unsupported,
 )
-from holdfast.testing.driver_hooks import BAD_PATHS, ODD_NAMES, VECTORS, DriverHooks, everything, pattern, shown, stream
+from holdfast.testing.driver_hooks import (
+    BAD_PATHS,
+    ODD_NAMES,
+    VECTORS,
+    DriverHooks,
+    everything,
+    pattern,
+    refused,
+    shown,
+    stream,
+)
 
 
 class ReadingRules(DriverHooks):
@@ -95,6 +106,7 @@ class ReadingRules(DriverHooks):
             self.run(lambda driver: driver.stat("/file/below"))
 
     def test_the_version_moves_when_the_content_does(self) -> None:
+        self.need("live")
         self.put("/file", b"first")
 
         async def scenario(driver: StorageDriver) -> None:
@@ -115,9 +127,16 @@ class ReadingRules(DriverHooks):
         self.put(path, name.encode())
 
         async def scenario(driver: StorageDriver) -> None:
-            assert shown(await driver.list(directory)) == [name]
             assert shown(await driver.list("/")) == [directory[1:]]
-            assert await everything(driver.read(path)) == name.encode()
+            if set(name) & set(driver.capabilities.not_in_paths):
+                for call in (driver.list(directory), driver.stat(path), everything(driver.read(path))):
+                    await refused(InvalidName, call)
+                return
+            listing = await driver.list(directory)
+            too_long = len(name.encode()) > driver.capabilities.listed_bytes_max
+            assert (shown(listing), len(listing.unnameable)) == (([], 1) if too_long else ([name], 0))
+            if driver.capabilities.readable:
+                assert await everything(driver.read(path)) == name.encode()
             assert (await driver.stat(path)).size == len(name.encode())
 
         self.run(scenario)
@@ -126,20 +145,31 @@ class ReadingRules(DriverHooks):
     def test_an_odd_name_is_given_exactly(self, name: str) -> None:
         self.need("writable")
         path = names.join(f"/d{name[:100]}", name)
-        self.run(lambda driver: driver.write(path, stream(b"new")))
-        assert self.get(path) == b"new"
-        self.run(lambda driver: driver.delete(path))
+
+        async def scenario(driver: StorageDriver) -> None:
+            await driver.list("/")  # What a server cannot carry is known from then on.
+            if set(name) & set(driver.capabilities.not_in_paths):
+                await refused(InvalidName, driver.write(path, stream(b"new")))
+                await refused(InvalidName, driver.delete(path))
+                return
+            await driver.write(path, stream(b"new"))
+            assert self.get(path) == b"new"
+            await driver.delete(path)
+
+        self.run(scenario)
         assert self.get(path) is None
 
     def test_names_alike_to_the_eye_are_two(self) -> None:
         one, two = "\u00e9", "e\u0301"
         self.put(f"/{one}", b"one")
-        self.put(f"/{two}", b"two")
+        self.put(f"/{two}", b"another")
 
         async def scenario(driver: StorageDriver) -> None:
             assert set(shown(await driver.list("/"))) == {one, two}
-            assert await everything(driver.read(f"/{one}")) == b"one"
-            assert await everything(driver.read(f"/{two}")) == b"two"
+            for name, data in ((one, b"one"), (two, b"another")):
+                assert (await driver.stat(f"/{name}")).size == len(data)
+                if driver.capabilities.readable:
+                    assert await everything(driver.read(f"/{name}")) == data
 
         self.run(scenario)
 
@@ -171,11 +201,13 @@ class ReadingRules(DriverHooks):
 
     @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 7])
     def test_reading_gives_all_bytes(self, size: int) -> None:
+        self.need("readable")
         data = pattern(size)
         self.put("/a/file", data)
         assert self.run(lambda driver: everything(driver.read("/a/file"))) == data
 
     def test_a_big_file_comes_in_chunks(self) -> None:
+        self.need("readable")
         self.put("/file", pattern(5 * CHUNK_BYTES))
 
         async def scenario(driver: StorageDriver) -> list[int]:
@@ -186,6 +218,7 @@ class ReadingRules(DriverHooks):
         assert max(sizes) <= 2 * CHUNK_BYTES
 
     def test_reading_may_stop_in_the_middle(self) -> None:
+        self.need("readable")
         self.put("/file", pattern(3 * CHUNK_BYTES))
 
         async def scenario(driver: StorageDriver) -> bytes:
@@ -196,17 +229,20 @@ class ReadingRules(DriverHooks):
         assert self.run(scenario) == pattern(3 * CHUNK_BYTES)
 
     def test_reading_nothing_is_not_there(self) -> None:
+        self.need("readable")
         with pytest.raises(NotThere):
             self.run(lambda driver: everything(driver.read("/none")))
 
     @pytest.mark.parametrize("path", ["/", "/a"])
     def test_reading_a_directory_is_refused(self, path: str) -> None:
+        self.need("readable")
         self.put("/a/file", b"")
         with pytest.raises(NotAFile):
             self.run(lambda driver: everything(driver.read(path)))
 
     @pytest.mark.parametrize("grown", [-CHUNK_BYTES, CHUNK_BYTES])
     def test_a_file_that_changes_while_it_is_read_is_told(self, grown: int) -> None:
+        self.need("readable")
         size = 4 * CHUNK_BYTES
         self.put("/file", pattern(size))
 
@@ -219,15 +255,40 @@ class ReadingRules(DriverHooks):
 
         self.run(scenario)
 
+    def test_bytes_that_cannot_be_had_are_unsupported(self) -> None:
+        self.put("/file", b"x")
+
+        async def scenario(driver: StorageDriver) -> None:
+            declared = driver.capabilities
+            if declared.readable:
+                pytest.skip("the driver declares readable")
+            await refused(Unsupported, everything(driver.read("/file")))
+            for algorithm in declared.checksums:
+                await refused(Unsupported, driver.checksum("/file", [algorithm], read=True))
+
+        self.run(scenario)
+
+    def test_what_is_not_live_says_when_it_was_taken(self) -> None:
+        async def scenario(driver: StorageDriver) -> None:
+            if driver.capabilities.live:
+                pytest.skip("the driver declares live")
+            assert isinstance(driver, TakenDriver)
+            assert driver.taken.earliest_ns <= driver.taken.latest_ns
+            assert not driver.capabilities.writable
+
+        self.run(scenario)
+
     # Checksums.
 
     @pytest.mark.parametrize("algorithm", sorted(DIGITS))
     def test_checksums_are_those_published(self, algorithm: str) -> None:
+        for number, data in enumerate(VECTORS[algorithm]):
+            self.put(f"/file{number}", data)
+
         async def scenario(driver: StorageDriver) -> None:
             if algorithm not in driver.capabilities.checksums:
                 pytest.skip(f"the driver does not declare {algorithm}")
-            for number, (data, expected) in enumerate(VECTORS[algorithm].items()):
-                self.put(f"/file{number}", data)
+            for number, expected in enumerate(VECTORS[algorithm].values()):
                 digest = await driver.checksum(f"/file{number}", [algorithm])
                 assert digest.checksums == {algorithm: expected}
                 assert digest.stat == await driver.stat(f"/file{number}")
