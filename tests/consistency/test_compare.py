@@ -114,6 +114,27 @@ def test_each_class_by_example(tmp_path: Path):
     ]
 
 
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_a_size_that_the_storage_did_not_tell_is_no_mismatch(tmp_path: Path, method: Method):
+    expected = [Entry("/d/same", 1, "1"), Entry("/d/gone", 2), Entry("/d/sum", 3, "3"), Entry("/d/size", 4)]
+    paths, sums = ["/d/same", "/d/sum", "/d/dark", "/d/size"], ["1", "4", None, None]
+    table = pa.table({"path": paths, "size": pa.array([None, None, None, 5], pa.int64()), "adler32": sums})
+    pq.write_table(table, tmp_path / "actual.parquet")
+    first = listings.write(tmp_path / "expected", expected, "tsv", adler32=True)
+    assert run(first, tmp_path / "actual.parquet", tmp_path, method)[1] == [
+        Difference(DifferenceClass.MISSING, "/d/gone", 2, None, None, None, 1, 0),
+        Difference(DifferenceClass.ORPHAN, "/d/dark", None, None, None, None, 0, 1),
+        Difference(DifferenceClass.SIZE_MISMATCH, "/d/size", 4, 5, None, None, 1, 1),
+        Difference(DifferenceClass.CHECKSUM_MISMATCH, "/d/sum", 3, None, "00000003", "00000004", 1, 1),
+    ]
+    nothing_told = [Entry(f"/e/{number}", number) for number in range(50)]
+    first = listings.write(tmp_path / "told", nothing_told, "parquet")
+    table = pa.table({"path": [entry.path for entry in nothing_told], "size": pa.nulls(50, pa.int64())})
+    pq.write_table(table, tmp_path / "untold.parquet")
+    assert run(first, tmp_path / "untold.parquet", tmp_path, method)[1] == []
+    assert run(tmp_path / "untold.parquet", tmp_path / "untold.parquet", tmp_path, method)[1] == []
+
+
 def test_equal_listings_have_no_difference_in_any_order_or_form(tmp_path: Path):
     entries = [Entry(f"/d{row % 7}/f{row}", row, f"{row:x}") for row in range(1000)]
     first = listings.write(tmp_path / "first", entries, "csv", packing="zstd", adler32=True)

@@ -313,7 +313,7 @@ def parquet_cases() -> Iterator[tuple[str, dict[str, object], str]]:
     yield "bytes for path", {"path": [b"/a"], "size": [1]}, ": column 'path' is of type BLOB"
     yield "number for adler32", {"path": ["/a"], "size": [1], "adler32": [5]}, ": column 'adler32' is of type"
     yield "null path", {"path": ["/a", None], "size": [1, 1]}, ", row 2: path is empty"
-    yield "null size", {"path": ["/a", "/b"], "size": [1, None]}, ", row 2: size is empty"
+    yield "null size, null path", {"path": ["/a", None], "size": [1, None]}, ", row 2: path is empty"
     yield "negative size", {"path": ["/a", "/b"], "size": [1, -5]}, ", row 2: size '-5'"
     yield "huge size", {"path": ["/a"], "size": pa.array([2**63], pa.uint64())}, ", row 1: size '9223372036854775808'"
     yield (

@@ -56,7 +56,7 @@ def differences(expected: Side, actual: Side, key: tuple[str, ...], where: str) 
     brought = [*expected.columns, *actual.columns]
     bounded = [name for name in brought if name in _VALUES]
     others = [name for name in brought if name not in _VALUES]
-    bounds = [f"min({name}) AS {name}_least, max({name}) AS {name}_most" for name in bounded]
+    bounds = [f"min({_known(name)}) AS {name}_least, max({_known(name)}) AS {name}_most" for name in bounded]
     grouped = ", ".join([*bounds, *(f'max("{name}") AS "{name}"' for name in others)])
     shown = [_pair("size", "{}", bounded), _pair("adler32", "printf('%08x', {})", bounded)]
     if "actual_mtime" not in brought:
@@ -76,6 +76,11 @@ def differences(expected: Side, actual: Side, key: tuple[str, ...], where: str) 
                {listing_rows.speakable("path")} AS path, {_DIR} AS dir, {_NAME} AS name,
                {", ".join([*shown, *(f'"{name}"' for name in others)])}, expected_rows, actual_rows
         FROM (SELECT * FROM said WHERE number IS NOT NULL ORDER BY number, path)"""
+
+
+def _known(value: str) -> str:
+    """A value as far as it is told: what is not told is neither the least nor the most."""
+    return f"nullif({value}, {listing_rows.NOT_TOLD})" if value.endswith("_size") else value
 
 
 def _rows(side: Side, brought: list[str], key: tuple[str, ...], where: str, checksums: bool) -> str:

@@ -5,6 +5,7 @@ Whether the file is whole is ``listing_staging``'s business, what a row may
 hold ``listing_rows``'s.
 
 Formats, told by the content and never by the name
+  * A folder: a listing that Holdfast has made of a site (``storage.listing``).
   * Parquet: begins with ``PAR1``.
   * NDJSON: begins with ``{``; one object a line, keys in any order.
   * TSV: the header line has a tab. There is no quoting: ``"`` is an ordinary
@@ -32,7 +33,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -92,6 +93,8 @@ class ListingFile:
     absolute: bool | None
     rows_about: int
     line_end: str = "\\n"
+    tells_sizes: bool = True
+    """False: not one of its rows has a size, as in lists of paths."""
 
     def has(self, column: str) -> bool:
         """Whether the file has this column."""
@@ -100,7 +103,7 @@ class ListingFile:
     @property
     def reader(self) -> str:
         """The table function that reads the file, every column as it stands there."""
-        data = literal(str(self.staged.data))
+        data = literal(self.staged.pattern)
         if self.format is Format.PARQUET:
             return f"read_parquet({data}, hive_partitioning=false)"
         if self.format is Format.NDJSON:
@@ -136,7 +139,7 @@ class ListingFile:
 def open_listing(source: Path, data: Path, connection: duckdb.DuckDBPyConnection) -> ListingFile:
     """Stage ``source`` as ``data`` and find out what is in it."""
     staged = listing_staging.stage(source, data)
-    with open(staged.data, "rb") as file:
+    with open(staged.first, "rb") as file:
         head = file.read(_HEAD_BYTES)
     if head.startswith(b"PAR1"):
         return _open_parquet(staged, connection)
@@ -155,12 +158,15 @@ def _bad(staged: StagedFile, message: str, hint: str, line: int | None = None) -
 
 
 def _open_parquet(staged: StagedFile, connection: duckdb.DuckDBPyConnection) -> ListingFile:
-    data = literal(str(staged.data))
+    data = literal(staged.pattern)
     reader = f"read_parquet({data}, hive_partitioning=false)"
     try:
-        fields = connection.execute(f"SELECT name, num_children FROM parquet_schema({data})").fetchall()
+        schema = f"parquet_schema({literal(str(staged.first))})"
+        fields = connection.execute(f"SELECT name, num_children FROM {schema}").fetchall()
         described = connection.execute(f"DESCRIBE SELECT * FROM {reader}").fetchall()
-        counted = connection.execute(f"SELECT num_rows FROM parquet_file_metadata({data})").fetchone()
+        counted = connection.execute(f"SELECT sum(num_rows) FROM parquet_file_metadata({data})").fetchone()
+        nulls = f"SELECT sum(stats_null_count) FROM parquet_metadata({data}) WHERE path_in_schema = 'size'"
+        untold = connection.execute(nulls).fetchone()
         _check_columns(staged, _top_fields(fields), None)
         types = {name: kind for name, kind, *_ in described}
         layout = _layout(staged, types, None)
@@ -173,7 +179,8 @@ def _open_parquet(staged: StagedFile, connection: duckdb.DuckDBPyConnection) -> 
         raise _bad(staged, message, "get the file again") from error
     rows = int(counted[0]) if counted else 0
     absolute = str(first[0] or "").startswith("/") if first else None
-    return ListingFile(str(staged.source), staged, Format.PARQUET, tuple(types), layout, absolute, rows)
+    opened = ListingFile(str(staged.source), staged, Format.PARQUET, tuple(types), layout, absolute, rows)
+    return replace(opened, tells_sizes=not rows or untold is None or untold[0] != rows)
 
 
 def _check_types(staged: StagedFile, types: dict[str, str], layout: Layout) -> None:

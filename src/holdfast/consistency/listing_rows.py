@@ -18,7 +18,8 @@ Rules of a row
     are lines. Other control characters (C0, DEL, C1, U+2028, U+2029, as in
     ``model.names``) are refused in a path that differs: it would be reported.
     Where both listings have it alike, it is not worth the time of looking.
-  * ``size`` is a whole number from 0 to 2^63-1.
+  * ``size`` is a whole number from 0 to 2^63-1. In Parquet it may be null: the
+    storage did not tell it, which is never a mismatch.
   * ``adler32`` is up to eight hexadecimal digits, of either case; empty or null
     is unknown.
   * ``mtime`` is not looked at; it is shown as it stands.
@@ -41,6 +42,9 @@ JOINED = "CASE WHEN dir IN ('', '/') THEN dir ELSE dir || '/' END || name"
 """The path of ``dir`` and ``name``, in SQL."""
 
 SIZE_MAX = 2**63 - 1
+NOT_TOLD = "(-9223372036854775808)::BIGINT"
+"""What stands in SQL for a size that is null, so that its row is counted like all others."""
+
 _BAD_ROW = "holdfast: bad row"
 _RAISE = f"error('{_BAD_ROW}')"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -61,16 +65,19 @@ class Row:
     adler32: str | None
 
 
-def digestible(listing: ListingFile, key: tuple[str, ...], *, thorough: bool, as_text: bool, bad: str = _RAISE) -> str:
+def digestible(
+    listing: ListingFile, key: tuple[str, ...], *, thorough: bool, as_text: bool, sizes: bool = True, bad: str = _RAISE
+) -> str:
     """A query for ``key`` hash (``hp``), size and adler32 of every row; in a bad row one of them becomes ``bad``.
 
     ``key`` is ("path",) or ("dir", "name"). ``thorough`` checks everything;
     else only what could be wrong in a row that has the same hashes as a row
     that was checked. With ``as_text`` the size is the text that stands there,
-    for two listings whose sizes are text. The hashes are only good within one
+    for two listings whose sizes are text; without ``sizes`` it is the same for
+    all: nothing can be compared with what one listing does not tell. The hashes are only good within one
     run: the engine does not promise the same in its next version.
     """
-    size, checks = ("size" if as_text else "number"), []
+    size, checks = ("size" if as_text else "number" if sizes else "0::BIGINT"), []
     if thorough or not (as_text or listing.format is Format.PARQUET):
         checks.append(_bad_size(listing))
     if thorough or (listing.layout is Layout.SPLIT and key == ("path",)):
@@ -123,13 +130,18 @@ def _raw(listing: ListingFile, extra: tuple[str, ...] = ()) -> str:
     else:
         names = {"dir": f"coalesce({listing.column('dir')}, '')", "name": listing.column("name")}
     columns = names | {
-        "size": listing.column("size"),
+        "size": _size(listing),
         "adler32": f"nullif({listing.column('adler32')}, '')" if listing.has("adler32") else "NULL::VARCHAR",
         "mtime": listing.column("mtime"),
         **{_quoted(f"extra_{name}"): listing.column(name) for name in extra},
     }
     selected = ", ".join(f"{expression} AS {name}" for name, expression in columns.items())
     return f"SELECT {selected} FROM {listing.reader}"
+
+
+def _size(listing: ListingFile) -> str:
+    size = listing.column("size")
+    return f"coalesce({size}, {NOT_TOLD})" if listing.format is Format.PARQUET else size
 
 
 def _key_expressions(listing: ListingFile, key: tuple[str, ...]) -> tuple[str, ...]:
@@ -140,7 +152,7 @@ def _key_expressions(listing: ListingFile, key: tuple[str, ...]) -> tuple[str, .
 
 def _bad_size(listing: ListingFile) -> str:
     if listing.format is Format.PARQUET:
-        return "number IS NULL OR number < 0"
+        return f"number IS NULL OR (number < 0 AND number <> {NOT_TOLD})"
     # The engine would also take " 5", "1e3" and "1.0" for numbers. In a chain of
     # conditions the slow one is worked out only where the fast one is not met.
     return "number IS NULL OR number < 0 OR (number::VARCHAR <> size AND NOT regexp_full_match(size, '[0-9]+'))"
@@ -238,8 +250,9 @@ def _first_fault_of_parquet(listing: ListingFile, connection: duckdb.DuckDBPyCon
     try:
         rows = connection.execute(f"SELECT file_row_number, {columns} FROM {reader} ORDER BY 1")
         while batch := rows.fetchmany(10_000):
-            for number, *values in batch:
-                problem = fault(Row(*values), listing.layout, listing.absolute)
+            for number, path, dir, name, size, adler32 in batch:
+                row = Row(path, dir, name, 0 if size is None else size, adler32)
+                problem = fault(row, listing.layout, listing.absolute)
                 if problem:
                     return int(number) + 1, problem
     except duckdb.Error:

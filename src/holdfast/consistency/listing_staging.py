@@ -5,11 +5,11 @@ and the engine sees a plain file under a harmless name. What stands in it is
 the business of ``listing_file``.
 
 Rules
-  * Compression is told by the first bytes, never by the name.
   * A compressed file is unpacked once into the work folder, its checksum and
     end verified on the way: the engine itself takes a truncated zstd file for
     a shorter one and does not check gzip's CRC. This costs less than letting
     the engine unpack it for each of its two passes.
+  * A folder is a listing that Holdfast has made, and has to be a complete one.
   * An uncompressed file is not copied; the engine gets a symbolic link, since
     it would take ``*``, ``?`` and ``[`` in a name for a pattern.
 
@@ -22,39 +22,43 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import zlib
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
 
 from holdfast.consistency import duckdb_session
 from holdfast.model.errors import BadInput, OperatorError
+from holdfast.storage import packed
+from holdfast.storage.listing.ledger_file import LEDGER
+from holdfast.storage.listing.reading import Listing
+from holdfast.storage.listing.summary import LISTING
+from holdfast.storage.listing.tables import ENTRIES
+from holdfast.storage.packed import Compression
 
 _CHUNK_BYTES = 1 << 20
-_GZIP_MAGIC = b"\x1f\x8b"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-
-
-class Compression(StrEnum):
-    """How a file is packed."""
-
-    NONE = "none"
-    GZIP = "gzip"
-    ZSTD = "zstd"
 
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
     """A plain file to read (``data``) and the file it stands for (``source``).
 
-    ``identity`` tells whether the source was changed since.
+    ``identity`` tells whether the source was changed since. Of a listing that we have made, ``source`` and
+    ``data`` are folders.
     """
 
     source: Path
     data: Path
     compression: Compression
     identity: tuple[int, ...]
+
+    @property
+    def pattern(self) -> str:
+        """The data as the engine's table functions take it: one file, or all parts."""
+        return f"{self.data}/*.parquet" if self.data.is_dir() else str(self.data)
+
+    @property
+    def first(self) -> Path:
+        """One file of it, for a look at its beginning."""
+        return min(self.data.iterdir()) if self.data.is_dir() else self.data
 
     def describe(self, error: BaseException) -> str:
         """The first line of the engine's complaint about the file, by the name that the user knows."""
@@ -63,34 +67,31 @@ class StagedFile:
     def check_unchanged(self) -> None:
         """BadInput if the source is no longer the file that was staged."""
         try:
-            now = _identity(os.stat(self.source))
+            now = _identity(os.stat(self.source / LISTING if self.data.is_dir() else self.source))
         except OSError:
             now = ()
         if now != self.identity:
             raise BadInput("changed while it was read", place=str(self.source), hint="wait until it is written")
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-    def close(self) -> None: ...
-
-
 def stage(source: Path, data: Path) -> StagedFile:
-    """Make ``data`` a plain file with the content of ``source``."""
+    """Make ``data`` a plain file with the content of ``source``, or a folder of links if that is a listing of ours."""
     place = str(source)
+    if source.is_dir() and ((source / LISTING).exists() or (source / LEDGER).exists()):
+        return _stage_listing(source, data)
     try:
         facts = os.stat(source)
         if not stat.S_ISREG(facts.st_mode):
             what = "is a folder" if stat.S_ISDIR(facts.st_mode) else "is not a regular file"
             raise BadInput(f"{what}, not a listing file", place=place, hint="name a file; save a stream to one first")
         with open(source, "rb") as file:
-            head = file.read(4)
+            head = file.read(packed.HEAD_BYTES)
     except OSError as error:
         reason = "does not exist" if error.errno == errno.ENOENT else f"cannot be read: {error.strerror}"
         raise BadInput(reason, place=place, hint="check the name and its permissions") from error
     if not head:
         raise BadInput("is empty", place=place, hint="an empty listing still has a header line")
-    compression = _compression(head)
+    compression = packed.compression(head)
     if compression is Compression.NONE:
         data.symlink_to(source.resolve())
     else:
@@ -98,10 +99,13 @@ def stage(source: Path, data: Path) -> StagedFile:
     return StagedFile(source, data, compression, _identity(facts))
 
 
-def _compression(head: bytes) -> Compression:
-    if head.startswith(_GZIP_MAGIC):
-        return Compression.GZIP
-    return Compression.ZSTD if head == _ZSTD_MAGIC else Compression.NONE
+def _stage_listing(source: Path, data: Path) -> StagedFile:
+    identity = _identity(os.stat(source / LISTING)) if (source / LISTING).exists() else ()
+    parts = Listing.open(source).parts(ENTRIES)
+    data.mkdir()
+    for number, part in enumerate(parts):
+        (data / f"{number:06}.parquet").symlink_to(part.resolve())
+    return StagedFile(source, data, Compression.NONE, identity)
 
 
 def _identity(facts: os.stat_result) -> tuple[int, ...]:
@@ -109,10 +113,10 @@ def _identity(facts: os.stat_result) -> tuple[int, ...]:
 
 
 def _unpack(source: Path, data: Path, compression: Compression) -> None:
-    packed = _open_packed(source, compression)
+    unpacked = packed.open_packed(source, compression)
     try:
         with open(data, "wb") as plain:
-            while chunk := _read(packed, source, compression):
+            while chunk := packed.read_packed(unpacked, _CHUNK_BYTES, place=str(source), kind=compression):
                 try:
                     plain.write(chunk)
                 except OSError as error:
@@ -124,26 +128,4 @@ def _unpack(source: Path, data: Path, compression: Compression) -> None:
             if not plain.tell():
                 raise BadInput("is empty once unpacked", place=str(source), hint="an empty listing has a header line")
     finally:
-        packed.close()
-
-
-def _open_packed(source: Path, compression: Compression) -> _Readable:
-    if compression is Compression.GZIP:
-        from zlib_ng import gzip_ng  # loaded only for gzip, to keep the start of every command short
-
-        return gzip_ng.GzipNGFile(source, "rb")  # type: ignore[no-untyped-call]
-    import pyarrow  # heavy, and needed only for zstd: its stream reports a missing end
-
-    return pyarrow.input_stream(str(source), compression="zstd")
-
-
-def _read(packed: _Readable, source: Path, compression: Compression) -> bytes:
-    try:
-        return packed.read(_CHUNK_BYTES)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        truncated = isinstance(error, EOFError) or "runcated" in str(error)
-        raise BadInput(
-            f"the {compression} data " + ("end too early: the file is truncated" if truncated else "are damaged"),
-            place=str(source),
-            hint="get the file again",
-        ) from error
+        unpacked.close()

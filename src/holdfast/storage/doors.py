@@ -146,4 +146,6 @@ _BUILT_IN: dict[str, Opener] = {
     "xroot": _from_file("xroot", "xrootd"),
     "s3": _from_file("s3", "s3"),
     "dump": _from_file("dump", ""),
+    "xrdfs": _from_file("xrdfs", ""),
+    **dict.fromkeys(("gfal", "srm", "gsiftp"), _from_file("gfal", "")),
 }

@@ -108,11 +108,17 @@ class Capabilities:
     """What a driver can do and how well."""
 
     writable: bool = True
+    readable: bool = True
+    """The bytes of files can be had; else ``read`` and ``checksum`` with ``read`` are Unsupported."""
+    live: bool = True
+    """It speaks of the storage as it is now. Else it is a TakenDriver: what it says is hearsay, no evidence."""
     rename: bool = True
     atomic_rename: bool = True
     """``rename`` with ``replace`` shows either the old or the new file at every moment."""
     directories: bool = True
     """Directories exist by themselves; false for object stores."""
+    removes_directories: bool = True
+    """Empty directories can be removed without a risk to full ones; else ``remove_directory`` is Unsupported."""
     permissions: bool = False
     """The driver is also a PermissionsDriver."""
     checksums: frozenset[str] = frozenset()
@@ -128,10 +134,24 @@ class Capabilities:
     calls_max: int = 1024
     """How many calls at once this way of asking bears at most, whatever the far side bears."""
     mtime_resolution_ns: int = 1
+    not_in_paths: str = ""
+    """Characters that no path of this protocol can carry: listings show names with them, calls on them are
+    InvalidName."""
+    listed_bytes_max: int = 255
+    """Bytes of the longest name that a listing gives whole; longer ones are unnameable there."""
+
+
+NOT_TOLD = -1
+"""What stands for a size or an mtime that the storage does not tell; never a size, never a time."""
 
 
 class Stat(NamedTuple):
     """What the storage says of one name.
+
+    ``size`` and ``mtime_ns`` are NOT_TOLD where the storage does not say them,
+    as lists of paths do not. Such a value is null in tables, never differs
+    from what is expected, and is in no sum; a Stat with one is still no file
+    that anybody knows, and is never given as ``expected``.
 
     ``version`` changes whenever the content may have changed (inode and ctime,
     ETag ...); "" where the storage has nothing of the kind. It is compared for
@@ -304,6 +324,28 @@ class PagingDriver(Protocol):
 
         An error between pieces means that the directory is not listed at all.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """When a listing was made: at ``earliest_ns`` it had not begun, at ``latest_ns`` it was over.
+
+    What appeared after ``earliest_ns`` may rightly be missing in it, and what it shows is older than
+    ``latest_ns``. ``source`` is how that is known: option, manifest, name or file time, the last being a guess.
+    """
+
+    earliest_ns: int
+    latest_ns: int
+    source: str
+
+
+@runtime_checkable
+class TakenDriver(Protocol):
+    """What a driver that is not ``capabilities.live`` has beside: it shows a listing that was made earlier."""
+
+    @property
+    def taken(self) -> Taken:
+        """When that was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -384,7 +384,7 @@ class WritingRules(DriverHooks):
         assert self.get("/a/file") == b"stays"
 
     def test_an_empty_directory_is_removed(self) -> None:
-        self.need("writable", "directories")
+        self.need("writable", "directories", "removes_directories")
 
         async def scenario(driver: StorageDriver) -> None:
             await driver.make_directory("/a/b")
@@ -396,7 +396,7 @@ class WritingRules(DriverHooks):
         self.run(scenario)
 
     def test_only_an_empty_directory_is_removed(self) -> None:
-        self.need("writable", "directories")
+        self.need("writable", "directories", "removes_directories")
         self.put("/a/file", b"stays")
 
         async def scenario(driver: StorageDriver) -> None:
@@ -406,6 +406,18 @@ class WritingRules(DriverHooks):
 
         self.run(scenario)
         assert self.get("/a/file") == b"stays"
+
+    def test_directories_stay_where_removing_them_is_not_declared(self) -> None:
+        self.need("writable", "directories")
+
+        async def scenario(driver: StorageDriver) -> None:
+            if driver.capabilities.removes_directories:
+                pytest.skip("the driver declares removes_directories")
+            await driver.make_directory("/a/b")
+            await refused(Unsupported, driver.remove_directory("/a/b"))
+            assert shown(await driver.list("/a")) == ["b"]
+
+        self.run(scenario)
 
     # Permissions.
 
