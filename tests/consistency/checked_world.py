@@ -20,6 +20,7 @@ from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import BlockFiles, CopyRequest, Dataset, Door, FileColumns, RequestState, Site, Staging
 from holdfast.operations import deletion, executor
 from holdfast.storage.digest import digests_of
+from holdfast.storage.listing.limits import Limits
 from holdfast.testing.memory_driver import MemoryDriver
 from holdfast.testing.memory_store import MemoryStore
 
@@ -103,10 +104,10 @@ class World:
 
     def report_of(self, site: str, **settings: object) -> Report:
         self.ids += 1
-        chosen = CheckSettings(LIMITS, list_concurrency=2, **settings)  # type: ignore[arg-type]
+        chosen = CheckSettings(LIMITS, **{"listing": Limits(in_flight_max=2), **settings})  # type: ignore[arg-type]
         done = check.check(
             self.store,
-            self.away,
+            [self.away],
             site,
             reports=self.folder / "reports",
             settings=chosen,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast.consistency.findings import Class
-from holdfast.consistency.report import work_folder
+from holdfast.consistency.run_folder import run_folder
 from holdfast.model import changes as c
 from holdfast.model import pfn, steps
 from holdfast.model.errors import OperatorError, PeerError, UnknownName
@@ -186,17 +186,15 @@ def test_what_was_brought_back_before_the_listing_and_lost_again_is_missing(worl
 
 
 def test_names_that_no_text_can_hold_are_shown_escaped(world: World) -> None:
-    listed = world.away.list
+    pages = world.away.pages
 
-    async def odd(path: str) -> DirectoryListing:
-        listing = await listed(path)
-        if path != "/data/a":
-            return listing
-        stat = Stat(Kind.FILE, 1, 0)
-        odd_ones = (Entry("bad\udcff", stat), Entry("two\nlines", stat))
-        return replace(listing, entries=(*listing.entries, *odd_ones))
+    async def odd(path: str) -> AsyncIterator[DirectoryListing]:
+        async for piece in pages(path):
+            stat = Stat(Kind.FILE, 1, 0)
+            odd_ones = (Entry("bad\udcff", stat), Entry("two\nlines", stat)) if path == "/data/a" else ()
+            yield replace(piece, entries=(*piece.entries, *odd_ones))
 
-    world.away.list = odd  # type: ignore[method-assign]
+    world.away.pages = odd  # type: ignore[method-assign]
     assert world.check()[1] == {Class.UNLISTED: ["/data/a/two\\nlines", "/data/a/bad\\xff"]}
 
 
@@ -302,7 +300,7 @@ def test_two_checks_of_one_site_do_not_run_at_once(world: World) -> None:
             # As another process would begin it.
             with (
                 pytest.raises(OperatorError, match="another check of away"),
-                work_folder(world.folder / "reports", "away", "other"),
+                run_folder(world.folder / "reports", "away", "other", usable=lambda _: True),
             ):
                 raise AssertionError("two checks at once")
 

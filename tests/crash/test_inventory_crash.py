@@ -236,6 +236,6 @@ def test_killed_during_a_migration(place: Place, step: str) -> None:
 
 
 def test_every_step_is_tried() -> None:
-    tried = {"publish", "copy", "check", "commit", "image", "backup", "restore", "migrate", "trim"}
+    tried = {"publish", "copy", "check", "commit", "image", "backup", "restore", "migrate", "trim", "listing"}
     assert set(steps.STEPS) == tried
     assert {step for step, _ in WRITTEN} == {*steps.STEPS["commit"], *steps.STEPS["image"]}

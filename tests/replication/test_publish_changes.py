@@ -82,7 +82,7 @@ def void(anything: object) -> None:
 
 def _at_the_second_listing(world: World, act: Callable[[], None]) -> None:
     def after_reading(called: str, at: str) -> None:
-        if called == "list" and at == "/data" and world.reads:
+        if called in ("list", "pages") and at == "/data" and world.reads:
             world.on_call = None
             act()
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from holdfast.cli import copy, options, show, transfers
+from holdfast.cli import copy, options, show, site_listing, transfers
 from holdfast.cli.context import Context, open_context
 from holdfast.cli.progress import progress
 from holdfast.consistency import check as checking
@@ -97,6 +97,9 @@ def check_command(
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Only ask for repairs; `transfers run` does them.")
     ] = False,
+    afresh: Annotated[
+        bool, typer.Option("--afresh", help="List anew, even if an interrupted check could be gone on with.")
+    ] = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -105,14 +108,15 @@ def check_command(
 
     The site is changed only with --repair or --delete-orphans. The inventory is
     told what they ask for and, with --checksums, when which blocks were proved;
-    with --dry-run it is told nothing. Exit code 0: they agree, or everything was
-    put right; 1: something is left, awaited files included. The report is
-    written in any case and stays in the folder that is named at the end.
+    with --dry-run it is told nothing. A check that was interrupted while it
+    listed is gone on with. Exit code 0: they agree, or everything was put right;
+    1: something is left, awaited files included. The report is written in any
+    case and stays in the folder that is named at the end.
     """
     if delete_orphans != (orphan_limit is not None):
         raise BadInput("--delete-orphans and --orphan-limit belong together", hint="say how many may go at most")
     with open_context() as context:
-        settings = _settings(context, checksums, ignore_age, dry_run)
+        settings = _settings(context, site, checksums=checksums, ignore_age=ignore_age, afresh=afresh, dry_run=dry_run)
         report = _checked(context, site, settings, quiet=quiet or json)
         if not json:
             _show_report(report)
@@ -137,13 +141,18 @@ def check_command(
         raise typer.Exit(1)
 
 
-def _settings(context: Context, checksums: bool, ignore_age: int | None, dry_run: bool) -> CheckSettings:
-    configured = context.config.consistency
+def _settings(
+    context: Context, site: str, *, checksums: bool, ignore_age: int | None, afresh: bool, dry_run: bool
+) -> CheckSettings:
+    configured, storage = context.config.consistency, context.config.storage.for_site(site)
     return CheckSettings(
         limits=engine_limits(memory=f"{configured.memory_limit_mb}MB"),
         with_checksums=checksums,
-        list_concurrency=configured.list_concurrency,
+        listing=site_listing.limits_of(storage),
+        walk_processes=storage.walk_processes,
         ignore_age_s=configured.ignore_age_s if ignore_age is None else ignore_age,
+        resume_age_s=configured.resume_age_s,
+        afresh=afresh,
         dry_run=dry_run,
     )
 
@@ -157,11 +166,12 @@ def _checked(context: Context, site: str, settings: CheckSettings, *, quiet: boo
         def tell(what: str, done: int, total: int | None) -> None:
             update(completed=done, total=total, note=what)
 
-        return context.with_driver(
+        return context.with_doors(
             record,
-            lambda driver: checking.check(
+            record.doors[0],
+            lambda doors: checking.check(
                 context.store,
-                driver,
+                doors,
                 site,
                 reports=context.config.consistency.reports,
                 settings=settings,

@@ -17,7 +17,8 @@ import asyncio
 import os
 import pwd
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -32,8 +33,9 @@ from holdfast.config import Config
 from holdfast.inventory import sqlite_file
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.model.clock import Clock, system_clock
-from holdfast.model.records import Site
+from holdfast.model.records import Door, Site
 from holdfast.storage import doors
+from holdfast.storage.access import Access, access_settings
 from holdfast.storage.driver import StorageDriver
 
 Result = TypeVar("Result")
@@ -47,16 +49,44 @@ class Context:
     store: SqlStore
     clock: Clock
     actor: str
+    _accesses: dict[str, Access] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def state_dir(self) -> Path:
         """The folder of the inventory's file, or where that would be; rooms keep their working files below it."""
         return self.config.inventory.path.parent
 
+    def access(self, site: str) -> Access:
+        """How one gets in to a site: one and the same for all its doors."""
+        if site not in self._accesses:
+            settings = access_settings(self.config.storage.for_site(site))
+            self._accesses[site] = Access(settings, site=site, clock=self.clock)
+        return self._accesses[site]
+
     def driver(self, site: Site) -> StorageDriver:
         """A new driver for the site's first door. Whoever asks closes it, in the event loop that used it."""
-        door = site.doors[0]
-        return doors.open_driver(door.protocol, door.root, site=site.name)
+        return self._open(site, site.doors[0])
+
+    def _open(self, site: Site, door: Door) -> StorageDriver:
+        return doors.open_driver(door.protocol, door.root, site=site.name, access=self.access(site.name))
+
+    def with_doors(self, site: Site, door: Door, work: Callable[[list[StorageDriver]], Awaitable[Result]]) -> Result:
+        """Run ``work`` with drivers for ``door`` and those that can stand in for it: same protocol, same rules.
+
+        In an event loop of its own; the drivers are closed afterwards.
+        """
+        others = [each for each in site.doors if each != door]
+        alike = [each for each in others if (each.protocol, each.rules) == (door.protocol, door.rules)]
+
+        async def run() -> Result:
+            async with AsyncExitStack() as opened:
+                drivers = []
+                for each in (door, *alike):
+                    drivers.append(self._open(site, each))
+                    opened.push_async_callback(drivers[-1].close)
+                return await work(drivers)
+
+        return asyncio.run(run())
 
     def with_driver(self, site: Site, work: Callable[[StorageDriver], Awaitable[Result]]) -> Result:
         """Run ``work`` with a driver for the site, in an event loop of its own; the driver is closed afterwards."""

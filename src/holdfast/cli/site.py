@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from holdfast.cli import apply, options, pfn_text, show, site_door, site_pfn, site_root
+from holdfast.cli import apply, options, pfn_text, show, site_door, site_listing, site_pfn, site_root
 from holdfast.cli.context import open_context
 from holdfast.inventory.store import Snapshot
 from holdfast.model import names
@@ -24,7 +24,7 @@ StatusOption = typer.Option("--status", help="Whether the site may be used; only
 
 def register(parent: typer.Typer) -> None:
     """Add the group."""
-    for module in (site_door, site_pfn):
+    for module in (site_door, site_listing, site_pfn):
         module.register(app)
     parent.add_typer(app, name="site")
 

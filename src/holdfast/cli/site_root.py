@@ -25,9 +25,7 @@ Chains = Annotated[
 ]
 Inverses = Annotated[
     list[str] | None,
-    typer.Option(
-        "--inverse", metavar="REGEX=>TEMPLATE", help="Rule from path to LFN; without, no orphan is sure."
-    ),
+    typer.Option("--inverse", metavar="REGEX=>TEMPLATE", help="Rule from path to LFN; without, no orphan is sure."),
 ]
 Check = Annotated[bool, typer.Option("--check/--no-check", help="Ask the storage whether the root is there.")]
 

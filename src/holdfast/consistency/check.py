@@ -12,7 +12,10 @@ Rules
     run. The report is written in any case: it is the result.
   * What partial replicas lack is awaited (``awaited.py``), by the inventory's
     word after the listing: no listing shows it.
-  * The report appears whole or not at all; killed, a check is simply run again.
+  * A check that was interrupted while it listed is gone on with by the next one
+    of the site, with the inventory as it was read then, unless the site's record,
+    the inventory's epoch or too much time stand against that; ``afresh`` does too.
+  * The report appears whole or not at all.
 
 Raises what the store and the driver raise; a directory that fails is no
 error but a finding.
@@ -21,6 +24,7 @@ error but a finding.
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -32,20 +36,27 @@ from holdfast.consistency import findings, proof, site_differences
 from holdfast.consistency.awaited import UNASKED, awaited
 from holdfast.consistency.duckdb_session import EngineLimits
 from holdfast.consistency.expected import Expected, write_expected
+from holdfast.consistency.expected_names import expected_names
 from holdfast.consistency.findings import Class, Finding
 from holdfast.consistency.judge import Judge
-from holdfast.consistency.report import FINDINGS, Report, work_folder, write_json
+from holdfast.consistency.report import FINDINGS, Report, write_json
+from holdfast.consistency.run_folder import RUN, Begun, RunFolder, previous_directories, run_folder
 from holdfast.consistency.site_differences import DIFFERENCES, EXPECTED
 from holdfast.consistency.unlisted import Unlisted
 from holdfast.inventory.store import Head, Store
 from holdfast.model import steps
 from holdfast.model.changes import ChangeSet, FilesVerified
 from holdfast.model.clock import Clock
+from holdfast.model.errors import BadInput
 from holdfast.model.names import BlockKey
 from holdfast.model.records import Site
 from holdfast.storage.driver import StorageDriver
-from holdfast.storage.listing.tables import ENTRIES, ParquetSink
-from holdfast.storage.listing.walk import WalkProgress, WalkSummary, walk
+from holdfast.storage.listing.limits import DEFAULTS, Limits
+from holdfast.storage.listing.progress import Progress as ListingProgress
+from holdfast.storage.listing.reading import Listing
+from holdfast.storage.listing.site_listing import list_site
+from holdfast.storage.listing.summary import LISTING, Plan, Summary, folder_of
+from holdfast.storage.listing.tables import ENTRIES, State
 
 BLOCKS_A_COMMIT = 1000
 
@@ -57,13 +68,20 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class CheckSettings:
-    """How to check. ``limits`` are those of the comparison's engine; a dry run does not note what was proved."""
+    """How to check. ``limits`` are those of the comparison's engine, ``listing`` those of the listing.
+
+    Interrupted checks older than ``resume_age_s`` are not gone on with, none are ``afresh``. A dry run does not note
+    what was proved.
+    """
 
     limits: EngineLimits
     with_checksums: bool = False
-    list_concurrency: int = 16
+    listing: Limits = DEFAULTS
+    walk_processes: int | None = None
     read_concurrency: int = 4
     ignore_age_s: int = 86_400
+    resume_age_s: int = 604_800
+    afresh: bool = False
     dry_run: bool = False
 
 
@@ -73,22 +91,25 @@ def _silent(what: str, done: int, total: int | None) -> None:
 
 @dataclass
 class _Run:
-    """What one run carries from step to step."""
+    """What one run carries from step to step. The first of the ``doors`` is the one that is read through."""
 
     store: Store
-    driver: StorageDriver
+    doors: Sequence[StorageDriver]
     site: Site
     settings: CheckSettings
     clock: Clock
     actor: str
-    run: str
-    folder: Path
+    folder: RunFolder
     progress: Progress
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
 
 
 async def check(
     store: Store,
-    driver: StorageDriver,
+    doors: Sequence[StorageDriver],
     site: str,
     *,
     reports: Path,
@@ -98,77 +119,128 @@ async def check(
     run: str,
     progress: Progress = _silent,
 ) -> Report:
-    """Check one site; the report's folder is ``reports``/``site``/``run``."""
+    """Check one site through its ``doors``, which show the same files.
+
+    The report's folder is ``reports``/``site``/``run``, or that of the interrupted run that was gone on with.
+    """
+    _require_live(doors)
     with store.snapshot() as view:
-        record = view.site(site)
-    _log.info("check begun", site=site, run=run, with_checksums=settings.with_checksums)
-    with work_folder(reports, site, run) as folder:
-        state = _Run(store, driver, record, settings, clock, actor, run, folder, progress)
+        record, head = view.site(site), view.head
+
+    def usable(begun: Begun) -> bool:
+        is_young = 0 <= clock() - begun.started_us <= settings.resume_age_s * 1_000_000
+        same = begun.site == _identity(record, doors) and begun.expected.head.epoch == head.epoch
+        return same and is_young and not settings.afresh
+
+    with run_folder(reports, site, run, usable=usable) as folder:
+        resumed = folder.begun is not None
+        _log.info("check begun", site=site, run=folder.run, with_checksums=settings.with_checksums, resumed=resumed)
+        state = _Run(store, doors, record, settings, clock, actor, folder, progress)
         report = await _check(state)
-        report = replace(report, folder=str(reports / site / run))
-        write_json(folder, report.to_json())
+        report = replace(report, folder=str(reports / site / folder.run))
+        write_json(folder.path, report.to_json())
     steps.reach("check.reported")
     counts = {cls.value: report.counts[cls] for cls in Class}
-    _log.info("check ended", site=site, run=run, expected=report.expected, actual=report.actual, **counts)
+    _log.info("check ended", site=site, run=report.run, expected=report.expected, actual=report.actual, **counts)
     return report
 
 
+def _require_live(doors: Sequence[StorageDriver]) -> None:
+    """BadInput for doors that show an earlier listing: what came and went since would be called missing or orphan."""
+    for door in doors:
+        if not door.capabilities.live:
+            raise BadInput(
+                "shows a listing that was made earlier, not the storage as it is",
+                place=door.label,
+                hint="make `holdfast site listing` of it, and `holdfast compare`; check through another door",
+            )
+
+
+def _identity(site: Site, doors: Sequence[StorageDriver]) -> str:
+    return repr((site.name, site.doors, [door.label for door in doors]))
+
+
 async def _check(state: _Run) -> Report:
-    started_us, started = state.clock(), time.monotonic()
-    with state.store.snapshot() as view:
-        expected = write_expected(view, state.site, state.folder / EXPECTED)
+    started = time.monotonic()
+    begun = state.folder.begun or _begin(state)
     steps.reach("check.snapshot-taken")
-    listing = await _list(state)
+    listed = await _list(state, begun)
     steps.reach("check.listed")
     proved: Counter[BlockKey] = Counter()
-    after = await _judge(state, expected, proved)
+    after = await _judge(state, begun.expected, proved)
     steps.reach("check.compared")
-    for name in (EXPECTED, ENTRIES, DIFFERENCES):
-        (state.folder / name).unlink()
-    sums = _sums(state.folder / FINDINGS)
+    shutil.rmtree(state.folder.listing / folder_of(ENTRIES))
+    for name in (EXPECTED, DIFFERENCES, RUN):
+        (state.path / name).unlink()
+    sums = _sums(state.path / FINDINGS)
     if state.settings.with_checksums and not state.settings.dry_run:
-        _tell_proved(state, proved, started_us)
+        _tell_proved(state, proved, begun.started_us)
+    counts = listed.counts
     return Report(
         site=state.site.name,
-        run=state.run,
-        started_us=started_us,
+        run=state.folder.run,
+        started_us=begun.started_us,
         seconds=round(time.monotonic() - started, 3),
         epoch=after.epoch,
-        position_before=expected.head.position,
+        position_before=begun.expected.head.position,
         position_after=after.position,
-        top_listed=listing.top_listed,
-        directories=listing.listed,
+        top_listed=counts.top_state in (State.LISTED, State.DOUBTED),
+        directories=counts.listed,
         unlisted_places=sums.places,
-        expected=expected.files,
-        expected_size=expected.size,
-        actual=listing.files,
-        actual_size=listing.bytes,
+        expected=begun.expected.files,
+        expected_size=begun.expected.size,
+        actual=counts.files,
+        actual_size=counts.bytes,
         proved=sum(proved.values()),
         with_checksums=state.settings.with_checksums,
+        resumed=listed.resumed,
         awaited_unasked=sums.unasked,
         counts=sums.counts,
         sizes=sums.sizes,
     )
 
 
-async def _list(state: _Run) -> WalkSummary:
-    def tell(so_far: WalkProgress) -> None:
+def _begin(state: _Run) -> Begun:
+    with state.store.snapshot() as view:
+        expected = write_expected(view, state.site, state.path / EXPECTED)
+    begun = Begun(_identity(state.site, state.doors), state.clock(), expected)
+    state.folder.begin(begun)
+    return begun
+
+
+async def _list(state: _Run, begun: Begun) -> Summary:
+    if (state.folder.listing / LISTING).exists():  # Killed after it was complete.
+        return Listing.open(state.folder.listing).summary
+    before = previous_directories(state.path.parent, state.folder.run)
+    expected = await asyncio.to_thread(expected_names, state.path / EXPECTED, before, state.settings.limits)
+
+    def tell(so_far: ListingProgress) -> None:
         state.progress("listing", so_far.directories, so_far.directories + so_far.queue)
 
-    sink = ParquetSink(state.folder)
-    return await walk(state.driver, concurrency=state.settings.list_concurrency, sink=sink, progress=tell)
+    plan = Plan(state.site.name, "/", tuple(door.label for door in state.doors))
+    listing = await list_site(
+        state.doors,
+        state.folder.listing,
+        plan,
+        limits=state.settings.listing,
+        expected=expected,
+        workers=state.settings.walk_processes,
+        progress=tell,
+        clock=state.clock,
+    )
+    return listing.summary
 
 
 async def _judge(state: _Run, expected: Expected, proved: Counter[BlockKey]) -> Head:
     """Write the table of findings; returns the position it was judged at."""
-    folder, limits = state.folder, state.settings.limits
+    folder, limits = state.path, state.settings.limits
     state.progress("comparing", 0, None)
-    unlisted = Unlisted.read(folder)
+    unlisted = Unlisted.read(Listing.open(state.folder.listing))
     await asyncio.to_thread(site_differences.compare_site, folder, limits)
     wrong: list[Finding] = []
     if state.settings.with_checksums:
         there = site_differences.suspects(folder, limits)
-        suspects = (each for each in there if unlisted.hiding(each.finding.path) is None)
+        suspects = (each for each in there if unlisted.hiding(each.finding.path, seen=True) is None)
         wrong = await _prove(state, suspects, proved, expected.size)
     # The snapshot comes last, so that it knows all that happened while we listed and read.
     with state.store.snapshot() as view:
@@ -208,7 +280,7 @@ async def _prove(
         state.progress("proving", done, total)
 
     concurrency = state.settings.read_concurrency
-    found = proof.prove(state.driver, suspects, concurrency=concurrency, proved=proved, progress=tell)
+    found = proof.prove(state.doors[0], suspects, concurrency=concurrency, proved=proved, progress=tell)
     return [finding async for finding in found]
 
 
@@ -217,7 +289,7 @@ def _tell_proved(state: _Run, proved: Counter[BlockKey], at_us: int) -> None:
     with state.store.snapshot() as view:
         replicas = view.replicas(site=state.site.name)
     whole = [each.block for each in replicas if each.n_files and proved[each.block] == each.n_files]
-    cause = f"check {state.run} of {state.site.name}"
+    cause = f"check {state.folder.run} of {state.site.name}"
     for start in range(0, len(whole), BLOCKS_A_COMMIT):
         change = FilesVerified(state.site.name, tuple(whole[start : start + BLOCKS_A_COMMIT]), at_us)
         state.store.commit(ChangeSet((change,), actor=state.actor, cause=cause))

@@ -17,9 +17,9 @@ from holdfast.consistency.duckdb_session import EngineLimits, literal, session, 
 from holdfast.consistency.expected import ALGORITHMS
 from holdfast.consistency.findings import PIECE_ROWS, Class, Finding
 from holdfast.consistency.proof import Suspect
+from holdfast.consistency.run_folder import LISTED
 from holdfast.model import names
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.storage.listing.tables import ENTRIES
 
 EXPECTED = "expected.parquet"
 DIFFERENCES = "differences.parquet"
@@ -29,8 +29,8 @@ _CARRIED = compare.Carried(expected=_WHOSE, actual=("mtime_ns", "version", "chan
 
 
 def compare_site(folder: Path, limits: EngineLimits) -> None:
-    """Compare the two tables in ``folder`` and leave the differences beside them."""
-    compare.compare_files(folder / EXPECTED, folder / ENTRIES, folder / DIFFERENCES, limits=limits, carried=_CARRIED)
+    """Compare what is expected with the listing in the folder of a run, and leave the differences beside them."""
+    compare.compare_files(folder / EXPECTED, folder / LISTED, folder / DIFFERENCES, limits=limits, carried=_CARRIED)
 
 
 def read(folder: Path) -> Iterator[Finding]:

@@ -2,20 +2,20 @@
 
 A directory that failed or was skipped, and a name that is neither a file nor a
 directory, hide whatever may be below them. Files below are not judged: neither
-missing nor orphan. Names that no text can hold, or no line can show, are told
-as the listing shows them. Pure but for reading the listing's tables.
+missing nor orphan. A directory that is doubted hides only what was not seen in
+it: a directory that it showed, and that was listed itself, lies open. Names that
+no text can hold, or no line can show, are told as the listing shows them. Pure
+but for reading the listing's tables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import pyarrow.parquet as pq
 
 from holdfast.consistency.findings import Class, Finding
 from holdfast.model import names
+from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.tables import DIRECTORIES, ODDITIES, Odd, State, show_raw
 
 
@@ -27,15 +27,22 @@ class Unlisted:
     odd_names: dict[str, str] = field(default_factory=dict)
     """Names at the site that cannot be ours, as people see them, and why."""
     hidden: dict[str, int] = field(default_factory=dict)
+    doubted: set[str] = field(default_factory=set)
+    """Those of the hidden places that were listed, but not believed."""
+    shown: set[str] = field(default_factory=set)
+    """Directories that were listed, and that a doubted one had shown."""
 
     @staticmethod
-    def read(folder: Path) -> Unlisted:
-        """The hidden places of the listing in ``folder``."""
+    def read(listing: Listing) -> Unlisted:
+        """The hidden places of a listing."""
         unlisted = Unlisted({})
-        for row in _rows(folder / DIRECTORIES, ["dir", "state", "reason"]):
+        for row in _rows(listing, DIRECTORIES, ["dir", "state", "reason"]):
             if row["state"] != State.LISTED:
                 unlisted.reasons[str(row["dir"])] = f"{row['state']}: {row['reason']}"
-        for row in _rows(folder / ODDITIES, ["dir", "shown", "raw", "kind", "reason"]):
+            if row["state"] == State.DOUBTED:
+                unlisted.doubted.add(str(row["dir"]))
+        unlisted._see_below_doubted(listing)
+        for row in _rows(listing, ODDITIES, ["dir", "shown", "raw", "kind", "reason"]):
             name = None if row["kind"] == Odd.UNNAMEABLE else _text(row["raw"])
             if name is None:
                 unlisted.odd_names[names.join(str(row["dir"]), str(row["shown"]))] = str(row["reason"])
@@ -44,14 +51,22 @@ class Unlisted:
                 unlisted.reasons[names.join(str(row["dir"]), name)] = str(row["reason"])
         return unlisted
 
-    def hiding(self, path: str) -> str | None:
-        """The hidden place at or above ``path``, or None if it lies open."""
+    def _see_below_doubted(self, listing: Listing) -> None:
+        """A second look at the table, and only if need be: all listed directories are more than memory may hold."""
+        if self.doubted:
+            for row in _rows(listing, DIRECTORIES, ["dir", "state"]):
+                dir = str(row["dir"])
+                if row["state"] == State.LISTED and dir != "/" and names.split(dir)[0] in self.doubted:
+                    self.shown.add(dir)
+
+    def hiding(self, path: str, *, seen: bool = False) -> str | None:
+        """The hidden place at or above ``path``, or None if it lies open; what was ``seen``, no doubt hides."""
         if not self.reasons:
             return None
         while True:
-            if path in self.reasons:
+            if path in self.reasons and not (seen and path in self.doubted):
                 return path
-            if path == "/":
+            if path == "/" or path in self.shown:
                 return None
             path = names.split(path)[0]
 
@@ -76,7 +91,6 @@ def _text(raw: object) -> str | None:
         return None
 
 
-def _rows(table: Path, columns: list[str]) -> Iterator[dict[str, object]]:
-    with pq.ParquetFile(table) as source:
-        for batch in source.iter_batches(columns=columns):
-            yield from batch.to_pylist()
+def _rows(listing: Listing, table: str, columns: list[str]) -> Iterator[dict[str, object]]:
+    for batch in listing.batches(table, columns):
+        yield from batch.to_pylist()

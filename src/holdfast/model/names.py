@@ -194,7 +194,7 @@ def lfn(text: str) -> Lfn:
     return Lfn(*split(text))
 
 
-def _all_plain(names: Sequence[str]) -> bool:
+def all_plain(names: Sequence[str]) -> bool:
     """Whether all are surely names of files; if not, one by one will tell."""
     if not names or max(map(len, names)) > COMPONENT_BYTES_MAX // 4 or not _NO_NAMES.isdisjoint(names):
         return False
@@ -211,7 +211,7 @@ def check_files(dirs: Sequence[str], dir_index: Sequence[int], names: Sequence[s
     for text in dirs:
         directory(text)
     dir_bytes = [len(text.encode()) for text in dirs]
-    if _all_plain(names) and max(dir_bytes, default=0) + 1 + COMPONENT_BYTES_MAX <= LFN_BYTES_MAX:
+    if all_plain(names) and max(dir_bytes, default=0) + 1 + COMPONENT_BYTES_MAX <= LFN_BYTES_MAX:
         return  # The common case, without a Python call per name.
     for position, name in enumerate(names):
         if len(name) > 63 or _FORBIDDEN.search(name) or "/" in name or name in ("", ".", ".."):

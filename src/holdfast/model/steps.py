@@ -38,6 +38,11 @@ STEPS: dict[str, tuple[str, ...]] = {
         "check.deletion-claimed",
         "check.orphan-deleted",
     ),
+    "listing": (
+        "listing.part-written",
+        "listing.saved",
+        "listing.revealed",
+    ),
     "commit": (
         "commit.applied",
         "commit.durable",

@@ -12,6 +12,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 
 from holdfast.model import names, pfn
 from holdfast.model.errors import BadInput, InvalidName, PeerError
@@ -19,7 +20,9 @@ from holdfast.replication.publication import OnProgress, Phase, Progress, Public
 from holdfast.replication.scan_table import Found
 from holdfast.storage import parts
 from holdfast.storage.driver import NotThere, StorageDriver
-from holdfast.storage.listing import walk
+from holdfast.storage.listing import engine
+from holdfast.storage.listing.limits import Limits
+from holdfast.storage.listing.memory_ledger import MemoryLedger
 from holdfast.storage.listing.tables import Directory, show_raw
 
 LIST_CONCURRENCY = 8
@@ -54,16 +57,16 @@ async def scan(
     ``keep`` is called in worker threads, one call at a time.
     """
     sink = ScanSink(publication.site.doors[0].rules, keep)
-    summary = await walk.walk(
-        driver,
-        top=publication.directory,
-        concurrency=LIST_CONCURRENCY,
-        sink=sink,
-        progress=lambda now: progress(Progress(phase, now.files, now.bytes)),
-    )
-    if not summary.complete:
-        problems = [f"{path}: {reason}" for path, reason in summary.failures[:PROBLEMS_SHOWN]]
-        number = summary.failed + summary.skipped
+    with closing(MemoryLedger(sink, publication.directory)) as ledger:
+        outcome = await engine.list_tree(
+            [driver],
+            ledger,
+            limits=Limits(in_flight_max=LIST_CONCURRENCY),
+            progress=lambda now: progress(Progress(phase, now.files, now.bytes)),
+        )
+    if not outcome.complete:
+        problems = [f"{path}: {reason}" for path, reason in (*outcome.failures, *outcome.doubts)[:PROBLEMS_SHOWN]]
+        number = outcome.failed + outcome.skipped + outcome.doubted
         raise PeerError(
             f"not listed: {_shown(problems, number)}",
             place=driver.label,

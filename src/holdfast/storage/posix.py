@@ -65,6 +65,7 @@ class PosixDriver:
 
     def __init__(self, root: Path, *, label: str = "") -> None:
         self._label = label or str(root)
+        self.root = root
         try:
             self._rooted = Rooted(root.resolve(strict=True))
         except (OSError, RuntimeError) as error:

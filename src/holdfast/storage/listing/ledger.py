@@ -54,7 +54,7 @@ class Ledger(Protocol):
     def save(self) -> None:
         """Keep what was found. Runs in a thread, once at a time, while ``found`` and ``take`` may be called."""
 
-    def finish(self) -> None:
+    def finish(self) -> object:
         """Nothing waits any more: save, and complete the result."""
 
     def close(self) -> None:

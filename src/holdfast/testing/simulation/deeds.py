@@ -30,6 +30,7 @@ from holdfast.operations import deletion, executor, requests
 from holdfast.replication.giving_up import give_up
 from holdfast.replication.publication import Outcome
 from holdfast.replication.publish import publish
+from holdfast.storage.listing.limits import Limits
 from holdfast.testing.simulation import timeless
 from holdfast.testing.simulation.world import ANCHOR, IGNORE_AGE_S, SITES, WEEK_NS, Source, World
 
@@ -311,7 +312,7 @@ class Deeds:
         settings = CheckSettings(
             limits=EngineLimits(1, temp_dir=world.folder),
             with_checksums=with_checksums,
-            list_concurrency=2,
+            listing=Limits(in_flight_start=2, in_flight_max=2),
             read_concurrency=2,
             ignore_age_s=IGNORE_AGE_S,
         )
@@ -321,7 +322,7 @@ class Deeds:
             report = self._run(
                 lambda: checking.check(
                     world.store,
-                    world.driver(world.sites[site]),
+                    [world.driver(world.sites[site])],
                     site,
                     reports=reports,
                     settings=settings,

@@ -1,0 +1,165 @@
+"""A check that is interrupted goes on; one that is told too little asks again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from checked_world import DAY_US, World
+
+from holdfast.consistency.findings import Class
+from holdfast.model import changes as c
+from holdfast.model import steps
+from holdfast.model.errors import BadInput
+from holdfast.model.names import DatasetKey
+from holdfast.storage.driver import DirectoryListing
+from holdfast.storage.listing.limits import Limits
+from holdfast.testing.memory_driver import FULL, MemoryDriver
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+class KilledError(BaseException):
+    """What nobody expects."""
+
+
+def interrupt(world: World, after: int) -> None:
+    """A check that ends when so many directories have been listed."""
+    seen: list[str] = []
+
+    def faults(operation: str, path: str) -> None:
+        if operation in ("list", "pages"):
+            seen.append(path)
+            if len(seen) > after:
+                raise KilledError
+
+    world.away.faults = faults
+    with pytest.raises(KilledError):
+        world.report(listing=Limits(in_flight_max=1))
+    world.away.faults = None
+
+
+def runs(world: World, pattern: str = "*[!.]*") -> list[str]:
+    """What is in the site's folder of reports."""
+    return sorted(path.name for path in (world.folder / "reports/away").glob(pattern) if path.name != ".lock")
+
+
+def listed(world: World) -> list[str]:
+    """What is listed from now on."""
+    seen: list[str] = []
+
+    def faults(operation: str, path: str) -> None:
+        if operation in ("list", "pages"):
+            seen.append(path)
+
+    world.away.faults = faults
+    return seen
+
+
+def test_an_interrupted_check_is_gone_on_with(world: World) -> None:
+    interrupt(world, after=3)
+    (left,) = runs(world)
+    seen = listed(world)
+    report = world.report()
+    assert seen == ["/data/b"]
+    assert report.agrees
+    assert (report.run, report.resumed, report.actual) == (left.removesuffix(".part"), 1, 6)
+    assert runs(world) == [report.run]
+
+
+def test_what_was_expected_is_what_was_so_at_the_beginning(world: World) -> None:
+    interrupt(world, after=2)
+    content = {"/data/later/x": b"later"}
+    later = DatasetKey("later", "v1")
+    world.publish(later, content)
+    world.arrive(later, (0,))
+    report, found = world.check()
+    # Registered while the check went on: neither missing nor an orphan.
+    assert (report.expected, report.resumed) == (6, 1)
+    assert Class.MISSING not in found
+
+
+@pytest.mark.parametrize("reason", ["asked for", "too old", "another site"])
+def test_an_interrupted_check_is_begun_anew(world: World, reason: str) -> None:
+    interrupt(world, after=2)
+    (left,) = runs(world)
+    if reason == "too old":
+        world.now_us += 8 * DAY_US
+    if reason == "another site":
+        with world.store.snapshot() as view:
+            away = view.site("away")
+        world.commit(c.PutSite(replace(away, doors=(replace(away.doors[0], root="/elsewhere"),))))
+    seen = listed(world)
+    report = world.report(afresh=reason == "asked for")
+    assert sorted(seen) == ["/", "/data", "/data/a", "/data/b"]
+    assert report.resumed == 0
+    assert report.run != left.removesuffix(".part")
+    assert runs(world) == [report.run]
+
+
+def test_a_check_that_ended_before_it_listed_is_gone_on_with(world: World) -> None:
+    with steps.observed(fail_at("check.snapshot-taken")), pytest.raises(KilledError):
+        world.report()
+    (left,) = runs(world)
+    assert f"{world.report().run}.part" == left
+
+
+def test_a_check_killed_after_its_listing_does_not_list_again(world: World) -> None:
+    folder = world.folder / "reports/away"
+    with steps.observed(keep_at("check.listed", folder)), pytest.raises(KilledError):
+        world.report()
+    (folder / "kept").rename(folder / "run9.part")
+    seen = listed(world)
+    assert world.report().run == "run9"
+    assert seen == []
+
+
+def fail_at(step: str) -> Callable[[str], None]:
+    def observe(name: str) -> None:
+        if name == step:
+            raise KilledError
+
+    return observe
+
+
+def keep_at(step: str, folder: Path) -> Callable[[str], None]:
+    """Keep what a killed process would leave."""
+
+    def observe(name: str) -> None:
+        if name == step:
+            (left,) = folder.glob("*.part")
+            shutil.copytree(left, folder / "kept")
+            raise KilledError
+
+    return observe
+
+
+def test_a_directory_that_shows_less_than_expected_is_asked_again(world: World) -> None:
+    """The first answer for a directory is empty, as doors under load give it."""
+    pages, lied = world.away.pages, []
+
+    async def lie_once(path: str) -> AsyncIterator[DirectoryListing]:
+        if path in ("/data/a", "/data") and path not in lied:
+            lied.append(path)
+            yield DirectoryListing(())
+            return
+        async for page in pages(path):
+            yield page
+
+    world.away.pages = lie_once  # type: ignore[method-assign]
+    report, found = world.check()
+    assert sorted(lied) == ["/data", "/data/a"]
+    assert found == {}
+    assert report.agrees
+
+
+def test_a_door_that_shows_what_once_was_is_not_checked_by(world: World) -> None:
+    world.away = MemoryDriver(world.old, capabilities=replace(FULL, live=False))
+    with pytest.raises(BadInput, match="made earlier"):
+        world.report()
