@@ -51,11 +51,12 @@ simulate: dev ## a seeded world with faults; SEED=number repeats a run
 	"$(PY)" -m holdfast.testing.simulator --seed $(SEED) $(ARGS)
 
 soak: dev ## full counts of kills and seeds (long); the log is kept in soak-log/
-	@tools/system-packages.sh
+	@tools/system-packages.sh soak
 	@mkdir -p soak-log
-	HOLDFAST_KILLS=$${HOLDFAST_KILLS:-200} HOLDFAST_SEEDS=$${HOLDFAST_SEEDS:-1000} \
+	HOLDFAST_SOAK=1 HOLDFAST_KILLS=$${HOLDFAST_KILLS:-200} HOLDFAST_SEEDS=$${HOLDFAST_SEEDS:-1000} \
 	  "$(PY)" -m pytest tests/crash tests/simulation tests/inventory/test_many_servers.py \
-	  tests/inventory/test_published_to_processes.py -v -s --timeout 0 -o faulthandler_timeout=0 $(ARGS) 2>&1 \
+	  tests/inventory/test_published_to_processes.py tests/storage/test_s3_swift.py \
+	  -v -s --timeout 0 -o faulthandler_timeout=0 $(ARGS) 2>&1 \
 	  | tee "soak-log/$$(date -u +%Y%m%dT%H%M%SZ).log"
 
 docs: dev ## write the generated pages anew

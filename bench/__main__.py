@@ -26,7 +26,14 @@ from rich.table import Table
 
 from bench.row import Row
 
-ROWS = {"compare": 10_000_000, "register": 1_000_000, "register_postgres": 1_000_000, "inventory": 10_000_000}
+ROWS = {
+    "compare": 10_000_000,
+    "register": 1_000_000,
+    "register_postgres": 1_000_000,
+    "inventory": 10_000_000,
+    "site_listing": 250_000,
+    "s3_listing": 1_000_000,
+}
 """The benches that run by default, and how many rows they take unless BENCH_ROWS says otherwise."""
 
 ON_REQUEST = {"rucio": 40_000}

@@ -32,7 +32,7 @@ hypothesis.settings.load_profile("ci" if real.in_ci() else "person")
 
 
 # What `make soak` sets; every other HOLDFAST_ variable is somebody's own configuration.
-COUNTS = ("HOLDFAST_KILLS", "HOLDFAST_SEEDS")
+COUNTS = ("HOLDFAST_KILLS", "HOLDFAST_SEEDS", "HOLDFAST_SOAK")
 
 
 def pytest_configure() -> None:

@@ -3,7 +3,8 @@
 #
 # Installs what is missing if this user may; else says what is missing and goes
 # on: the tests that need it are then skipped with their reason (and fail under
-# CI=true, see tests/support/real.py).
+# CI=true, see tests/support/real.py). With the argument "soak" also what only
+# make soak needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -38,6 +39,18 @@ there() {
   # Debian keeps the PostgreSQL servers of several releases apart, and none on PATH.
   command -v "$1" >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null
 }
+
+# What only make soak needs: much to install.
+if [[ ${1-} == soak ]]; then
+  needed+='
+swift-proxy-server     | swift-proxy     | an object store that others than Amazon have made
+swift-account-server   | swift-account   | the same
+swift-container-server | swift-container | the same
+swift-object-server    | swift-object    | the same
+swift-ring-builder     | swift           | the same
+memcached              | memcached       | the same
+'
+fi
 
 missing=() lines=()
 while IFS='|' read -r program package reason; do

@@ -40,6 +40,7 @@ from holdfast.storage.driver import (
     ChangedWhileRead,
     Digest,
     DirectoryListing,
+    DirectoryNames,
     Entry,
     NotAllowed,
     Permissions,
@@ -51,7 +52,7 @@ from holdfast.storage.rooted import Rooted, meaning, sync_directory
 from holdfast.storage.settled import settled
 
 # Without O_PATH there is no safe way to the mode of a file that may not be opened.
-CAPABILITIES = Capabilities(permissions=hasattr(os, "O_PATH"), checksums=ALGORITHMS)
+CAPABILITIES = Capabilities(permissions=hasattr(os, "O_PATH"), second_look=True, checksums=ALGORITHMS)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -89,6 +90,10 @@ class PosixDriver:
     async def list(self, path: str) -> DirectoryListing:
         """The entries of one directory; what vanishes while it is looked at is left out."""
         return await self._look(self._checked(path), _list, self._rooted, path)
+
+    async def names(self, path: str) -> DirectoryNames:
+        """The names in a directory that is opened anew, without a look at what they stand for."""
+        return await self._look(self._checked(path), _names, self._rooted, path)
 
     async def stat(self, path: str) -> Stat:
         """What ``path`` is, links not followed."""
@@ -220,6 +225,20 @@ def _list(rooted: Rooted, path: str) -> DirectoryListing:
     entries.sort(key=lambda pair: pair[0])
     unnameable.sort(key=lambda entry: entry.raw)
     return DirectoryListing(tuple(entry for _, entry in entries), tuple(unnameable))
+
+
+def _names(rooted: Rooted, path: str) -> DirectoryNames:
+    found: list[str] = []
+    unnameable: list[Unnameable] = []
+    with rooted.directory(path, readable=True) as handle:
+        for raw in sorted(map(os.fsencode, os.listdir(handle))):
+            try:
+                found.append(names.file_name(raw.decode()))
+            except UnicodeDecodeError:
+                unnameable.append(Unnameable(raw, "the name is not UTF-8"))
+            except InvalidName as error:
+                unnameable.append(Unnameable(raw, error.message))
+    return DirectoryNames(tuple(found), tuple(unnameable))
 
 
 def _stat(rooted: Rooted, path: str) -> Stat:

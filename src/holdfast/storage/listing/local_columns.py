@@ -11,9 +11,9 @@ Rules
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from itertools import chain
-from operator import attrgetter
+import stat as modes
+from collections.abc import Sequence
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,9 @@ CHUNK_ROWS = 1 << 12
 
 Numbers = npt.NDArray[np.int64]
 
-_numbers_of = attrgetter("st_size", "st_mtime_ns", "st_ctime_ns")
-_inode_of = attrgetter("st_ino")
+# By their places rather than by their names, where they have one: half the time.
+_inode_of, _size_of = itemgetter(modes.ST_INO), itemgetter(modes.ST_SIZE)
+_mtime_ns_of, _changed_ns_of = attrgetter("st_mtime_ns"), attrgetter("st_ctime_ns")
 
 
 class LocalColumns:
@@ -164,10 +165,14 @@ def listing_of(given: Sequence[str], stats: Sequence[os.stat_result]) -> Directo
     return DirectoryListing(tuple(entries), tuple(unnameable))
 
 
-def _numbers(stats: Sequence[os.stat_result]) -> Iterator[Numbers]:
+def _numbers(stats: Sequence[os.stat_result]) -> tuple[Numbers, Numbers, Numbers]:
     """Sizes, times and times of change, each as a column."""
-    found = np.fromiter(chain.from_iterable(map(_numbers_of, stats)), np.int64, 3 * len(stats))
-    return map(np.ascontiguousarray, found.reshape(-1, 3).T)
+    n = len(stats)
+    return (
+        np.fromiter(map(_size_of, stats), np.int64, n),
+        np.fromiter(map(_mtime_ns_of, stats), np.int64, n),
+        np.fromiter(map(_changed_ns_of, stats), np.int64, n),
+    )
 
 
 def _versions(inodes: npt.NDArray[np.uint64], changed_ns: Numbers) -> pa.Array[Any]:

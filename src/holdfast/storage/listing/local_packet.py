@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 
 from holdfast.model import names
@@ -60,7 +60,7 @@ _ORDINARY = {_FILE, _DIRECTORY}
 _SURELY_FITS = names.LFN_BYTES_MAX - names.COMPONENT_BYTES_MAX
 """Below a directory whose path, with a slash, has at most so many bytes, no name makes too long a path."""
 
-_name_of = attrgetter("name")
+_name_of, _mode_of = attrgetter("name"), itemgetter(modes.ST_MODE)
 
 Skip = Callable[[str], str]
 """Why a directory is not to be entered; "" to enter it."""
@@ -183,7 +183,7 @@ class LocalPacket:
         """Take a whole directory; whether there are directories in it, which are next."""
         given, stats = _looked_at(found)
         prefix = path if path == "/" else f"{path}/"
-        kinds = {stat.st_mode & _KIND for stat in stats}
+        kinds = {mode & _KIND for mode in set(map(_mode_of, stats))}
         below: list[tuple[str, int]] = []
         oddities: Sequence[Oddity] = ()
         if kinds and not (kinds <= _ORDINARY and _plain(prefix, given)):

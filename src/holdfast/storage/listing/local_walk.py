@@ -127,8 +127,8 @@ class _Crew:
     def walk(self, stopped: Callable[[], bool]) -> bool:
         """Walk until nothing waits; False if it was stopped before."""
         while not stopped():
-            self._give_out()
             packet = self._take()
+            self._give_out()
             if packet:
                 with without_collecting(), told_of(self._task.folder):
                     walked = LocalPacket(self._rooted, self._task, lambda: self._attend() or stopped()).walk(packet)
@@ -150,7 +150,8 @@ class _Crew:
 
     def _attend(self) -> bool:
         """Look after the others, in the midst of our own packet; whether one of them has nothing to do."""
-        self._hear(0)
+        if self._busy:
+            self._hear(0)
         self._give_out()
         return len(self._busy) < self._size - 1
 

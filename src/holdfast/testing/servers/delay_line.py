@@ -17,6 +17,7 @@ import struct
 import sys
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from holdfast.testing.servers.delay_http import HttpFaults
@@ -229,9 +230,10 @@ class Connection:
         """Hand on what the server sends, or what becomes of it."""
         if self._happens("cut"):
             self._break(self._down, self.reset)
-        elif self._happens("half") or (ends := self._happens("truncate")):
-            self._down.push(data[: self._dice.randrange(len(data))], self.due())
-            self._break(self._down, self._finish if ends else self.reset)
+        elif self._happens("half"):
+            self._cut_short(data, self.reset)
+        elif self._happens("truncate"):
+            self._cut_short(data, self._finish)
         elif self._happens("stall"):
             stall_s = self._world.faults.get("stall_s")
             self._down.push(data, math.inf if stall_s is None else self.due() + stall_s)
@@ -239,6 +241,10 @@ class Connection:
             self._down.push(self._dice.randbytes(len(data)), self.due())
         else:
             self._down.push(data, self.due())
+
+    def _cut_short(self, data: bytes, how: Action) -> None:
+        self._down.push(data[: self._dice.randrange(len(data))], self.due())
+        self._break(self._down, how)
 
     def _happens(self, fault: str) -> bool:
         share = self._world.share(fault)
@@ -274,7 +280,8 @@ class Connection:
 
         def end() -> None:
             if line.target is not None and not line.target.is_closing():
-                line.target.write_eof()
+                with suppress(OSError):  # Reset by the other side, which will be heard of in a moment.
+                    line.target.write_eof()
 
         return end
 

@@ -184,6 +184,15 @@ class Daemon:
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, number)
 
+    def freeze(self) -> None:
+        """Stop it where it is, until SIGCONT; when this returns, none of its threads runs any more."""
+        self.signal(signal.SIGSTOP)
+        assert self._process is not None
+        tasks = Path(f"/proc/{self._process.pid}/task")
+        # The state stands behind the name, which is in brackets.
+        while any(each.read_text().rpartition(")")[2].split()[0] not in "TtZ" for each in tasks.glob("*/stat")):
+            time.sleep(0.005)
+
     def stop(self) -> None:
         """End it in good order."""
         self.signal(signal.SIGCONT)
@@ -297,7 +306,7 @@ class XrootdServer:
 
     def pause(self) -> None:
         """Freeze it: connections stay, and nothing is answered."""
-        self._daemon.signal(signal.SIGSTOP)
+        self._daemon.freeze()
 
     def resume(self) -> None:
         """Let it go on."""

@@ -1,0 +1,102 @@
+"""Prefix: the keys below one directory of an object store, page by page.
+
+A directory is a prefix that ends in "/"; what is directly below it are the
+objects with no further "/" and, as directories, the prefixes up to the next
+one.
+
+Rules
+  * The first page is asked for once: whoever listed asks again. Later pages are
+    pieces that nobody else can ask for again; they get ``ATTEMPTS``.
+  * An answer that is about other keys, or leads back to itself, is PeerError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from holdfast.model.errors import HoldfastError, OperatorError, PeerError
+from holdfast.storage import s3_replies
+from holdfast.storage.s3_ranges import Range
+from holdfast.storage.s3_replies import Page
+from holdfast.storage.s3_requests import S3Client
+
+ATTEMPTS = 4
+PAUSE_S = 0.25
+"""Before the second attempt; doubled before each further one."""
+
+
+class Prefix:
+    """The keys below one directory."""
+
+    def __init__(self, client: S3Client, prefix: str, place: str) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._place = place
+        self.raw = prefix.encode()
+
+    async def page(
+        self, keys: Range, more: str | None = None, *, attempts: int = 1, keys_max: int | None = None
+    ) -> Page:
+        """One page of a range: the first, or the one that ``more`` of the page before stands for."""
+        query = {"list-type": "2", "prefix": self._prefix, "delimiter": "/", "encoding-type": "url"}
+        if more is not None:
+            query["continuation-token"] = more
+        elif keys.after:
+            query["start-after"] = self._prefix + keys.after
+        return await self._asked(query, attempts, keys_max)
+
+    async def old_page(self, marker: str, *, attempts: int = 1, keys_max: int | None = None) -> Page:
+        """A page of the older way of listing, which other code of the store answers."""
+        query = {"prefix": self._prefix, "delimiter": "/", "encoding-type": "url", "marker": marker}
+        return await self._asked(query, attempts, keys_max)
+
+    async def old_pages(self) -> AsyncIterator[Page]:
+        """All pages in the older way, one after the other."""
+        page = await self.old_page("")
+        yield page
+        while page.more is not None:
+            before, page = page.more, await self.old_page(page.more, attempts=ATTEMPTS)
+            self.refuse_loop(before, page)
+            yield page
+
+    def names_of(self, page: Page) -> list[bytes]:
+        """The keys and prefixes of a page without what they have in common."""
+        skip = len(self.raw)
+        return [key[skip:] for key, _ in page.objects] + [each[skip:] for each in page.prefixes]
+
+    def refuse_loop(self, before: str | None, page: Page) -> None:
+        """A page that leads to itself would be asked for for ever."""
+        if page.more == before:
+            raise PeerError("the listing goes round in circles", place=self._place)
+
+    async def _asked(self, query: dict[str, str], attempts: int, keys_max: int | None) -> Page:
+        if keys_max is not None:
+            query["max-keys"] = str(keys_max)
+        for attempt in range(attempts):
+            if attempt:
+                await asyncio.sleep(PAUSE_S * 2 ** (attempt - 1))
+            try:
+                reply = await self._client.call("GET", query=query, place=self._place)
+                return self._about_us(s3_replies.page(reply.body))
+            except HoldfastError as error:
+                error.place = error.place or self._place
+                if not error.retryable or attempt + 1 == attempts:
+                    raise
+        raise AssertionError("no attempt was made")
+
+    def _about_us(self, page: Page) -> Page:
+        prefix = self.raw
+        if not all(key.startswith(prefix) for key, _ in page.objects):
+            raise PeerError("the listing has keys of another directory")
+        if not all(each.startswith(prefix) and each.endswith(b"/") for each in page.prefixes):
+            raise PeerError("the listing has prefixes of another directory")
+        return page
+
+    def misordered(self) -> OperatorError:
+        """What is raised where pages contradict the order of keys."""
+        return OperatorError(
+            "the storage does not list in the order of keys",
+            place=self._place,
+            hint="set ranges=1 in the root of the door",
+        )
