@@ -44,7 +44,7 @@ class Opener(Protocol):
 def open_driver(protocol: str, root: str, *, site: str, access: Access | None = None) -> StorageDriver:
     """The driver for one door of ``site``; without ``access`` as one who has no credentials."""
     access = access or Access(site=site)
-    opener = _BUILT_IN.get(protocol)
+    opener = BUILT_IN.get(protocol)
     if opener is not None:
         return opener(root, site=site, access=access)
     return _open_plug_in(_plug_in(protocol, site), root, site, access)
@@ -52,7 +52,7 @@ def open_driver(protocol: str, root: str, *, site: str, access: Access | None = 
 
 def protocols() -> list[str]:
     """The protocols that have a driver here, sorted."""
-    return sorted({*_BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
+    return sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
 
 
 def posix_root(root: str) -> Path:
@@ -140,7 +140,7 @@ def _from_file(module: str, extra: str) -> Opener:
     return open_
 
 
-_BUILT_IN: dict[str, Opener] = {
+BUILT_IN: dict[str, Opener] = {
     **dict.fromkeys(("http", "https", "dav", "davs", "webdav"), _from_file("webdav", "webdav")),
     "posix": _open_posix,
     "xroot": _from_file("xroot", "xrootd"),
