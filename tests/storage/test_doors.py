@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from holdfast import storage
 from holdfast.model.errors import BadInput, HoldfastError, OperatorError
 from holdfast.storage import doors
+from holdfast.storage.access import Access
 from holdfast.storage.driver import NotThere
 from holdfast.storage.posix import PosixDriver
 from holdfast.testing.memory_driver import MemoryDriver
@@ -64,6 +66,37 @@ def test_an_unknown_protocol_is_refused_with_the_known_ones() -> None:
         doors.open_driver("gopher", "gopher://host", site="SITE")
     assert "posix" in caught.value.hint
     assert caught.value.place == "SITE"
+
+
+def built_in(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, extra: str) -> doors.Opener:
+    """The opener of a driver of our own whose file has this text."""
+    monkeypatch.setattr(storage, "__path__", [*storage.__path__, str(folder)])
+    (folder / "driver_of_tests.py").write_text(text)
+    return doors._from_file("driver_of_tests", extra)
+
+
+@pytest.mark.parametrize(
+    ("extra", "hint"), [("s3", "pip install 'holdfast[s3]'"), ("", "install the Python package no_such_library")]
+)
+def test_a_client_library_that_is_lacking_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: str, hint: str
+) -> None:
+    opener = built_in(tmp_path, monkeypatch, "import no_such_library.client", extra)
+    with pytest.raises(OperatorError) as caught:
+        opener("x://y", site="SITE", access=Access())
+    assert caught.value.message.endswith("lacks its client library: there is no Python package no_such_library")
+    assert (caught.value.place, caught.value.hint) == ("SITE", hint)
+
+
+@pytest.mark.parametrize(
+    "text", ["import holdfast.storage.no_such_part", "from holdfast.storage.driver import Nothing", "raise ImportError"]
+)
+def test_what_is_broken_in_holdfast_is_no_lacking_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    opener = built_in(tmp_path, monkeypatch, text, "s3")
+    with pytest.raises(ImportError):
+        opener("x://y", site="SITE", access=Access())
 
 
 # Plug-ins: a distribution as pip would install it, on the search path.

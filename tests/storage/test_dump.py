@@ -1,7 +1,7 @@
-"""DumpDriver: listings that sites hand out, in every layout that is known; whole, damaged and unclear ones.
+"""DumpDriver: listings that sites hand out: the conformance suite, lines, parts, doors, staging.
 
-The conformance suite runs on dumps that ``put`` writes anew; the rest reads
-files written by hand, as far as possible like those of the field.
+The suite runs on dumps that ``put`` writes anew; the rest reads files written by hand, as far as possible like
+those of the field. ``test_dump_layouts`` has the layouts with columns.
 """
 
 from __future__ import annotations
@@ -11,21 +11,16 @@ import bz2
 import csv
 import dataclasses
 import gzip
-import hashlib
 import io
-import json
 import os
 import random
 import re
-import shutil
 import tempfile
 import zlib
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,16 +32,11 @@ from holdfast.storage.access import Access
 from holdfast.storage.digest import digests_of
 from holdfast.storage.driver import (
     NOT_TOLD,
-    Digest,
     DirectoryListing,
-    Entry,
     Kind,
-    NotAllowed,
     Stat,
     StorageDriver,
     Taken,
-    Unnameable,
-    Unsupported,
 )
 from holdfast.storage.dump import PAGE_ROWS, DumpDriver, open_door
 from holdfast.storage.dump_plan import plan
@@ -55,8 +45,9 @@ from holdfast.storage.listing.disk_ledger import DiskLedger
 from holdfast.storage.listing.engine import list_tree
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.summary import Plan
-from holdfast.storage.listing.tables import ENTRIES, Directory, Odd, Oddity, State
+from holdfast.storage.listing.tables import ENTRIES
 from holdfast.testing.driver_suite import DriverSuite
+from storage.dumps import NOON, PATHS, files, opened, read, refusal, written
 
 ALGORITHMS = ("adler32", "crc32c", "md5", "sha256", "blake3")
 
@@ -120,93 +111,6 @@ class TestDumpInParts(DriverSuite):
         return self.data.get(path)
 
 
-# ---- helpers -------------------------------------------------------------------------
-
-
-def opened(file: Path, options: str = "", *, rows_held: int = ROWS_HELD) -> DumpDriver:
-    planned = plan(dump_options.parse(f"{file}?{options}"))
-    return DumpDriver(dataclasses.replace(planned, rows_held=rows_held), label="bern:dump")
-
-
-async def every_listing(driver: DumpDriver) -> dict[str, DirectoryListing]:
-    """Every directory from the root on, by ``list`` and by ``pages``, which have to agree."""
-    found: dict[str, DirectoryListing] = {}
-    waiting = ["/"]
-    while waiting:
-        path = waiting.pop()
-        found[path] = listing = await driver.list(path)
-        pages = [page async for page in driver.pages(path)]
-        assert sorted(entry for page in pages for entry in page.entries) == sorted(listing.entries)
-        assert sorted(str(odd) for page in pages for odd in page.unnameable) == sorted(map(str, listing.unnameable))
-        waiting += [names.join(path, e.name) for e in listing.entries if e.stat.kind is Kind.DIRECTORY]
-    return found
-
-
-def read(driver: DumpDriver) -> dict[str, DirectoryListing]:
-    async def whole() -> dict[str, DirectoryListing]:
-        try:
-            return await every_listing(driver)
-        finally:
-            await driver.close()
-
-    return asyncio.run(whole())
-
-
-def files(driver: DumpDriver) -> dict[str, Stat]:
-    """Every file of a dump that has nothing odd in it; ``stat`` says of each what its listing says."""
-
-    async def whole() -> dict[str, Stat]:
-        found: dict[str, Stat] = {}
-        try:
-            for path, listing in (await every_listing(driver)).items():
-                assert not listing.unnameable
-                assert not listing.doubt
-                for name, stat in listing.entries:
-                    assert await driver.stat(names.join(path, name)) == stat
-                    if stat.kind is Kind.FILE:
-                        found[names.join(path, name)] = stat
-        finally:
-            await driver.close()
-        return found
-
-    return asyncio.run(whole())
-
-
-def refusal(file: Path, options: str = "") -> BadInput:
-    """Why a dump cannot be read: told when the door is opened, or by every call."""
-
-    async def scenario() -> None:
-        driver = opened(file, options)
-        try:
-            for _ in range(2):
-                with pytest.raises(BadInput) as caught:
-                    await driver.list("/")
-            raise caught.value
-        finally:
-            await driver.close()
-
-    with pytest.raises(BadInput) as caught:
-        asyncio.run(scenario())
-    return caught.value
-
-
-def written(folder: Path, name: str, content: str | bytes) -> Path:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
-
-
-def parquet(path: Path, /, **columns: list[object]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), path)
-    return path
-
-
-DAY_NS = 86_400 * 10**9
-NOON = 1_730_000_000
-PATHS = "/store/a/1.root\n/store/a/2.root\n/store/b/c/3.root\n"
-
 # ---- one path a line -----------------------------------------------------------------
 
 
@@ -235,9 +139,11 @@ def test_a_packed_dump_that_breaks_off_is_refused(tmp_path: Path, pack: Callable
 
 def test_a_last_line_without_end_is_a_truncated_dump(tmp_path: Path) -> None:
     error = refusal(written(tmp_path, "dump", PATHS.removesuffix("oot\n")))
-    assert error.message == "the last line has no end, all others have: the file is truncated"
+    assert error.message == "the last line has no end: the file is truncated"
     assert error.place.endswith("/dump")
-    assert set(files(opened(written(tmp_path, "one", "/a/b")))) == {"/a/b"}
+    for name, content in (("one", "/a/b"), ("one.csv", "/a/b,5"), ("one.gz", gzip.compress(b"/a/b"))):
+        error = refusal(written(tmp_path, name, content), "layout=csv&columns=path,size" if ".csv" in name else "")
+        assert error.message == "the last line has no end: the file is truncated"
 
 
 def test_line_ends_of_other_systems_and_empty_lines_are_no_names(tmp_path: Path) -> None:
@@ -276,7 +182,7 @@ def test_relative_paths_are_below_the_root(tmp_path: Path) -> None:
     assert set(files(opened(written(tmp_path, "dump", "a/1\nb\n"), "layout=text"))) == {"/a/1", "/b"}
     error = refusal(written(tmp_path, "dump", "a/1\n\n/a/2\n"))
     assert (error.message, error.place[-6:]) == ("the path '/a/2' is absolute, the first one is relative", "line 3")
-    assert refusal(written(tmp_path, "dump", "./a/1\n./b\n")).hint == "add prefix=. to the door"
+    assert refusal(written(tmp_path, "dump", "./a/1\n./b\n"), "layout=text").hint == "add prefix=. to the door"
     assert set(files(opened(written(tmp_path, "dump", "./a/1\n./b\n"), "prefix=."))) == {"/a/1", "/b"}
 
 
@@ -341,381 +247,37 @@ def test_a_folder_of_parts_is_one_dump(tmp_path: Path) -> None:
     assert set(files(opened(tmp_path / "dump"))) == {"/a/1", "/a/2", "/b/3"}
 
 
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (["dump_20261101", "dump_20261102"], "holds dumps of several days: 'dump_20261101', 'dump_20261102'"),
+        (["a/dump", "b/dump", "part-1"], "beside files it has in it: 'a', 'b'"),
+        ([f"{letter}/dump" for letter in "abcdef"], "beside files it has in it: 'a', 'b', 'c' and 3 more"),
+    ],
+)
+def test_a_folder_of_several_dumps_is_refused(tmp_path: Path, found: list[str], message: str) -> None:
+    for name in found:
+        written(tmp_path / "dumps", name, PATHS)
+    error = refusal(tmp_path / "dumps")
+    assert (error.message, error.hint) == (message, "name one of them in the root of the door")
+
+
+def test_a_part_that_is_a_link_to_nothing_is_not_passed_over(tmp_path: Path) -> None:
+    written(tmp_path / "dump", "part-1", "/a/1\n")
+    (tmp_path / "dump" / "part-2").symlink_to(tmp_path / "none")
+    assert "'part-2'" in refusal(tmp_path / "dump").message
+
+
+def test_parts_of_one_day_are_one_dump(tmp_path: Path) -> None:
+    for part in range(3):
+        written(tmp_path / "dump", f"dump_20261101_part{part}", f"/a/{part}\n")
+    written(tmp_path / "dump", "_logs/yesterday", "")
+    assert set(files(opened(tmp_path / "dump"))) == {"/a/0", "/a/1", "/a/2"}
+
+
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "dump").mkdir()
     assert refusal(tmp_path / "dump").message == "has no files in it"
-
-
-# ---- columns -------------------------------------------------------------------------
-
-
-def test_path_size_and_day_is_the_layout_of_ral(tmp_path: Path) -> None:
-    text = "/castor/a/1\t100\t20000\n/castor/a/2\t0\t20001\n"
-    expected = {
-        "/castor/a/1": Stat(Kind.FILE, 100, 20000 * DAY_NS),
-        "/castor/a/2": Stat(Kind.FILE, 0, 20001 * DAY_NS),
-    }
-    for options in ("", "layout=ral"):
-        driver = opened(written(tmp_path, "consistency-2026-11-01.tsv", text), options)
-        assert driver.capabilities.mtime_resolution_ns == DAY_NS
-        assert files(driver) == expected
-    blanks = written(tmp_path, "blanks", text.replace("\t", "   "))
-    assert files(opened(blanks, "layout=ral")) == expected
-    assert "blanks" in refusal(blanks).message
-
-
-RUCIO = (
-    "BERN\tmc16\tf.1\tad:11e60398\t10\t2026-10-01 10:00:00\t/rucio/mc16/aa/f.1\t2026-10-02 10:00:00\tA\n"
-    "BERN\tmc16\tf.2\tmd:900150983cd24fb0d6963f7d28e17f72\t20\t2026-10-01 10:00:00\t/rucio/mc16/bb/f.2\t\tA\n"
-    "BERN\tmc16\tf.3\t\t30\t2026-10-01 10:00:00\t/rucio/mc16/cc/f.3\t\tB\n"
-)
-
-
-def test_replica_dumps_of_rucio(tmp_path: Path) -> None:
-    file = written(tmp_path, "replicas_per_rse_BERN_01-11-2026", RUCIO)
-    found = files(opened(file))
-    assert {path: stat.size for path, stat in found.items()} == {"/rucio/mc16/aa/f.1": 10, "/rucio/mc16/bb/f.2": 20}
-    assert set(files(opened(file, "states=B"))) == {"/rucio/mc16/cc/f.3"}
-    assert len(files(opened(file, "states=A,B"))) == 3
-    without_state = "".join(line.rpartition("\t")[0] + "\n" for line in RUCIO.splitlines())
-    assert len(files(opened(written(tmp_path, "old", without_state)))) == 3
-
-
-def test_digests_of_mixed_algorithms(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        driver = opened(written(tmp_path, "dump", RUCIO))
-        assert driver.capabilities.checksums == driver.capabilities.told == {"adler32", "md5"}
-        digest = await driver.checksum("/rucio/mc16/aa/f.1", ["adler32"])
-        assert digest == Digest(
-            {"adler32": "11e60398"}, await driver.stat("/rucio/mc16/aa/f.1"), frozenset({"adler32"})
-        )
-        with pytest.raises(Unsupported, match="tells no md5"):
-            await driver.checksum("/rucio/mc16/aa/f.1", ["md5"])
-        await driver.close()
-
-    asyncio.run(scenario())
-
-
-@pytest.mark.parametrize(
-    ("header", "row"),
-    [
-        ("path\tsize\tmtime\tadler32", "/a/b\t5\t1730000000\t11E60398"),
-        ("ADLER32\tLFN\tfile_size\tignored\tModified", "0x11e60398\t/a/b\t5\tx\t2024-10-27T03:33:20Z"),
-        ("dir\tname\tsize\tmtime\tchecksum", "/a\tb\t5\t1730000000.000000000\tadler32:11e60398"),
-        ("path\tsize\tmtime\tchecksum", "/a/b\t5\t1730000000000\tad=11e60398"),
-        ("path\tsize\tmtime_ns\tmtime\tadler32", "/a/b\t5\t1730000000000000000\tx\t11e60398"),
-        ("path,size,mtime,adler32", '"/a/b",5,"2024-10-27 03:33:20+00:00",11e60398'),
-        ("Path;Size;mtime;adler32", "/a/b;5;1730000000;11e60398"),
-        ("path|size|mtime|adler32", "/a/b|5|1730000000|11e60398"),
-    ],
-)
-def test_columns_are_known_by_their_names(tmp_path: Path, header: str, row: str) -> None:
-    delimiter = {";": "delimiter=semicolon", "|": "delimiter=pipe"}.get(header[4], "")
-    driver = opened(written(tmp_path, "dump", f"{header}\n{row}\n"), delimiter)
-
-    async def scenario() -> None:
-        digest = await driver.checksum("/a/b", ["adler32"])
-        assert digest.checksums == {"adler32": "11e60398"}
-        assert digest.stat == Stat(Kind.FILE, 5, NOON * 10**9)
-        await driver.close()
-
-    asyncio.run(scenario())
-
-
-def test_columns_are_named_by_the_door(tmp_path: Path) -> None:
-    file = written(tmp_path, "dump", "x\t7\t/a/b\n")
-    assert refusal(file).hint == "add columns=path,size,... to the door, - for what is to be ignored"
-    assert files(opened(file, "columns=-,size,path"))["/a/b"].size == 7
-    assert "3 columns where 2" in refusal(file, "columns=size,path").message
-    assert "'colour'" in refusal(file, "columns=colour,size,path").message
-    headed = written(tmp_path, "dump.csv", "k,v,w\nx,7,/a/b\n")
-    assert files(opened(headed, "layout=csv&header=yes&columns=-,size,path"))["/a/b"].size == 7
-
-
-def test_what_a_row_leaves_open_is_not_told(tmp_path: Path) -> None:
-    driver = opened(written(tmp_path, "dump_20261101", "path\tsize\tmtime\n/a/1\t\t1730000000\n/a/2\t5\t\n"))
-    latest = driver.taken.latest_ns
-    assert files(driver) == {
-        "/a/1": Stat(Kind.FILE, NOT_TOLD, NOON * 10**9),
-        "/a/2": Stat(Kind.FILE, 5, NOT_TOLD, "", latest),
-    }
-
-
-@pytest.mark.parametrize(
-    ("row", "problem"),
-    [
-        ("/a\t5\t1730000000\tx", "has 4 columns where 3 were expected"),
-        ("/a\t5", "has 2 columns where 3 were expected"),
-        ("\t5\t1730000000", "the path is empty"),
-        ("/a\t-5\t1730000000", "the size '-5' is no whole number of bytes"),
-        ("/a\t5.0\t1730000000", "the size '5.0' is no whole number of bytes"),
-        ("/a\tfive\t1730000000", "the size 'five' is no whole number of bytes"),
-        ("/a\t99999999999999999999\t1730000000", "the size '99999999999999999999' is no whole number of bytes"),
-        ("/a\t5\tyesterday", "'yesterday' is no time in seconds"),
-    ],
-)
-def test_a_row_that_makes_no_sense_is_named_with_its_line(tmp_path: Path, row: str, problem: str) -> None:
-    before = "path\tsize\tmtime\n" + "".join(f"/b/{number}\t1\t1730000000\n" for number in range(1200))
-    error = refusal(written(tmp_path, "dump", f"{before}{row}\n/c\t1\t1730000000\n"))
-    assert error.message == problem
-    assert error.place.endswith("dump, line 1202")
-
-
-def test_times_have_to_be_written_alike(tmp_path: Path) -> None:
-    file = written(tmp_path, "dump", "path\tmtime\n/a\t20000\n/b\t1730000000\n")
-    assert "not clear how its times" in refusal(file).message
-    file = written(tmp_path, "dump", "path\tmtime\n/a\tlast week\n")
-    assert "not clear how its times" in refusal(file).message
-    file = written(tmp_path, "dump", "path\tmtime\n/a\t1500.5\n/b\t1600\n")
-    assert files(opened(file, "times=seconds"))["/a"].mtime_ns == 1_500_500_000_000
-
-
-def test_a_digest_that_is_none_is_not_believed(tmp_path: Path) -> None:
-    text = "path\tadler32\n/a/1\tError_accessing\n/a/2\t\n/a/3\t11e60398\n/a/4\t00000000\n"
-
-    async def scenario() -> None:
-        driver = opened(written(tmp_path, "dump", text))
-        assert (await driver.checksum("/a/3", ["adler32"])).checksums == {"adler32": "11e60398"}
-        with pytest.raises(Unsupported):
-            await driver.checksum("/a/2", ["adler32"])
-        for path, reason in (("/a/1", "Error_accessing"), ("/a/4", "know none")):
-            with pytest.raises(PeerError, match=reason):
-                await driver.checksum(path, ["adler32"])
-        with pytest.raises(Unsupported):
-            await driver.checksum("/a/3", ["md5"])
-        await driver.close()
-
-    asyncio.run(scenario())
-
-
-def test_csv_has_quotes(tmp_path: Path) -> None:
-    text = 'path,size\n"/a/with, comma",1\n"/a/with ""quotes""",2\n"/a/with\nline",3\n'
-    found = read(opened(written(tmp_path, "dump.csv", text)))
-    assert [entry.name for entry in found["/a"].entries] == ['with "quotes"', "with, comma"]
-    assert [odd.raw for odd in found["/a"].unnameable] == [b"with\nline"]
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ('path,size\n/a,1\n"/b,2\n', ""),
-        ("path,size\n/a,1\n/b,2,3\n", "row 3"),
-        ("path,size\n/a,1\n/b\n", "row 3"),
-    ],
-)
-def test_csv_that_is_none_is_refused(tmp_path: Path, text: str, problem: str) -> None:
-    assert problem in refusal(written(tmp_path, "dump.csv", text)).place
-
-
-@pytest.mark.parametrize(
-    ("text", "hint"),
-    [
-        ("/a/b,5\n/a/c,6\n", "add layout=text or layout=csv to the door"),
-        ("/a/b 5 20000\n/a/c 6 20000\n", "add layout=text or layout=ral to the door"),
-        ("nothing\nhere\n", "add layout=text to the door"),
-        ("a\tb\n", "add columns=path,size,... to the door, - for what is to be ignored"),
-        ("name\tsize\nx\t1\n", "say which with columns="),
-        ("path\tpath\n/x\t/y\n", "say which with columns=, - for the other"),
-    ],
-)
-def test_what_can_be_read_in_two_ways_is_not_read(tmp_path: Path, text: str, hint: str) -> None:
-    assert refusal(written(tmp_path, "dump", text)).hint == hint
-
-
-def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
-    assert "no text" in refusal(written(tmp_path, "dump", b"/a\n\0\0\0\n")).message
-    assert "no layout 'atlas'" in refusal(written(tmp_path, "dump", PATHS), "layout=atlas").message
-
-
-# ---- Parquet -------------------------------------------------------------------------
-
-
-def test_parquet_by_the_names_of_its_columns(tmp_path: Path) -> None:
-    moment = datetime(2024, 10, 27, 3, 33, 20, tzinfo=UTC)
-    file = parquet(tmp_path / "x.parquet", dir=["/a", "/"], name=["b", "c"], size=[5, None], mtime=[moment, None])
-    driver = opened(file, "taken=2026-11-01")
-    assert files(driver) == {
-        "/a/b": Stat(Kind.FILE, 5, NOON * 10**9),
-        "/c": Stat(Kind.FILE, NOT_TOLD, NOT_TOLD, "", driver.taken.latest_ns),
-    }
-
-
-def test_parquet_with_whole_numbers_for_times(tmp_path: Path) -> None:
-    file = parquet(tmp_path / "x.parquet", path=["/a/b"], size=[5], mtime=[NOON])
-    assert files(opened(file)) == {"/a/b": Stat(Kind.FILE, 5, NOON * 10**9)}
-
-
-def test_parquet_that_is_none_is_refused(tmp_path: Path) -> None:
-    whole = parquet(tmp_path / "whole", path=["/a/b"], size=[5]).read_bytes()
-    assert "not a whole Parquet file" in refusal(written(tmp_path, "dump", whole[:-20])).message
-    assert "no column with a path" in refusal(parquet(tmp_path / "x", colour=["red"])).message
-    assert "is of type int64" in refusal(parquet(tmp_path / "x", path=[5])).message
-    assert "the path is empty" in refusal(parquet(tmp_path / "x", path=["/a", None])).message
-    assert "is no whole number" in refusal(parquet(tmp_path / "x", path=["/a", "/b"], size=[1, -1])).message
-    assert "'b/c' is no name" in refusal(parquet(tmp_path / "x", dir=["/a"], name=["b/c"])).message
-
-
-# ---- S3 Inventory --------------------------------------------------------------------
-
-CSV_SCHEMA = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, ETag, StorageClass"
-CSV_ROWS = [
-    ("data/run%201/a%2Bb.root", "v2", "true", "false", "10", "2024-10-27T03:33:20.000Z", "e1", "STANDARD"),
-    ("data/run%201/a%2Bb.root", "v1", "false", "false", "9", "2024-10-26T03:33:20.000Z", "e0", "STANDARD"),
-    ("data/gone", "v3", "true", "true", "", "2024-10-26T03:33:20.000Z", "", ""),
-    ("data/run+2/%C3%BC", "v1", "true", "false", "0", "2024-10-26T03:33:20.000Z", "e2", "GLACIER"),
-    ("data/empty/", "v1", "true", "false", "0", "2024-10-26T03:33:20.000Z", "e3", "STANDARD"),
-    ("data//double", "v1", "true", "false", "1", "2024-10-26T03:33:20.000Z", "e4", "STANDARD"),
-    ("/rooted", "v1", "true", "false", "1", "2024-10-26T03:33:20.000Z", "e5", "STANDARD"),
-]
-
-
-def inventory(
-    folder: Path, data: bytes, *, form: str = "CSV", schema: str = CSV_SCHEMA, name: str = "1.csv.gz"
-) -> Path:
-    """An inventory as the bucket has it; the folder of its manifest."""
-    key = f"inventory/source/weekly/data/{name}"
-    written(folder, key, data)
-    entry = {"key": key, "size": len(data), "MD5checksum": hashlib.md5(data).hexdigest()}
-    manifest = {
-        "sourceBucket": "source",
-        "destinationBucket": "arn:aws:s3:::destination",
-        "version": "2016-11-30",
-        "creationTimestamp": "1730000000000",
-        "fileFormat": form,
-        "fileSchema": schema,
-        "files": [entry],
-    }
-    content = json.dumps(manifest).encode()
-    there = folder / "inventory/source/weekly/2024-10-27T03-33Z"
-    written(there, "manifest.json", content)
-    written(there, "manifest.checksum", hashlib.md5(content).hexdigest() + "\n")
-    return there
-
-
-def csv_inventory(folder: Path) -> Path:
-    text = "".join(",".join(f'"{value}"' for value in ("source", *row)) + "\n" for row in CSV_ROWS)
-    return inventory(folder, gzip.compress(text.encode()))
-
-
-def test_an_inventory_in_csv(tmp_path: Path) -> None:
-    there = csv_inventory(tmp_path)
-    for root in (there, there / "manifest.json"):
-        driver = opened(root)
-        assert (driver.taken.earliest_ns, driver.taken.source) == (NOON * 10**9, "manifest")
-        found = read(driver)
-        assert found["/data/run 1"].entries == (("a+b.root", Stat(Kind.FILE, 10, NOON * 10**9, "e1")),)
-        assert [entry.name for entry in found["/data/run 2"].entries] == ["ü"]
-        assert [entry.name for entry in found["/data"].entries] == ["empty", "run 1", "run 2"]
-        assert [odd.raw for odd in found["/data"].unnameable] == [b"/double"]
-        assert [odd.raw for odd in found["/"].unnameable] == [b"/rooted"]
-        assert found["/data/empty"].entries == ()
-
-
-def test_a_prefix_of_keys_is_taken_off(tmp_path: Path) -> None:
-    text = '"b","data/a","5"\n"b","data/","0"\n'
-    there = inventory(tmp_path, text.encode(), schema="Bucket, Key, Size")
-    assert list(files(opened(there, "prefix=data"))) == ["/a"]
-
-
-def test_an_inventory_in_parquet(tmp_path: Path) -> None:
-    moment = datetime(2024, 10, 27, 3, 33, 20)
-    file = parquet(
-        tmp_path / "p",
-        bucket=["b", "b", "b"],
-        key=["a%20b", "old", "gone"],
-        is_latest=[True, False, True],
-        is_delete_marker=[False, False, True],
-        size=[5, 5, None],
-        last_modified_date=[moment, moment, moment],
-        e_tag=["e1", "e2", None],
-    )
-    schema = (
-        "message s3.inventory { required binary bucket (STRING); required binary key (STRING); "
-        "optional boolean is_latest; optional boolean is_delete_marker; optional int64 size; "
-        "optional int64 last_modified_date (TIMESTAMP(MILLIS,true)); optional binary e_tag (STRING);}"
-    )
-    there = inventory(tmp_path, file.read_bytes(), form="Parquet", schema=schema, name="1.parquet")
-    assert files(opened(there)) == {"/a%20b": Stat(Kind.FILE, 5, NOON * 10**9, "e1")}
-
-
-def test_an_inventory_may_be_put_together_in_one_folder(tmp_path: Path) -> None:
-    there = csv_inventory(tmp_path / "bucket")
-    flat = tmp_path / "flat"
-    flat.mkdir()
-    for file in (there / "manifest.json", there / "manifest.checksum", there.parent / "data" / "1.csv.gz"):
-        shutil.copy(file, flat)
-    assert "/data/run 1" in read(opened(flat))
-
-
-def test_an_inventory_that_is_not_whole_is_refused(tmp_path: Path) -> None:
-    there = csv_inventory(tmp_path / "a")
-    data = there.parent / "data" / "1.csv.gz"
-    whole = data.read_bytes()
-    data.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert "its MD5 is not the one in the manifest" in _either(refusal(there), "damaged")
-    data.write_bytes(whole + b"x")
-    assert "where the manifest says" in refusal(there).message
-    data.unlink()
-    assert "is not there" in refusal(there).message
-    (there / "manifest.checksum").write_text("0" * 32)
-    assert "does not agree with manifest.checksum" in refusal(there).message
-    assert "no JSON" in refusal(written(tmp_path / "b", "manifest.json", "{")).message
-    assert "names no files" in refusal(written(tmp_path / "c", "manifest.json", "{}")).message
-    orc = inventory(tmp_path / "d", b"ORC", form="ORC", schema="struct<bucket:string,key:string>")
-    assert refusal(orc).message == "the inventory is in ORC"
-    out = written(tmp_path / "e", "manifest.json", json.dumps({"files": [{"key": "../a/inventory"}]}))
-    assert "is not there" in refusal(out).message
-
-
-def _either(error: BadInput, other: str) -> str:
-    return error.message if other not in error.message else "its MD5 is not the one in the manifest"
-
-
-# ---- our own listings ----------------------------------------------------------------
-
-
-def own_listing(folder: Path) -> Path:
-    ledger = DiskLedger.open(folder, Plan("bern"), clock=lambda: NOON * 10**6)
-    stat = Stat(Kind.FILE, 5, 17, "v1", 19)
-    there = Stat(Kind.DIRECTORY, 0, 0)
-    odd = (Oddity(b"link", Odd.OTHER, "neither"), Oddity(b"\xff", Odd.UNNAMEABLE, "bytes"))
-    for directory in (
-        Directory("/", State.LISTED, directories=(Entry("a", there), Entry("b", there), Entry("c", there))),
-        Directory("/a", State.LISTED, files=(Entry("file", stat),), directories=(Entry("empty", there),), oddities=odd),
-        Directory("/a/empty", State.LISTED),
-        Directory("/b", State.FAILED, "permission denied"),
-        Directory("/c", State.DOUBTED, "much shorter", files=(Entry("x", stat),)),
-    ):
-        ledger.take(1)
-        ledger.found(directory)
-    ledger.save()
-    ledger.finish()
-    ledger.close()
-    return folder
-
-
-def test_our_own_listing_is_a_dump(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        driver = opened(own_listing(tmp_path / "listing"))
-        assert driver.taken == Taken(NOON * 10**9, NOON * 10**9, "listing")
-        assert [entry.name for entry in (await driver.list("/")).entries] == ["a", "b", "c"]
-        inside = await driver.list("/a")
-        assert [(e.name, e.stat.kind) for e in inside.entries] == [
-            ("empty", Kind.DIRECTORY),
-            ("file", Kind.FILE),
-            ("link", Kind.OTHER),
-        ]
-        assert inside.entries[1].stat == Stat(Kind.FILE, 5, 17, "v1", 19)
-        assert inside.unnameable == (Unnameable(b"\xff", "bytes"),)
-        assert await driver.list("/a/empty") == DirectoryListing(())
-        with pytest.raises(NotAllowed, match="permission denied"):
-            await driver.list("/b")
-        doubted = await driver.list("/c")
-        assert [entry.name for entry in doubted.entries] == ["x"]
-        assert "much shorter" in doubted.doubt
-        await driver.close()
-
-    asyncio.run(scenario())
 
 
 # ---- what contradicts itself ---------------------------------------------------------

@@ -8,18 +8,23 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from holdfast.model.errors import OperatorError, PeerError
-from holdfast.storage import s3_prefix
+from holdfast.storage import s3_crew, s3_prefix
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.doors import open_driver
-from holdfast.storage.driver import DirectoryListing, Kind, NotADirectory, NotThere
+from holdfast.storage.driver import NOT_TOLD, DirectoryListing, Kind, NotADirectory, NotThere, Stat
+from holdfast.storage.listing.disk_ledger import DiskLedger
+from holdfast.storage.listing.engine import list_tree
+from holdfast.storage.listing.reading import Listing
+from holdfast.storage.listing.summary import Plan
 from holdfast.storage.s3 import S3Driver
 from holdfast.storage.s3_ranges import Range, cuts, first_cuts, split
-from support.s3_store import Answer, Asked, KeyStore, error, reply
+from support.s3_store import LISTED, Answer, Asked, KeyStore, error, reply
 
 _T = TypeVar("_T")
 
@@ -322,6 +327,96 @@ def test_pages_that_lead_to_themselves_end() -> None:
     store.answers = lambda asked: reply(200, store._listing({**asked.query, "continuation-token": b"0009".hex()}))
     with pytest.raises((PeerError, OperatorError)):
         listed(store, ranges=1)
+
+
+def page_of(*keys: str, more: str) -> bytes:
+    """A page that says that there are more."""
+    contents = "".join(
+        f"<Contents><Key>{key}</Key><LastModified>{LISTED}</LastModified><ETag>e</ETag><Size>1</Size></Contents>"
+        for key in keys
+    )
+    more = f"<KeyCount>{len(keys)}</KeyCount><NextContinuationToken>{more}</NextContinuationToken>"
+    return f"<ListBucketResult><IsTruncated>true</IsTruncated>{more}{contents}</ListBucketResult>".encode()
+
+
+LISTING = [lambda driver: driver.list("/"), lambda driver: driver.names("/")]
+LOOKING = [lambda driver: driver.stat("/none"), lambda driver: driver.remove_directory("/none")]
+
+
+@pytest.mark.parametrize(
+    ("ask", "keys"),
+    [*((ask, ["b", "a"]) for ask in LISTING), *((ask, []) for ask in [*LISTING, *LOOKING])],
+)
+@pytest.mark.parametrize("period", [2, 1 << 40])
+@pytest.mark.parametrize("ranges", [1, 8])
+def test_a_listing_that_does_not_lead_on_ends(
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable[[S3Driver], Awaitable[object]],
+    keys: list[str],
+    period: int,
+    ranges: int,
+) -> None:
+    """Continuations by turns, or always new ones; pages with the same keys again, or with none at all."""
+    monkeypatch.setattr(s3_prefix, "EMPTY_PAGES_MAX", 20)
+    store = KeyStore()
+    store.answers = lambda asked: None if asked.key else reply(200, page_of(*keys, more=str(len(store.asked) % period)))
+    with pytest.raises(PeerError, match="goes round in circles"):
+        with_store(store, ask, ranges=ranges)
+    assert len(store.asked) < 30
+
+
+@pytest.mark.parametrize("period", [2, 1 << 40])
+def test_a_piece_that_does_not_lead_on_ends(monkeypatch: pytest.MonkeyPatch, period: int) -> None:
+    """The same of one of several that are listed at once."""
+    monkeypatch.setattr(s3_prefix, "EMPTY_PAGES_MAX", 20)
+    store = KeyStore({f"{number:04d}".encode() for number in range(1000)}, page_keys=10)
+    store.answers = lambda asked: (
+        reply(200, page_of(more=str(len(store.asked) % period))) if len(store.asked) > s3_crew.ALONE else None
+    )
+    with pytest.raises(PeerError, match="goes round in circles"):
+        listed(store)
+    assert len(store.asked) < 300
+
+
+def test_empty_pages_before_the_first_key_are_passed_over() -> None:
+    """As of stores that have to pass over what was deleted."""
+    store = KeyStore([b"dir/file"])
+    store.answers = lambda asked: (
+        reply(200, page_of(more=b"d".hex() + "00" * len(store.asked))) if len(store.asked) < 5 else None
+    )
+    assert [entry.name for entry in listed(store, "/dir").entries] == ["file"]
+
+
+def test_of_a_directory_no_time_is_told() -> None:
+    store = KeyStore([b"dir/file"])
+    expected = Stat(Kind.DIRECTORY, 0, NOT_TOLD)
+    assert listed(store).entries == (("dir", expected),)
+    assert with_store(store, lambda driver: driver.stat("/dir")) == expected
+    assert with_store(store, lambda driver: driver.stat("/")) == expected
+
+
+def test_a_listing_of_the_tree_has_no_times_of_directories(tmp_path: Path) -> None:
+    async def scenario(driver: S3Driver) -> None:
+        ledger = DiskLedger.open(tmp_path / "listing", Plan("SITE"))
+        await list_tree([driver], ledger)
+        ledger.close()
+
+    with_store(KeyStore([b"dir/file", b"dir/sub/file"]), scenario)
+    listing = Listing.open(tmp_path / "listing")
+    assert {row.dir: row.mtime_ns for row in listing.directories()} == {"/": None, "/dir": None, "/dir/sub": None}
+
+
+def test_a_page_as_long_as_pages_can_be_is_read() -> None:
+    store = KeyStore([b"d/" + b"\xc3\xbc" * 509 + b"%04d" % number for number in range(1000)])
+    listing = listed(store, "/d")
+    assert len(listing.entries) + len(listing.unnameable) == 1000
+
+
+def test_a_reply_longer_than_any_page_is_not_kept() -> None:
+    store = KeyStore([b"file"])
+    store.answers = lambda asked: reply(200, store._listing(asked.query) + b" " * (9 << 20))
+    with pytest.raises(PeerError, match="is longer than 8388608 bytes"):
+        listed(store)
 
 
 # Trouble on the way.

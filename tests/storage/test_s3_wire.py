@@ -154,6 +154,9 @@ def by_parser(data: bytes) -> s3_replies.Page:
 @example(WHOLE.index(b"%0A"), b"\r\n", 3)
 @example(WHOLE.index(b"%0A"), b"%FF+", 3)
 @example(WHOLE.index(b"STANDARD"), b"&", 1)
+@example(WHOLE.index(b"STANDARD"), b"\0", 1)
+@example(WHOLE.index(b"STANDARD"), b"\x01", 1)
+@example(WHOLE.index(b"STANDARD"), b"\xef\xbf\xbf", 1)
 @example(WHOLE.index(b"e&quot;"), b"<x/>", 1)
 def test_a_damaged_page_is_a_peer_error_or_what_the_parser_says(place: int, put: bytes, cut: int) -> None:
     data = WHOLE[:place] + put + WHOLE[place + cut :]
@@ -194,6 +197,47 @@ def test_words_of_a_store_are_one_short_line() -> None:
     )
     assert said.message.startswith("a b x")
     assert len(said.message) <= 200
+
+
+def test_no_secret_of_a_message_is_shown_in_part() -> None:
+    body = b"<Error><Code>X</Code><Message>" + b"x" * 195 + b" secret-of-many-letters</Message></Error>"
+    assert s3_replies.complaint(body, ["secret-of-many-letters"]).message == "x" * 195 + " ***"
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        b'<?xml version="1.0" encoding="ISO-8859-1"?>',
+        b"<?xml version='1.0'  encoding = 'utf-7' ?>",
+        b'<?xml version="1.0" encoding="UTF-16"?>',
+        b'<?xml version="1.0" encoding="cp037"?>',
+        b'<?xml version="1.0"?><!DOCTYPE x>',
+        b'<?xml version="1.0"?><!doctype x [<!ENTITY a "b">]>',
+    ],
+)
+def test_only_utf_8_without_document_types_is_read(declared: bytes) -> None:
+    said = declared + WHOLE.partition(b"?>")[2]
+    with pytest.raises(PeerError):
+        s3_replies.page(said)
+    with pytest.raises(PeerError):
+        by_parser(said)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-7", "cp037"])
+def test_a_document_type_in_another_encoding_is_not_read(encoding: str) -> None:
+    name = encoding.removesuffix("-le").removesuffix("-be")
+    text = f'<?xml version="1.0" encoding="{name}"?><!DOCTYPE x [<!ENTITY a "b">]>{WHOLE.decode()[21:]}'
+    with pytest.raises(PeerError):
+        s3_replies.page(text.encode(encoding))
+    without = f'<?xml version="1.0" encoding="{name}"?>{WHOLE.decode()[21:]}'
+    with pytest.raises(PeerError):
+        s3_replies.page(without.encode(encoding))
+
+
+@pytest.mark.parametrize("encoding", [b"", b' encoding="UTF-8"', b" encoding='utf-8'"])
+def test_utf_8_is_read_however_it_is_named(encoding: bytes) -> None:
+    page = s3_replies.page(b'<?xml version="1.0"' + encoding + b"?>" + WHOLE.partition(b"?>")[2])
+    assert page == s3_replies.page(WHOLE)
 
 
 # TLS.

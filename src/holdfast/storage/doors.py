@@ -124,16 +124,19 @@ def _load(point: EntryPoint) -> Callable[..., object]:
 
 
 def _from_file(module: str, extra: str) -> Opener:
-    """The opener of a protocol whose client library is loaded only when a door asks for it."""
+    """The opener of a protocol whose client library, of that extra, is loaded only when a door asks for it."""
 
     def open_(root: str, *, site: str, access: Access) -> StorageDriver:
         try:
             opener: Opener = import_module(f"holdfast.storage.{module}").open_door
-        except ImportError as error:
+        except ModuleNotFoundError as error:
+            lacking = (error.name or "").partition(".")[0]
+            if lacking in ("", "holdfast"):
+                raise
             raise OperatorError(
-                f"the driver {module} lacks its client library: {error}",
+                f"the driver {module} lacks its client library: there is no Python package {lacking}",
                 place=site,
-                hint=f"pip install 'holdfast[{extra}]'",
+                hint=f"pip install 'holdfast[{extra}]'" if extra else f"install the Python package {lacking}",
             ) from error
         return opener(root, site=site, access=access)
 

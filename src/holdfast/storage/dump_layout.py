@@ -1,7 +1,7 @@
 """Layout: how the rows of a dump are written and what stands in their columns.
 
 Said by the door's options, else told by the first lines; never by chance: what
-could be read in two ways is BadInput that says what to write.
+could be read in two ways, or is no listing, is BadInput that says what to write.
 
     text       one path a line, as ATLAS sites publish it (``dumps/dump_YYYYMMDD``; Rucio's auditor:
                rucio/daemons/auditor/srmdumps.py, rucio/common/dumper/consistency.py)
@@ -61,6 +61,8 @@ _RAL = ("path", "size", "mtime")
 _BY_LENGTH = {13: Times.MILLISECONDS, 19: Times.NANOSECONDS}
 _DAY_DIGITS_MAX = 6
 _SECOND_DIGITS = range(9, 12)
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
+_BLANKS = "delimiter=blank&columns=path,size,..."
 
 
 class Form(StrEnum):
@@ -109,8 +111,12 @@ def of_text(head: bytes, options: DumpOptions, place: str) -> Layout:
     name = options.layout
     if name in ("text", "cms"):
         return Layout(name, Form.LINES, ("path",))
+    if not name and lines[0].startswith("<"):
+        hint = "get the dump again; if that is what paths look like, add layout=text to the door"
+        raise BadInput("begins with '<': it is a page of the web, or XML, and no listing", place=place, hint=hint)
     delimiter = options.delimiter or _delimiter(lines, options, place)
     if not delimiter:
+        _check_plain(lines, options, place)
         return Layout("text", Form.LINES, ("path",))
     form = Form.QUOTED if delimiter == "," or name == "csv" else Form.FIELDS
     rows = _fields(lines, delimiter, form)
@@ -168,6 +174,21 @@ def _delimiter(lines: list[str], options: DumpOptions, place: str) -> str:
     if not all("/" in line for line in lines):
         raise _ambiguous("its lines are neither paths nor columns that are known", "text", place)
     return ""
+
+
+def _check_plain(lines: list[str], options: DumpOptions, place: str) -> None:
+    """BadInput if what nobody has called text may not be one path a line."""
+    fields = [line.split() for line in lines]
+    if len({len(each) for each in fields}) == 1 and len(fields[0]) > 1 and all(map(_has_number, fields)):
+        raise _ambiguous("do blanks divide columns, or are they in the names?", f"text or {_BLANKS}", place)
+    if not options.prefix and not any(line.startswith("/") for line in lines):
+        raise _ambiguous(
+            "not one line begins with '/'", f"text if these are paths, prefix= if all begin alike, or {_BLANKS}", place
+        )
+
+
+def _has_number(fields: Sequence[str]) -> bool:
+    return any(_NUMBER.fullmatch(field) for field in fields)
 
 
 def _ambiguous(question: str, choice: str, place: str) -> BadInput:
@@ -230,7 +251,7 @@ def _checked(roles: tuple[str, ...], columns: Sequence[str], place: str) -> tupl
         if roles.count(role) > 1:
             raise BadInput(f"has {role} twice", place=place, hint="say which with columns=, - for the other")
     if "path" not in roles and not {"dir", "name"} <= set(roles):
-        found = ", ".join(repr(column) for column in columns[:12])[:200]
+        found = ", ".join(repr(column) for column in columns[:12])[:80]
         raise BadInput(f"has no column with a path; found {found}", place=place, hint="say which with columns=")
     return roles
 

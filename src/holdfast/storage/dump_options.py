@@ -12,6 +12,7 @@
     under       what is put before every path: where the dumped tree hangs at the site
     taken       when it was made: 2026-11-01, 2026-11-01T06:30Z, or seconds since 1970
     states      of a replica dump: the states whose files are there (A)
+    bucket      of an inventory: the folder with the copy of the bucket in which its files are
     empty       allowed: it may hold nothing at all
 
 Rules
@@ -43,7 +44,7 @@ SECOND_NS = 1_000_000_000
 _DAY = timedelta(days=1)
 _MOMENT_NS = timedelta(microseconds=1)
 
-KNOWN = ("layout", "columns", "header", "delimiter", "times", "prefix", "under", "taken", "states", "empty")
+KNOWN = ("layout", "columns", "header", "delimiter", "times", "prefix", "under", "taken", "states", "bucket", "empty")
 _DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "blank": " "}
 _YES_NO = {"yes": True, "no": False}
 _ROOT_HINT = "write file:///folder/dump?layout=... or /folder/dump"
@@ -74,6 +75,7 @@ class DumpOptions:
     taken: Taken | None = None
     states: frozenset[str] = frozenset({"A"})
     empty: bool = False
+    bucket: Path | None = None
 
 
 def parse(root: str) -> DumpOptions:
@@ -95,6 +97,7 @@ def parse(root: str) -> DumpOptions:
         under=_under(said.get("under", "")),
         taken=moment(taken, "option") if taken else None,
         states=frozenset(state.strip() for state in said.get("states", "A").split(",")),
+        bucket=_folder(said.get("bucket", "")),
         empty=_choice(said, "empty", {"allowed": True, "refused": False}) or False,
     )
 
@@ -134,6 +137,14 @@ def _choice(said: dict[str, str], name: str, choices: dict[str, _T]) -> _T | Non
     if said[name] not in choices:
         raise BadInput(f"{name}={said[name][:80]} makes no sense", hint=f"write {' or '.join(choices)}")
     return choices[said[name]]
+
+
+def _folder(text: str) -> Path | None:
+    if not text:
+        return None
+    if not text.startswith("/") or "\0" in text:
+        raise BadInput(f"bucket={text[:80]} is no absolute path of a folder", hint="write bucket=/a/b")
+    return Path(text)
 
 
 def _under(text: str) -> str:

@@ -9,6 +9,8 @@ Rules
   * Numbered parts hold the paths that belong there: the adler32 of a path,
     modulo the number of parts, is the number of its part. A part that is missing
     at the end is noticed by that.
+  * Values that are out of all range, or of a type that nothing can be made of,
+    are BadInput with the file and the piece of it.
   * A dump that holds no file is BadInput unless the door allows it.
 """
 
@@ -79,7 +81,7 @@ def _layout(file: SourceFile, options: DumpOptions) -> Layout | None:
             with pq.ParquetFile(file.path) as opened:
                 layout = dump_layout.of_columns(opened.schema_arrow.names, options, place)
                 return _timed(layout, opened, place)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, OverflowError, RecursionError, ValueError) as error:
             raise BadInput("is not a whole Parquet file", place=place, hint="get the file again") from error
     head = dump_reading.head(file, _HEAD_BYTES)
     return dump_layout.of_text(head, options, place) if head.strip(b"\r\n") else None
@@ -112,7 +114,7 @@ def stage(planned: Plan, folder: Path) -> None:
         normaliser = Normaliser(layout, options, planned.sources.taken)
         for source in planned.sources.files:
             for piece in _pieces(source, layout, planned.sources):
-                rows = normaliser.rows(piece)
+                rows = _rows(normaliser, piece)
                 files += rows.num_rows
                 stager.add(rows)
     own = planned.sources.own
@@ -131,6 +133,19 @@ def stage(planned: Plan, folder: Path) -> None:
         writer.finish()
     finally:
         writer.close()
+
+
+def _rows(normaliser: Normaliser, piece: Piece) -> pa.Table:
+    """The rows of a piece; BadInput where its values are such that they cannot be reckoned with."""
+    try:
+        return normaliser.rows(piece)
+    except (pa.ArrowException, OverflowError, RecursionError, ValueError) as error:
+        problem = (str(error).splitlines() or [""])[0][:80]
+        raise BadInput(
+            f"its values cannot be read: {problem or type(error).__name__}",
+            place=f"{piece.place}, {piece.unit} {piece.numbers[0]} to {piece.numbers[-1]}",
+            hint="correct it, or leave the column out with columns=",
+        ) from error
 
 
 def _columns(planned: Plan) -> set[str]:

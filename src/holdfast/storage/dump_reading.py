@@ -7,8 +7,8 @@ manifest says of its bytes. What may stand in the columns is the business of
 Rules
   * Bytes stay bytes: nothing is decoded here.
   * Nothing is left out: a row with too many or too few columns, an end in the
-    middle of a row, and a last line without line end where others have one, are
-    BadInput with the line's number. Empty lines are none.
+    middle of a row, and a last line without line end, are BadInput with the
+    line's number. Empty lines are none.
   * A CSV row may have line ends in quotes; its number is then that of the row.
   * At most about ``PIECE_BYTES`` of a file are in memory.
 """
@@ -93,7 +93,6 @@ class _Unpacked:
         self.closed = False
         self.read_bytes = 0
         self.ends_in_newline = False
-        self.has_newline = False
         self._file: Readable = open_packed(source.path, source.compression)
         self._md5 = source.md5 if md5 else ""
 
@@ -112,7 +111,6 @@ class _Unpacked:
         data = b"".join(parts)
         if data:
             self.ends_in_newline = data.endswith(b"\n")
-            self.has_newline = self.has_newline or b"\n" in data
             self.read_bytes += len(data)
         return data
 
@@ -127,9 +125,9 @@ class _Unpacked:
 
     def finish(self) -> None:
         """BadInput if the file did not end as it should, or its bytes are not those of the manifest."""
-        if self.has_newline and not self.ends_in_newline:
+        if self.read_bytes and not self.ends_in_newline:
             raise BadInput(
-                "the last line has no end, all others have: the file is truncated",
+                "the last line has no end: the file is truncated",
                 place=self.place,
                 hint="get the file again",
             )
@@ -276,7 +274,7 @@ def _of_quoted(unpacked: _Unpacked, layout: Layout) -> Iterator[Piece]:
                 numbers = np.arange(number, number + batch.num_rows)
                 number += batch.num_rows
                 yield Piece(unpacked.place, "row", {roles[name]: batch[name] for name in roles}, numbers)
-    except pa.ArrowInvalid as error:
+    except pa.ArrowException as error:
         if "Empty CSV" not in str(error):
             raise _of_csv_error(error, unpacked, number) from error
 
@@ -295,11 +293,11 @@ def _csv_reader(unpacked: _Unpacked, layout: Layout, names: list[str], wanted: l
     )
 
 
-def _of_csv_error(error: pa.ArrowInvalid, unpacked: _Unpacked, number: int) -> BadInput:
+def _of_csv_error(error: pa.ArrowException, unpacked: _Unpacked, number: int) -> BadInput:
     text = str(error)
     found = _ROW_OF_ERROR.search(text)
     row, problem = (found[1], found[2]) if found else (f"{number} or later", text.removeprefix("CSV parse error: "))
-    shown = ascii(problem)[1:-1][:160]
+    shown = ascii(problem)[1:-1][:80]
     return BadInput(f"is not CSV: {shown}", place=f"{unpacked.place}, row {row}", hint="correct it, or leave it out")
 
 
@@ -317,9 +315,9 @@ def _of_parquet(source: SourceFile, layout: Layout) -> Iterator[Piece]:
                 numbers = np.arange(number, number + batch.num_rows)
                 number += batch.num_rows
                 yield Piece(str(source.path), "row", {roles[name]: _plain(batch[name]) for name in roles}, numbers)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, OverflowError, RecursionError, ValueError) as error:
         raise BadInput(
-            f"is not a whole Parquet file: {str(error).splitlines()[0][:160]}",
+            f"is not a whole Parquet file: {(str(error).splitlines() or [''])[0][:80]}",
             place=str(source.path),
             hint="get the file again",
         ) from error

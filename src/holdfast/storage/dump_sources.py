@@ -3,10 +3,15 @@
     a file               dump_20261101, listing.tsv.gz, entries.parquet
     parts by number      the root names NAME, there are NAME.00000, NAME.00001 ...
     a folder of parts    all its files, by name; what begins with ``.`` or ``_`` is none
-    an inventory         manifest.json, or the folder it is in
+    an inventory         manifest.json, or the folder it is in; the files beside it, below it, or where
+                         ``bucket`` of the door says
     our own listing      the folder with listing.json
 
 Rules
+  * A manifest is somebody else's word: it may name files in its own folder, and
+    in that of the option ``bucket``, and none beyond, not by links either.
+  * A folder of parts is one dump: sub-folders in it, and names with the dates of
+    several days, are BadInput.
   * Parts that are numbered begin at 0 and leave none out.
   * A manifest that disagrees with its ``manifest.checksum``, or a file with the
     manifest (its size, its MD5), is BadInput; so is one that is not there.
@@ -42,6 +47,7 @@ MANIFEST = "manifest.json"
 MANIFEST_CHECKSUM = "manifest.checksum"
 
 _MANIFEST_BYTES_MAX = 1 << 28
+_DAY_NS = 86_400 * dump_options.SECOND_NS
 _GET_AGAIN = "get the dump again, all of it"
 _NUMBERED = re.compile(r"\.([0-9]{5})(\.gz)?\Z")
 _SEPARATED = r"(?<![0-9])({})(?![0-9])"
@@ -126,11 +132,24 @@ def _file(path: Path, *, md5: str = "", part: int = -1) -> SourceFile:
 
 
 def _folder(path: Path, options: DumpOptions) -> DumpSources:
-    found = sorted(each for each in path.iterdir() if each.name[0] not in "._" and each.is_file())
+    found = sorted(each for each in path.iterdir() if each.name[0] not in "._")
     if not found:
         raise BadInput("has no files in it", place=str(path), hint="correct the root of the door, or get the dump")
+    others = [each.name for each in found if not each.is_file()]
+    if others:
+        raise _several(path, "beside files it has in it", others)
+    days = {taken.earliest_ns // _DAY_NS: each.name for each in found if (taken := _in_name(each.name))}
+    if len(days) > 1:
+        raise _several(path, "holds dumps of several days", [days[day] for day in sorted(days)])
     files = tuple(_file(each) for each in found)
     return DumpSources(files, _taken(options, path.name, files))
+
+
+def _several(path: Path, problem: str, found: list[str]) -> BadInput:
+    shown = ", ".join(ascii(name[:80]) for name in found[:3]) + (
+        f" and {len(found) - 3} more" if len(found) > 3 else ""
+    )
+    return BadInput(f"{problem}: {shown}", place=str(path), hint="name one of them in the root of the door")
 
 
 def _numbered(path: Path) -> list[Path]:
@@ -176,7 +195,10 @@ def _in_name(name: str) -> Taken | None:
 
 
 def _own(path: Path, options: DumpOptions) -> DumpSources:
-    listing = Listing.open(path)
+    try:
+        listing = Listing.open(path)
+    except RecursionError as error:
+        raise BadInput(f"{LISTING} is no JSON of ours", place=str(path), hint=_GET_AGAIN) from error
     summary = listing.summary
     taken = options.taken or Taken(summary.started_us * 1000, summary.ended_us * 1000, "listing")
     return DumpSources(tuple(_file(part) for part in listing.parts(ENTRIES)), taken, own=listing)
@@ -190,7 +212,7 @@ def _inventory(path: Path, options: DumpOptions) -> DumpSources:
     listed = manifest.get("files")
     if not isinstance(listed, list) or not all(isinstance(each, dict) and each.get("key") for each in listed):
         raise BadInput("names no files", place=str(path), hint="is it the manifest of an inventory?")
-    files = tuple(_listed_file(path, each) for each in listed)
+    files = tuple(_listed_file(path, each, options) for each in listed)
     taken = options.taken or _created(manifest) or _taken(options, path.parent.name, files)
     schema, form = str(manifest.get("fileSchema", "")), str(manifest.get("fileFormat", ""))
     return DumpSources(files, taken, schema=schema, form=form)
@@ -208,34 +230,60 @@ def _manifest(path: Path) -> dict[str, Any]:
             raise BadInput(f"does not agree with {MANIFEST_CHECKSUM} beside it", place=str(path), hint=_GET_AGAIN)
     try:
         manifest = json.loads(content)
-    except ValueError as error:
-        raise BadInput(f"is no JSON: {error}", place=str(path), hint=_GET_AGAIN) from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"is no JSON: {str(error)[:80]}", place=str(path), hint=_GET_AGAIN) from error
     if not isinstance(manifest, dict):
         raise BadInput("is no JSON object", place=str(path), hint=_GET_AGAIN)
     return manifest
 
 
-def _listed_file(manifest: Path, entry: dict[str, Any]) -> SourceFile:
+def _listed_file(manifest: Path, entry: dict[str, Any], options: DumpOptions) -> SourceFile:
     key = str(entry["key"])
-    path = _beside(manifest, key)
+    path = _inside(manifest, key, options.bucket)
     if path is None:
-        raise BadInput(f"{key[:200]} is not there", place=str(manifest), hint=f"{_GET_AGAIN}, as the bucket has it")
+        raise BadInput(
+            f"{key[:80]!r} is not there",
+            place=str(manifest),
+            hint="put it beside the manifest, or add bucket=, the folder with the copy of the bucket, to the door",
+        )
     file = _file(path, md5=str(entry.get("MD5checksum") or "").lower())
-    size = entry.get("size")
-    if isinstance(size, int) and size != file.size:
+    size = _size(entry, manifest)
+    if size not in (None, file.size):
         message = f"has {file.size} bytes where the manifest says {size}"
         raise BadInput(message, place=str(path), hint=_GET_AGAIN)
     return file
 
 
-def _beside(manifest: Path, key: str) -> Path | None:
-    """Where a file of the bucket was put: as in the bucket, or beside the manifest, or in ``data``."""
+def _size(entry: dict[str, Any], manifest: Path) -> int | None:
+    """What a manifest says of a file's bytes; None if it says nothing."""
+    size = entry.get("size")
+    if size is None or (isinstance(size, int) and not isinstance(size, bool)):
+        return size
+    if isinstance(size, str) and re.fullmatch(r"[0-9]{1,18}", size):
+        return int(size)
+    raise BadInput(f"the size {str(size)[:80]!r} is no whole number of bytes", place=str(manifest), hint=_GET_AGAIN)
+
+
+def _inside(manifest: Path, key: str, bucket: Path | None) -> Path | None:
+    """Where a file of the bucket was put, links resolved: as in the bucket, or beside the manifest, or in ``data``."""
     parts = [part for part in key.split("/") if part]
-    if not parts or ".." in parts or "." in parts:
+    if not parts or ".." in parts or "." in parts or "\0" in key:
         return None
-    whole = (ancestor.joinpath(*parts) for ancestor in manifest.parents)
-    near = (folder / parts[-1] for up in manifest.parents[:2] for folder in (up, up / "data"))
-    return next((path for path in (*whole, *near) if path.is_file()), None)
+    own = manifest.parent
+    tried = [(own, own.joinpath(*parts)), (own, own / parts[-1]), (own, own / "data" / parts[-1])]
+    if bucket is not None:
+        tried.insert(0, (bucket, bucket.joinpath(*parts)))
+    for folder, path in tried:
+        try:
+            if not path.is_file():
+                continue
+            found = path.resolve()
+            if not found.is_relative_to(folder.resolve()):
+                raise BadInput(f"{key[:80]!r} leads out of {folder}", place=str(manifest), hint=_GET_AGAIN)
+        except (OSError, RuntimeError):  # A name that is too long, links in circles.
+            continue
+        return found
+    return None
 
 
 def _created(manifest: dict[str, Any]) -> Taken | None:

@@ -26,6 +26,9 @@ from holdfast.storage.dump_reading import Column, Piece
 
 pc: Any = compute
 
+SHOWN_MAX = 80
+"""Characters of a dump that a message shows: it may be a file that nobody meant to show."""
+
 _DAY_NS = 86_400 * SECOND_NS
 _UNITS_NS = {Times.SECONDS: SECOND_NS, Times.MILLISECONDS: 1_000_000, Times.NANOSECONDS: 1, Times.DAYS: _DAY_NS}
 _TRUE, _FALSE = (b"true", b"1"), (b"false", b"0", b"")
@@ -45,7 +48,7 @@ def bytes_of(piece: Piece, role: str, *, empty: bool = False) -> Column:
 
 def shown(raw: bytes | None) -> str:
     """Bytes as a message shows them."""
-    return ascii((raw or b"").decode(errors="replace")[:160])
+    return ascii((raw or b"").decode(errors="replace")[:SHOWN_MAX])
 
 
 def text_of(column: Column) -> Column:

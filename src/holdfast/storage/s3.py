@@ -9,13 +9,16 @@ Rules, beside those of the contract
   * There are no directories: one is there while a key below it is.
     ``make_directory`` has nothing to do, and an object and a directory of one
     name may be there together: listings have both, ``stat`` tells the object.
-  * Times are whole seconds, which is what all replies have in common;
+  * Times are whole seconds, which is what all replies have in common; none is
+    told of a directory;
     ``version`` is the ETag.
   * A bucket that is not there is OperatorError, never NotThere.
   * Moving is copying and then deleting. A failure in between leaves both; with
     ``replace`` the same call may simply be made again.
   * ``delete`` and ``rename`` ask the store to see to it that the object is the
     one that was looked at, and are as safe as the store's answer to that.
+  * What was written is looked at; where the storage has not all of it, that is
+    PeerError, and what is there is removed if its ETag is the acknowledged one.
   * An answer that is lost after the store has done what was asked is PeerError;
     a repeated ``write`` then says AlreadyThere.
 """
@@ -25,12 +28,13 @@ from __future__ import annotations
 import asyncio
 import builtins
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from weakref import WeakValueDictionary
 
 from holdfast.model import names
 from holdfast.model.clock import Clock, system_clock
-from holdfast.model.errors import HoldfastError, InvalidName
+from holdfast.model.errors import HoldfastError, InvalidName, PeerError
 from holdfast.storage import s3_crew, s3_door, s3_upload
 from holdfast.storage.access import Access
 from holdfast.storage.digest import ALGORITHMS, Hasher
@@ -170,12 +174,16 @@ class S3Driver:
         key = self._objects.key(path, place)
         await self._objects.refuse_taken(path, place)
         try:
-            etag = await s3_upload.upload(self._client, key, chunks, name=self._new(path, place), place=place)
+            sent = await s3_upload.upload(self._client, key, chunks, name=self._new(path, place), place=place)
         except ConditionFailed as error:
             raise AlreadyThere("somebody else has made it meanwhile", place=place) from error
         stat, _ = await self._objects.require_object(path, place)
-        if etag and stat.version and stat.version != etag:
+        is_ours = bool(sent.etag) and stat.version == sent.etag
+        # Of what came in parts stores may tell another ETag than they acknowledged.
+        if not is_ours and not sent.in_parts and sent.etag and stat.version:
             raise ChangedWhileRead("was replaced as soon as it was written", place=place)
+        if stat.size != sent.size:
+            await self._refuse_damaged(path, place, stat, sent.size, is_ours=is_ours)
         return stat
 
     async def rename(self, source: str, target: str, *, replace: bool = False) -> None:
@@ -247,10 +255,19 @@ class S3Driver:
 
     def _new(self, path: str, place: str) -> NewName:
         return NewName(
-            refuse=lambda: self._objects.refuse_taken(path, place),
+            refuse=lambda: self._objects.refuse_object(path, place),
             turn=self._turns.setdefault(path, asyncio.Lock()),
             conditional=self._door.conditional,
         )
+
+    async def _refuse_damaged(self, path: str, place: str, stat: Stat, sent: int, *, is_ours: bool) -> None:
+        """PeerError for what arrived as something else; it is removed if nobody else can have put it there."""
+        left = "it is still there"
+        if is_ours:
+            with suppress(HoldfastError):
+                await self._delete(path, place, stat)
+                left = "it was removed"
+        raise PeerError(f"the storage has {stat.size} bytes of the {sent} that it took; {left}", place=place)
 
     async def _copy(self, source: str, target: str, place: str, stat: Stat, name: NewName | None) -> None:
         await s3_upload.copy(

@@ -19,7 +19,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
-from holdfast.storage.s3_prefix import ATTEMPTS, Prefix
+from holdfast.storage.s3_prefix import ATTEMPTS, Course, Prefix
 from holdfast.storage.s3_ranges import Range, cuts, first_cuts, split
 from holdfast.storage.s3_replies import Page
 
@@ -29,14 +29,14 @@ ALONE = 8
 
 async def pages(prefix: Prefix, size: int) -> AsyncIterator[Page]:
     """All pages of a prefix, up to ``size`` asked for at once where it is large."""
-    page = await prefix.page(Range())
+    course = Course(prefix)
+    page = course.checked(await prefix.page(Range()))
     yield page
     n_pages, crew = 1, None
     while page.more is not None:
         if n_pages >= ALONE and size > 1 and (crew := Crew.of(prefix, size, page)) is not None:
             break
-        more, page = page.more, await prefix.page(Range(), page.more, attempts=ATTEMPTS)
-        prefix.refuse_loop(more, page)
+        page = course.checked(await prefix.page(Range(), page.more, attempts=ATTEMPTS))
         yield page
         n_pages += 1
     if crew is None:
@@ -156,10 +156,12 @@ class Crew:
                     return
 
     async def _list(self, walk: _Walk) -> None:
+        course = Course(self._prefix)
         while True:
             page = await self._prefix.page(walk.keys, walk.more, attempts=ATTEMPTS)
             # Its end may have been given to somebody else meanwhile: what counts is what it is now.
             found = self._seen(page, walk.at)
+            course.checked(page)
             page, is_beyond = self._cut_off(page, found, walk.keys)
             if found and not is_beyond:
                 walk.at = found[-1]
@@ -172,7 +174,6 @@ class Crew:
                 await self._queue.put(page)
             if is_done:
                 return
-            self._prefix.refuse_loop(walk.more, page)
             walk.more = page.more
 
     def _seen(self, page: Page, after: bytes) -> Sequence[bytes]:

@@ -1,7 +1,7 @@
 """What an object store's refusal means, in our family of errors.
 
 Rules
-  * Codes decide; only where a reply has none (HEAD has no body) its status does.
+  * Codes decide, also where the status is "200 OK"; only where a reply has none (HEAD has no body) its status does.
   * What will not go away by asking again is no PeerError.
   * That a bucket is not there is never NotThere: of no file in it is anything
     known. Nor is a 404 that no object store has signed with its code.
@@ -89,5 +89,7 @@ def meaning(status: int, said: Complaint, *, method: str) -> HoldfastError:
         return OperatorError(f"the storage answers {text}", hint=_OPERATORS["PermanentRedirect"])
     if 400 <= status < 500 and code:
         return OperatorError(f"the storage answers {text}", hint="see whether the options of the door fit this storage")
+    if code:
+        return PeerError(f"the storage answers {text}")
     # Whatever this is, it does not speak like an object store: a proxy's page, a server of another kind.
     return PeerError(f"something else than an object store answers: {text}")

@@ -4,6 +4,8 @@ Pure. Objects and prefixes of one name may be there together; both are told, the
 object first.
 
 Rules
+  * Of a directory neither size nor time is told: the size is 0 as everywhere,
+    the time is NOT_TOLD.
   * A key that ends in "/" and holds nothing is how some tools make a directory:
     it is no entry. One that holds something, an empty component, "." and
     "..", and what is no name of ours are told as Unnameable; prefixes with
@@ -18,10 +20,10 @@ from operator import attrgetter, itemgetter
 
 from holdfast.model import names
 from holdfast.model.errors import InvalidName
-from holdfast.storage.driver import DirectoryListing, Entry, Kind, Stat, Unnameable
+from holdfast.storage.driver import NOT_TOLD, DirectoryListing, Entry, Kind, Stat, Unnameable
 from holdfast.storage.s3_replies import Page
 
-DIRECTORY = Stat(Kind.DIRECTORY, 0, 0)
+DIRECTORY = Stat(Kind.DIRECTORY, 0, NOT_TOLD)
 
 # Made by the hundred thousand, in one loop that is not Python's.
 _entry = partial(tuple.__new__, Entry)

@@ -30,7 +30,7 @@ from holdfast.storage.driver import (
 )
 from holdfast.storage.s3_door import S3Door
 from holdfast.storage.s3_listing import DIRECTORY
-from holdfast.storage.s3_prefix import Prefix
+from holdfast.storage.s3_prefix import Course, Prefix
 from holdfast.storage.s3_ranges import Range
 from holdfast.storage.s3_replies import SECOND_NS, Page
 from holdfast.storage.s3_requests import S3Client, Streaming
@@ -62,10 +62,12 @@ class S3Objects:
 
     async def first(self, path: str, place: str, keys_max: int = 1) -> Page:
         """The first few of what is below a directory."""
-        page = await self.below(path, place).page(Range(), keys_max=keys_max)
+        below = self.below(path, place)
+        course = Course(below)
+        page = course.checked(await below.page(Range(), keys_max=keys_max))
         # A page may be empty and yet not the last: what was deleted lately is passed over, a thousand keys at a time.
         while page.more is not None and not (page.objects or page.prefixes):
-            page = await self.below(path, place).page(Range(), page.more, keys_max=keys_max)
+            page = course.checked(await below.page(Range(), page.more, keys_max=keys_max))
         return page
 
     async def look(
@@ -112,6 +114,14 @@ class S3Objects:
                 await self.look(path, place)
             except NotThere:
                 return
+        raise AlreadyThere("is there already", place=place)
+
+    async def refuse_object(self, path: str, place: str) -> None:
+        """AlreadyThere if an object has that name: one question, for whoever has looked for prefixes before."""
+        try:
+            await self._client.call("HEAD", self.key(path, place), place=place)
+        except NotThere:
+            return
         raise AlreadyThere("is there already", place=place)
 
     async def refuse_directory(self, path: str, place: str) -> None:

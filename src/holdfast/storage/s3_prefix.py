@@ -7,7 +7,10 @@ one.
 Rules
   * The first page is asked for once: whoever listed asks again. Later pages are
     pieces that nobody else can ask for again; they get ``ATTEMPTS``.
-  * An answer that is about other keys, or leads back to itself, is PeerError.
+  * An answer that is about other keys is PeerError.
+  * Pages lead on: each begins after all that came before, and of pages with
+    nothing in them there are at most ``EMPTY_PAGES_MAX`` in a row, no two with
+    the same continuation. Everything else is PeerError.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from holdfast.storage.s3_requests import S3Client
 ATTEMPTS = 4
 PAUSE_S = 0.25
 """Before the second attempt; doubled before each further one."""
+EMPTY_PAGES_MAX = 10_000
+"""Stores pass over what was deleted lately a thousand keys at a time, and send a page for each thousand."""
 
 
 class Prefix:
@@ -53,11 +58,11 @@ class Prefix:
 
     async def old_pages(self) -> AsyncIterator[Page]:
         """All pages in the older way, one after the other."""
-        page = await self.old_page("")
+        course = Course(self)
+        page = course.checked(await self.old_page(""))
         yield page
         while page.more is not None:
-            before, page = page.more, await self.old_page(page.more, attempts=ATTEMPTS)
-            self.refuse_loop(before, page)
+            page = course.checked(await self.old_page(page.more, attempts=ATTEMPTS))
             yield page
 
     def names_of(self, page: Page) -> list[bytes]:
@@ -65,10 +70,9 @@ class Prefix:
         skip = len(self.raw)
         return [key[skip:] for key, _ in page.objects] + [each[skip:] for each in page.prefixes]
 
-    def refuse_loop(self, before: str | None, page: Page) -> None:
-        """A page that leads to itself would be asked for for ever."""
-        if page.more == before:
-            raise PeerError("the listing goes round in circles", place=self._place)
+    def circles(self) -> PeerError:
+        """What is raised where pages would be asked for for ever."""
+        return PeerError("the listing goes round in circles: a page does not lead on", place=self._place)
 
     async def _asked(self, query: dict[str, str], attempts: int, keys_max: int | None) -> Page:
         if keys_max is not None:
@@ -100,3 +104,27 @@ class Prefix:
             place=self._place,
             hint="set ranges=1 in the root of the door",
         )
+
+
+class Course:
+    """One page after the other of a prefix; each has to lead on."""
+
+    def __init__(self, prefix: Prefix) -> None:
+        self._prefix = prefix
+        self._last: bytes | None = None
+        self._continuations: set[str] = set()
+        """Of the last page that had something in it, and of all since."""
+
+    def checked(self, page: Page) -> Page:
+        """The next page, if it leads on; PeerError if not."""
+        if page.more in self._continuations or len(self._continuations) > EMPTY_PAGES_MAX:
+            raise self._prefix.circles()
+        found = self._prefix.names_of(page)
+        if found:
+            if self._last is not None and min(found) <= self._last:
+                raise self._prefix.circles()
+            self._last = max(found)
+            self._continuations.clear()
+        if page.more is not None:
+            self._continuations.add(page.more)
+        return page

@@ -8,7 +8,8 @@ Rules
   * Keys come as bytes, exactly: stores encode them on request, because XML
     cannot carry every character.
   * A page that counts more than it has says so in ``doubt``.
-  * Document types and entities are refused: nobody needs them here.
+  * Document types and entities are refused, and so is what says that it is
+    written otherwise than in UTF-8: nobody needs them here.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ _CONTENTS = re.compile(
 # Made by the hundred thousand, in one loop that is not Python's.
 _stat = partial(tuple.__new__, Stat)
 _SHOWN_MAX = 200
+_CODE_MAX = 80
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_ERROR = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?[^>]*>\s*)*<(?:[A-Za-z0-9_.-]+:)?Error[\s/>]")
+_ENCODING = re.compile(rb"<\?xml[^>]*\sencoding\s*=\s*[\"']([^\"'>]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +91,27 @@ def page(data: bytes) -> Page:
     return Page(objects, prefixes, more, doubt)
 
 
-def complaint(data: bytes) -> Complaint:
-    """What an error's body says; of a body that is no such thing nothing is known."""
+def is_complaint(data: bytes) -> bool:
+    """Whether a reply is an error, whatever its status says."""
+    return _ERROR.match(data) is not None
+
+
+def complaint(data: bytes, secrets: Iterable[str] = ()) -> Complaint:
+    """What an error's body says, without ``secrets``; of a body that is no such thing nothing is known."""
     try:
         root = _root(data, "Error")
     except PeerError:
         return Complaint("", "")
     space = root.tag[: -len("Error")]
-    code = re.sub(r"[^A-Za-z0-9_.]", "", _text(root, space, "Code"))[:80]
-    words = " ".join(_text(root, space, "Message").split())
-    return Complaint(code, "".join(c for c in words if c.isprintable())[:_SHOWN_MAX])
+    code = re.sub(r"[^A-Za-z0-9_.]", "", _text(root, space, "Code"))
+    words = "".join(c for c in " ".join(_text(root, space, "Message").split()) if c.isprintable())
+    for secret in secrets:
+        code, words = code.replace(secret, "***"), words.replace(secret, "***")
+    return Complaint(code[:_CODE_MAX], words[:_SHOWN_MAX])
 
 
 def receipt(data: bytes, kind: str, field: str) -> str:
-    """One field of a reply of that kind. A store may say "200 OK" and then that it has failed: so it is looked at."""
+    """One field of a reply of that kind, which it has to have."""
     root = _root(data, kind)
     found = _text(root, root.tag[: -len(kind)], field)
     if not found:
@@ -125,15 +137,20 @@ def listed_ns(text: str) -> int:
 def _root(data: bytes, kind: str) -> ElementTree.Element:
     if b"<!" in data:
         raise PeerError("the answer has a document type in it, which is refused")
+    if b"\0" in data:
+        # In UTF-16 and UTF-32 every tag has such bytes, in UTF-8 there are none.
+        raise PeerError("the answer is not in UTF-8")
+    said = _ENCODING.search(data[:400])
+    if said and said[1].lower() != b"utf-8":
+        raise PeerError(f"the answer is in {ascii(said[1].decode(errors='replace'))[:40]} and not in UTF-8")
     try:
-        root = ElementTree.fromstring(data)
+        # Whatever it says of itself, it is read as UTF-8.
+        root = ElementTree.fromstring(data, ElementTree.XMLParser(encoding="utf-8"))
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise PeerError(f"the answer is not whole, or no XML: {error}") from error
     name = root.tag.rpartition("}")[2]
     if name != kind:
-        said = complaint(data) if name == "Error" and kind != "Error" else Complaint("", "")
-        what = f"{said.code}: {said.message}" if said.code else f"the answer is {name[:40]!r} and not {kind}"
-        raise PeerError(what)
+        raise PeerError(f"the answer is {name[:40]!r} and not {kind}")
     return root
 
 
@@ -146,6 +163,8 @@ def _plain_objects(data: bytes) -> tuple[Objects | None, bytes]:
     try:
         text = data.decode()
     except UnicodeDecodeError:
+        return None, data
+    if _NO_XML.search(text):
         return None, data
     pieces = _CONTENTS.split(text)
     # Between the matches stand four groups each.

@@ -13,6 +13,7 @@ Rules
   * Nothing is asked twice, but where a kept connection turns out to be closed.
   * Silence of ``call_timeout_s`` ends a request, in either direction; a large
     body that moves may take as long as it takes.
+  * "200 OK" with an error in it is that error.
   * A body that ends early, and whatever is no HTTP, is PeerError.
   * No header, query or signature is in any error.
 """
@@ -39,8 +40,8 @@ from holdfast.storage.s3_errors import meaning
 from holdfast.storage.s3_signing import EMPTY_SHA256, signed_headers
 
 CALLS_MAX = 256
-REPLY_BYTES_MAX = 32 << 20
-"""A page of a listing has at most 1,000 keys of 1,024 bytes, tripled by their encoding."""
+REPLY_BYTES_MAX = 8 << 20
+"""A page of a listing has at most 1,000 keys of 1,024 bytes, tripled by their encoding, and what is said of each."""
 
 _PIECE_BYTES = 256 << 10
 _HASHED_AT_ONCE = 1 << 20
@@ -110,7 +111,7 @@ class S3Client:
         digest = body_sha256 or await _sha256(body)
         async with self._sent(method, key, query or {}, headers or {}, body, digest, place) as response:
             data = await self._whole(response)
-            if response.status >= 300:
+            if response.status >= 300 or s3_replies.is_complaint(data):
                 raise self._refusal(response, data, method)
             return Reply(response.status, response.headers, data)
 
@@ -201,11 +202,8 @@ class S3Client:
         return b"".join(pieces)
 
     def _refusal(self, response: aiohttp.ClientResponse, data: bytes, method: str) -> HoldfastError:
-        said = s3_replies.complaint(data)
         # Some stores repeat what we are known by.
-        for secret in self._secrets:
-            said = said._replace(message=said.message.replace(secret, "***"))
-        return meaning(response.status, said, method=method)
+        return meaning(response.status, s3_replies.complaint(data, self._secrets), method=method)
 
 
 class _Body(Payload):

@@ -5,9 +5,9 @@ stores are. What is uploaded in parts is bound together at the end, or given up
 with all its parts.
 
 Rules
-  * A new object replaces none: the store is asked to see to that, and one that
-    does not know the question is looked at right before. Of several in one
-    process exactly one succeeds, whatever the store.
+  * A new object replaces none: the store is asked to see to that, and is looked
+    at right before all the same, since some pass over the question. Of several
+    in one process exactly one succeeds, whatever the store.
   * Every body is signed with its SHA-256, which the store checks; that of an
     object in one piece is handed over as its checksum too, to be told later.
   * A failure on our side, a cancellation included, gives up the upload; if even
@@ -23,7 +23,7 @@ import hashlib
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
 from holdfast.model.errors import HoldfastError, PeerError
@@ -58,11 +58,22 @@ class NewName:
     async def take(self, call: Call, wish: Mapping[str, str] | None = None) -> Reply:
         """Make the request by which the object gets its key, with further headers if the store can do with them."""
         async with self.turn:
-            if self.conditional:
-                with suppress(Unsupported):
-                    return await call({**(wish or {}), **NEW})
+            await self.refuse()
+            if not self.conditional:
+                return await call({})
+            with suppress(Unsupported):
+                return await call({**(wish or {}), **NEW})
             await self.refuse()
             return await call({})
+
+
+class Sent(NamedTuple):
+    """What the store has acknowledged of a new object."""
+
+    etag: str
+    size: int
+    """How many bytes were sent."""
+    in_parts: bool
 
 
 def part_bytes(number: int, first: int) -> int:
@@ -70,19 +81,20 @@ def part_bytes(number: int, first: int) -> int:
     return min(first << number // PARTS_OF_ONE_SIZE, max(first, PART_BYTES_MAX))
 
 
-async def upload(client: S3Client, key: str, chunks: AsyncIterable[bytes], *, name: NewName, place: str) -> str:
-    """Make a new object of a stream; its ETag if it came in one piece, else "": there stores differ."""
+async def upload(client: S3Client, key: str, chunks: AsyncIterable[bytes], *, name: NewName, place: str) -> Sent:
+    """Make a new object of a stream."""
     pieces = _pieces(chunks, client.door.part_bytes)
     data = await anext(pieces)
     following = await anext(pieces, b"")
     if not following:
-        return await _put(client, key, data, name, place)
+        return Sent(await _put(client, key, data, name, place), len(data), in_parts=False)
+    size = 0
     async with _Multipart(client, key, place) as parts:
         while data:
+            size += len(data)
             await parts.add(data)
             data, following = following, await anext(pieces, b"") if following else b""
-        await parts.complete(name)
-        return ""
+        return Sent(await parts.complete(name), size, in_parts=True)
 
 
 async def copy(
@@ -151,8 +163,8 @@ class _Multipart:
         """Let the store copy the next part."""
         await self._begin(self._copy(len(self._parts) + 1, headers))
 
-    async def complete(self, name: NewName | None) -> None:
-        """Bind the parts together."""
+    async def complete(self, name: NewName | None) -> str:
+        """Bind the parts together; the ETag of the whole."""
         etags = [await part for part in self._parts]
         listed = "".join(
             f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag></Part>"
@@ -167,8 +179,9 @@ class _Multipart:
             )
 
         reply = await (name.take(post) if name else post({}))
-        s3_replies.receipt(reply.body, "CompleteMultipartUploadResult", "ETag")
+        etag = s3_replies.receipt(reply.body, "CompleteMultipartUploadResult", "ETag")
         self._completed = True
+        return s3_replies.etag(etag)
 
     async def _begin(self, part: Coroutine[Any, Any, str]) -> None:
         if len(self._parts) >= _AT_ONCE:
