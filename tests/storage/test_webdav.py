@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from holdfast.model.errors import InvalidName, PeerError
+from holdfast.model.errors import InvalidName, OperatorError, PeerError
 from holdfast.storage import webdav_looks
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.digest import digests_of
@@ -315,7 +315,7 @@ def test_a_file_is_moved_to_the_very_name(xrootd: XrootdServer, target: str) -> 
 def test_a_server_nobody_vouches_for_is_not_spoken_to(xrootd: XrootdServer) -> None:
     async def scenario() -> None:
         driver = WebdavDriver(xrootd.https_url, site="SITE")
-        with pytest.raises(PeerError, match="not to be trusted") as caught:
+        with pytest.raises(OperatorError, match="not to be trusted") as caught:
             await driver.list("/")
         assert "authorities" in caught.value.hint
         await driver.close()

@@ -144,6 +144,24 @@ def test_a_size_that_is_none_makes_the_answer_worthless(size: str) -> None:
         found_in(broken)
 
 
+def test_what_is_not_said_to_be_a_file_is_none() -> None:
+    untyped = member("/d/a", size=1).replace("<D:resourcetype/>", "")
+    refused = untyped.replace(
+        "</D:propstat>",
+        "</D:propstat><D:propstat><D:prop><D:resourcetype/></D:prop>"
+        "<D:status>HTTP/1.1 404 Not Found</D:status></D:propstat>",
+    )
+    found = found_in(member("/d/"), untyped, refused, member("/d/b", size=1))
+    assert [entry.stat.kind for entry in found.entries] == [Kind.OTHER, Kind.OTHER, Kind.FILE]
+    assert found.untyped == 2
+
+
+@pytest.mark.parametrize(("told", "kind"), [("0", Kind.FILE), ("1", Kind.DIRECTORY), ("", Kind.OTHER)])
+def test_what_is_no_collection_may_say_so_in_xrootds_way(told: str, kind: Kind) -> None:
+    said = member("/d/a", size=1).replace("<D:resourcetype/>", f"<D:iscollection>{told}</D:iscollection>")
+    assert found_in(said).entries[0].stat.kind is kind
+
+
 def test_a_reference_is_neither_a_file_nor_a_directory() -> None:
     reference = member("/d/a", size=1).replace("<D:resourcetype/>", "<D:resourcetype><D:redirectref/></D:resourcetype>")
     assert found_in(reference).entries[0].stat.kind is Kind.OTHER

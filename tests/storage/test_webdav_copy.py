@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holdfast.model.errors import HoldfastError, OperatorError, PeerError
+from holdfast.storage import webdav_copy
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.driver import AlreadyThere, FarFile, Kind, NotAFile, NotAllowed, NotThere, Unsupported
 from holdfast.storage.webdav import WebdavDriver
@@ -287,6 +288,53 @@ def test_the_storages_words_are_shown_without_secrets() -> None:
     assert _SECRET not in str(caught.value)
     assert "ab12ab12" not in str(caught.value)
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "transfer of {url} refused",
+        "GET {path} with {token} refused",
+        "GET /elsewhere?x={token} and {query} refused",
+        "http://other.host/of/someone was refused; {token}",
+        "{quoted} refused",
+    ],
+)
+def test_the_far_files_address_and_token_are_never_shown(words: str) -> None:
+    path, query, token = "store/sig-abc/secretpath", "sig=a%2Bshort&x=1", "tok-1/2"
+    url = f"https://127.0.0.1:1/{path}?{query}"
+    said = words.format(url=url, path=path, query=query, token=token, quoted=url.replace("/", "%2F"))
+    hidden = str(webdav_copy._failure(webdav_copy._stripped(said, FarFile(url, token), "own"), "SITE:/x"))
+    assert not any(secret in hidden for secret in ("secretpath", "short", token, "someone"))
+    with pytest.raises(PeerError, match="copy between storages failed") as caught:
+        pull_by(Copier(f"failure: {said}".replace(token, "").encode()), FarFile(url))
+    assert not any(secret in str(caught.value) for secret in ("secretpath", "short", "someone"))
+
+
+def test_an_empty_file_is_not_believed_where_nobody_knows_the_size() -> None:
+    for arrives, error in ((b"", True), (b"data", False)):
+        copier = Copier(b"success: Created", arrives=arrives)
+        far = FarFile("http://127.0.0.1:1/only-the-storage-gets-there")
+        if error:
+            with pytest.raises(PeerError, match="how many bytes"):
+                pull_by(copier, far)
+        else:
+            pull_by(copier, far)
+        assert copier.files == ({} if error else {"/d/target": b"data"})
+
+
+def test_a_far_side_that_tells_without_end_is_not_listened_to() -> None:
+    async def endless(request: Request, _: asyncio.StreamWriter) -> bytes:
+        return reply(207, multistatus(*[member("/f", size=1)] * 100))
+
+    async def scenario() -> None:
+        async with ScriptedServer(endless) as far, ScriptedServer(Copier(b"success: Created")) as server:
+            driver = WebdavDriver(f"{server.url}/d", site="SITE", access=Access(AccessSettings(), site="SITE"))
+            with pytest.raises(PeerError, match="very many"):
+                await driver.push("/source", FarFile(f"{far.url}/f"))
+            await driver.close()
+
+    asyncio.run(scenario())
 
 
 def test_a_token_is_not_handed_on_without_tls() -> None:

@@ -65,6 +65,7 @@ _DIGESTS = ("Digest", "Repr-Digest")
 
 CAPABILITIES = Capabilities(
     atomic_rename=False,
+    follows_links=True,
     checksums=ALGORITHMS,
     told=frozenset(_TOLD),
     second_look=True,
@@ -99,7 +100,7 @@ class WebdavDriver:
         """
         return changed(
             CAPABILITIES,
-            not_in_paths="?" if self._habits.cut else "",
+            not_in_paths="?" if self._habits.cut or self._habits.cut_unsaid else "",
             listed_bytes_max=SHORTENED_BYTES if self._habits.shortened else CAPABILITIES.listed_bytes_max,
         )
 

@@ -16,16 +16,19 @@ Rules
   * Success is believed when the file is there with all its bytes.
   * What is fetched travels under a part's name like any other new file, so that
     whatever a failure leaves behind is ours and is removed.
-  * The token for the other storage is handed on only over https. Addresses are
-    in no error; of the storage's words only one line, without what looks like a secret.
+  * The token for the other storage is handed on only over https. Of the
+    storage's words errors have one line, without addresses, queries, the tokens
+    that were used, and whatever else looks like a secret.
+  * Where nobody says how many bytes there must be, no bytes are no file.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from urllib.parse import quote, unquote
 
-from holdfast.model.errors import HoldfastError, OperatorError, PeerError
+from holdfast.model.errors import BadInput, HoldfastError, OperatorError, PeerError
 from holdfast.storage import webdav_members
 from holdfast.storage.driver import (
     NOT_TOLD,
@@ -39,19 +42,21 @@ from holdfast.storage.driver import (
     Unsupported,
 )
 from holdfast.storage.webdav_door import SCHEMES, Door, Reply
-from holdfast.storage.webdav_files import Files
+from holdfast.storage.webdav_files import Files, Part
 from holdfast.storage.webdav_habits import MULTISTATUS, XML
 from holdfast.storage.webdav_looks import Looks
-from holdfast.storage.webdav_propfind import PROPERTIES, Multistatus
+from holdfast.storage.webdav_propfind import NOT_FOUND, OK, PROPERTIES, few
 
 LINE_BYTES_MAX = 1 << 16
 WORDS_MAX = 200
+HIDDEN_CHARS_MIN = 4
+"""What is shorter is no secret, and in many a word."""
 
 _BEGUN = frozenset({200, 201, 202})
 _BYTES = re.compile(rb"\s*Stripe Bytes Transferred:\s*(\d{1,19})\s*\Z")
 _STRIPE = re.compile(rb"\s*Stripe Index:\s*(\d{1,6})\s*\Z")
 _STATUS = re.compile(r"status(?: code)?:? (\d{3})\b")
-_SECRETS = re.compile(r"(?i)\?\S*|bearer\s+\S+|[A-Za-z0-9_\-]{40,}(?:\.[A-Za-z0-9_\-]+)*")
+_SECRETS = re.compile(r"(?i)[a-z][a-z0-9+.\-]*://\S*|\?\S*|bearer\s+\S+|[A-Za-z0-9_\-]{40,}(?:\.[A-Za-z0-9_\-]+)*")
 
 Progress = Callable[[int], None] | None
 MakeDirectory = Callable[[str], Awaitable[None]]
@@ -69,14 +74,19 @@ class Copies:
         """Let the storage fetch ``source``."""
         place = self._door.place(path)
         await self._files.require_free(path, make_directory)
+        headers = {"Source": _address(source, place), "Overwrite": "F", **self._credentials(source, place)}
         try:
             size = await self._far_size(source, place)
-        except (NotAllowed, PeerError):
+        except NotAFile:
+            raise
+        except (BadInput, OperatorError, PeerError):
             size = NOT_TOLD  # Only the storage gets there.
 
-        async def send(part: str) -> int:
-            headers = {"Source": _address(source, place), "Overwrite": "F", **self._credentials(source, place)}
-            await self._copy(part, headers, place, progress, unsupported=frozenset({400, 405, 501}))
+        async def send(part: Part) -> int:
+            def begun() -> None:
+                part.made = True
+
+            await self._copy(part.path, headers, source, place, progress, begun, frozenset({400, 405, 501}))
             return size
 
         return await self._files.arrive(path, send)
@@ -93,7 +103,7 @@ class Copies:
             raise AlreadyThere("something is at the destination already", place=place)
         headers = {"Destination": _address(destination, place), "Overwrite": "F"}
         headers |= self._credentials(destination, place)
-        await self._copy(path, headers, place, progress, unsupported=frozenset({405, 501, 502}))
+        await self._copy(path, headers, destination, place, progress, lambda: None, frozenset({405, 501, 502}))
         try:
             arrived = await self._far_size(destination, place)
         except NotThere:
@@ -102,19 +112,28 @@ class Copies:
             raise PeerError(f"{arrived} of {stat.size} bytes have arrived at the destination", place=place)
 
     async def _copy(
-        self, path: str, headers: dict[str, str], place: str, progress: Progress, *, unsupported: frozenset[int]
+        self,
+        path: str,
+        headers: dict[str, str],
+        far: FarFile,
+        place: str,
+        progress: Progress,
+        begun: Callable[[], None],
+        unsupported: frozenset[int],
     ) -> None:
+        own_token = (await self._door.authorization()).get("Authorization", "").removeprefix("Bearer ")
         async with self._door.ask("COPY", path, headers={**headers, "Credential": "none"}) as reply:
             if reply.status in unsupported:
                 raise Unsupported("this server copies nothing from or to others", place=place)
             if reply.status not in _BEGUN:
                 raise self._door.refusal(reply, path)
+            begun()
             last = await _followed(reply, progress, place)
         if last.lower().startswith("success"):
             return
         if not last.lower().startswith("failure"):
             raise PeerError("the storage broke off before it said how the copy ended", place=place)
-        raise _failure(last, place)
+        raise _failure(_stripped(last, far, own_token), place)
 
     def _credentials(self, far: FarFile, place: str) -> dict[str, str]:
         if not far.token:
@@ -141,14 +160,15 @@ class Copies:
 
 
 async def _size_told(reply: Reply, place: str) -> int:
-    answer = Multistatus(place=place)
-    async for data in reply.content.iter_any():
-        answer.feed(data)
-    answer.close()
-    members = answer.take()
+    members = await few(reply.content.iter_any(), place)
     if len(members) != 1:
         return NOT_TOLD
-    stat = webdav_members.stat_of(members[0])
+    (member,) = members
+    if member.status == NOT_FOUND:
+        raise NotThere("the other storage has no such file", place=place)
+    if member.status != OK or not member.typed:
+        return NOT_TOLD
+    stat = webdav_members.stat_of(member)
     if stat.kind is not Kind.FILE:
         raise NotAFile("what the other storage has is no file", place=place)
     return stat.size
@@ -171,6 +191,19 @@ async def _followed(reply: Reply, progress: Progress, place: str) -> str:
         if len(held) > LINE_BYTES_MAX or len(done) > LINE_BYTES_MAX:
             raise PeerError("the storage tells of the copy in lines without end", place=place)
     return (held.strip() or last).decode(errors="replace")
+
+
+def _stripped(words: str, far: FarFile, own_token: str) -> str:
+    """``words`` without what nobody is to see: the address of the far file and its parts, and the tokens."""
+    address = far.url.partition("://")[2]
+    path, _, query = address.partition("?")
+    hidden = {far.url, address, path.partition("/")[2], query, far.token, own_token}
+    hidden |= {pair.partition("=")[2] for pair in query.split("&")}
+    hidden |= {change(each) for each in hidden for change in (unquote, quote, lambda text: quote(text, safe=""))}
+    for each in sorted(hidden, key=len, reverse=True):
+        if len(each) >= HIDDEN_CHARS_MIN or (each and each in (far.token, own_token)):
+            words = words.replace(each, "...")
+    return words
 
 
 def _failure(words: str, place: str) -> HoldfastError:

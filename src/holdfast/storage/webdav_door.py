@@ -6,15 +6,17 @@ Rules
     and DPM to their disk servers, XRootD to its data servers) puts what is
     needed there into the address it sends us to; that address is in no error.
     Our certificate is shown where TLS asks for it: that gives nothing away.
-  * Redirections are followed REDIRECTIONS_MAX times, never from https to
-    anything but http(s); with a method that changes something only those that
-    say that the method stays (307, 308).
+  * Redirections are followed REDIRECTIONS_MAX times; to where, says
+    ``webdav_redirections``.
   * A connection that was closed while it lay idle is no failure: what may be
     asked twice is asked once more, on a fresh one.
   * Names go into addresses byte for byte, everything but letters, digits and
     ``-._~/`` encoded.
   * Nothing waits longer than ``connect_timeout_s`` for a connection, name
-    look-up included, and ``call_timeout_s`` for a byte, in either direction.
+    look-up included, and ``call_timeout_s`` for a byte, in either direction;
+    nor longer than both together until one of our own connections is free.
+  * What is asked while an answer is read goes by connections that no answer of
+    that kind holds (``BESIDE``): calls never wait for each other.
   * Bodies are taken as they are: nothing is decompressed.
 """
 
@@ -24,6 +26,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 from weakref import WeakSet
@@ -35,7 +38,7 @@ from yarl import URL
 
 from holdfast.model import names
 from holdfast.model.errors import BadInput, BrokenInvariant, HoldfastError, InvalidName, PeerError
-from holdfast.storage import webdav_errors
+from holdfast.storage import webdav_errors, webdav_redirections
 from holdfast.storage.access import Access
 from holdfast.storage.driver import CHUNK_BYTES, NotAllowed
 from holdfast.storage.webdav_body import Body
@@ -47,6 +50,15 @@ GOODBYE_S = 1.0
 
 Reply = aiohttp.ClientResponse
 
+
+class By(Enum):
+    """Which connections a request goes by."""
+
+    KEPT = "connections that are kept"
+    FRESH = "a connection of its own"
+    BESIDE = "a connection of its own, for what is asked while another answer may still be read"
+
+
 SCHEMES = {"http": "http", "dav": "http", "https": "https", "davs": "https"}
 """What the protocols of WebDAV are on the wire."""
 
@@ -54,9 +66,6 @@ _HEADER_BYTES_MAX = 1 << 16
 _DRAINED_BYTES_MAX = 1 << 16
 _TWICE = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "PUT", "MKCOL"})
 """Methods that change nothing, or nothing more when they are asked twice."""
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND"})
-_MOVED = frozenset({301, 302, 307, 308})
-_MOVED_WITH_METHOD = frozenset({307, 308})
 
 # What goes wrong on the way, in whatever part of aiohttp.
 _TRANSPORT_ERRORS = (aiohttp.ClientError, OSError, TimeoutError)
@@ -136,7 +145,7 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class Door:
-    """See the module's docstring. ``fresh`` requests each take a connection of their own."""
+    """See the module's docstring."""
 
     def __init__(self, root: Root, access: Access, *, label: str) -> None:
         self.root = root
@@ -145,8 +154,7 @@ class Door:
         self._origin = URL(root.origin)
         self._silence_s = access.settings.call_timeout_s
         self._sends_elsewhere = False
-        self._session = self._make_session(force_close=False)
-        self._fresh: aiohttp.ClientSession | None = None
+        self._sessions = {By.KEPT: self._make_session(force_close=False)}
 
     def _make_session(self, *, force_close: bool) -> aiohttp.ClientSession:
         settings = self._access.settings
@@ -156,7 +164,10 @@ class Door:
         return aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=settings.connect_timeout_s, sock_read=settings.call_timeout_s
+                total=None,
+                connect=settings.connect_timeout_s + settings.call_timeout_s,
+                sock_connect=settings.connect_timeout_s,
+                sock_read=settings.call_timeout_s,
             ),
             headers={"Accept-Encoding": "identity", "User-Agent": "holdfast"},
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -168,14 +179,13 @@ class Door:
 
     async def close(self) -> None:
         """Let go of all connections; calling twice does no harm."""
-        await self._session.close()
-        if self._fresh is not None:
-            await self._fresh.close()
+        for session in list(self._sessions.values()):
+            await session.close()
 
     @property
     def closed(self) -> bool:
         """Whether it was closed."""
-        return self._session.closed
+        return self._sessions[By.KEPT].closed
 
     def place(self, path: str) -> str:
         """How errors name a path of ours."""
@@ -201,11 +211,11 @@ class Door:
         *,
         headers: Mapping[str, str] | None = None,
         body: Body | bytes | None = None,
-        fresh: bool = False,
+        by: By = By.KEPT,
     ) -> AsyncIterator[Reply]:
         """The reply to one request, whatever its status; what breaks while it is read becomes our error, too."""
         place = self.place(path)
-        reply = await self._followed(method, URL(self.url(path), encoded=True), dict(headers or {}), body, fresh, place)
+        reply = await self._followed(method, URL(self.url(path), encoded=True), dict(headers or {}), body, by, place)
         try:
             yield reply
             await self._drain(reply)
@@ -224,7 +234,7 @@ class Door:
         try:
             target = URL(url, encoded=True)
             shown = {"Authorization": f"Bearer {token}"} if token and target.scheme == "https" else {}
-            reply = await self._session.request(
+            reply = await self._session_for(By.KEPT).request(
                 method,
                 target,
                 headers={**headers, **shown},
@@ -251,38 +261,35 @@ class Door:
         return error
 
     async def _followed(
-        self, method: str, url: URL, headers: dict[str, str], body: Body | bytes | None, fresh: bool, place: str
+        self, method: str, url: URL, headers: dict[str, str], body: Body | bytes | None, by: By, place: str
     ) -> Reply:
         for count in range(REDIRECTIONS_MAX + 1):
             if isinstance(body, Body):
                 body.patient = self._sends_elsewhere and count == 0
-            reply = await self._asked(method, url, headers, body, fresh, place)
-            if reply.status not in (_MOVED if method in _SAFE else _MOVED_WITH_METHOD):
+            reply = await self._asked(method, url, headers, body, by, place)
+            if not webdav_redirections.is_one(method, reply.status):
                 return reply
-            target = _target(reply)
             reply.close()
-            if target is None:
-                raise PeerError("the storage sends us to an address that is none", place=place)
+            url = webdav_redirections.target_of(reply, self._origin.host, place)
             self._sends_elsewhere = self._sends_elsewhere or isinstance(body, Body)
-            url = target
         raise PeerError(f"the storage sends us on and on, more than {REDIRECTIONS_MAX} times", place=place)
 
     async def _asked(
-        self, method: str, url: URL, headers: dict[str, str], body: Body | bytes | None, fresh: bool, place: str
+        self, method: str, url: URL, headers: dict[str, str], body: Body | bytes | None, by: By, place: str
     ) -> Reply:
         """One request; once more if a connection that lay idle turns out to be closed."""
         try:
-            return await self._asked_once(method, url, headers, body, fresh, place)
+            return await self._asked_once(method, url, headers, body, by, place)
         except Disconnected:
             if method not in _TWICE:
                 raise
         if isinstance(body, Body):
             # A storage that sends us elsewhere may close the connection while we still write: wait for its answer.
             body.patient = True
-        return await self._asked_once(method, url, headers, body, True, place)
+        return await self._asked_once(method, url, headers, body, By.FRESH if by is By.KEPT else by, place)
 
     async def _asked_once(
-        self, method: str, url: URL, headers: dict[str, str], body: Body | bytes | None, fresh: bool, place: str
+        self, method: str, url: URL, headers: dict[str, str], body: Body | bytes | None, by: By, place: str
     ) -> Reply:
         if self.closed:
             raise BrokenInvariant("the driver has been closed", place=place)
@@ -291,7 +298,7 @@ class Door:
             headers["Content-Length"] = str(body.size)
         try:
             async with asyncio.timeout(None) as limit:
-                return await self._session_for(fresh).request(
+                return await self._session_for(by).request(
                     method,
                     url,
                     headers=headers,
@@ -307,12 +314,10 @@ class Door:
             return body
         return body.sent(limit, self._silence_s) if body.size else b""
 
-    def _session_for(self, fresh: bool) -> aiohttp.ClientSession:
-        if not fresh:
-            return self._session
-        if self._fresh is None:
-            self._fresh = self._make_session(force_close=True)
-        return self._fresh
+    def _session_for(self, by: By) -> aiohttp.ClientSession:
+        if by not in self._sessions:
+            self._sessions[by] = self._make_session(force_close=True)
+        return self._sessions[by]
 
     async def _drain(self, reply: Reply) -> None:
         """Read what is left of a small answer, so that the connection can be used again."""
@@ -324,11 +329,3 @@ class Door:
 def encoded(path: str) -> str:
     """A path as it stands in an address; bytes that are not UTF-8 stand in ``path`` as lone surrogates."""
     return quote(path.encode("utf-8", "surrogateescape"), safe="/")
-
-
-def _target(reply: Reply) -> URL | None:
-    try:
-        target = reply.url.join(URL(reply.headers.get("Location", ""), encoded=True))
-    except ValueError:
-        return None
-    return target if target.scheme in ("http", "https") and target.host else None

@@ -17,7 +17,7 @@ from http import HTTPStatus
 
 import aiohttp
 
-from holdfast.model.errors import HoldfastError, InvalidName, PeerError
+from holdfast.model.errors import BadInput, HoldfastError, InvalidName, OperatorError, PeerError
 from holdfast.storage.driver import AlreadyThere, NoSpace, NotAllowed, NotThere, Unsupported
 
 RETRY_AFTER_S_MAX = 3600.0
@@ -36,23 +36,37 @@ class Disconnected(PeerError):
 
 
 _FAMILY: dict[int, type[HoldfastError]] = {
+    400: BadInput,
     401: NotAllowed,
+    402: NotAllowed,
     403: NotAllowed,
     404: NotThere,
     405: Unsupported,
+    406: Unsupported,
     407: NotAllowed,
+    409: BadInput,
     410: NotThere,
     411: Unsupported,
     412: AlreadyThere,
     413: NoSpace,
     414: InvalidName,
+    415: Unsupported,
+    416: Unsupported,
+    417: Unsupported,
+    422: BadInput,
+    426: Unsupported,
+    428: Unsupported,
     429: Busy,
     431: InvalidName,
     451: NotAllowed,
     501: Unsupported,
     503: Busy,
     505: Unsupported,
+    506: Unsupported,
     507: NoSpace,
+    508: Unsupported,
+    510: Unsupported,
+    511: NotAllowed,
 }
 
 _HINTS: dict[type[HoldfastError], str] = {
@@ -110,7 +124,7 @@ def broken(error: Exception, *, place: str, silence_s: float) -> HoldfastError:
     if refusal is not None:
         return NotAllowed(f"the storage refuses our certificate: {refusal}", place=place, hint=_HINTS[NotAllowed])
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
-        return PeerError(
+        return OperatorError(
             "the storage's certificate is not to be trusted",
             place=place,
             hint="look at the site's authorities, and at the name in the root of the door",

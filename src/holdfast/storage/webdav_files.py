@@ -3,8 +3,11 @@
 Rules
   * A file is read between two looks at it; if they differ it is ChangedWhileRead.
   * A new file travels under a part's name and gets its own by MOVE, when it is
-    there with all its bytes. What is to be a part anyway is sent under its own
-    name. A failure removes the part.
+    there with all its bytes. A failure removes the part, if PROPFIND says that
+    it is a file.
+  * What is to be a part anyway is sent under its own name, which is looked at
+    right before. Others may have that name, too: a failure removes it only if
+    the server said that it has made it for us. Otherwise it may stay behind.
   * Nothing is replaced: the name is looked at before the bytes travel, and
     again right before the MOVE, which is told not to overwrite. Servers that
     overwrite nevertheless (XRootD) leave the time of one request in which
@@ -16,8 +19,9 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from holdfast.model import names
@@ -43,6 +47,16 @@ from holdfast.storage.webdav_looks import Looks
 _DONE = frozenset({200, 201, 204})
 _CLEANING_S = 10.0
 """How long a failed call goes on to remove its part."""
+
+
+@dataclass(slots=True)
+class Part:
+    """A file on its way: under a name that is nobody else's (``own``), or under one that was asked for."""
+
+    path: str
+    own: bool
+    made: bool = False
+    """The server has said that it made it for us."""
 
 
 class Files:
@@ -113,30 +127,34 @@ class Files:
             if kind is not Kind.DIRECTORY:
                 raise NotADirectory(f"{above} is no directory", place=self._door.place(path))
 
-    async def arrive(self, path: str, send: Callable[[str], Awaitable[int]]) -> Stat:
+    async def arrive(self, path: str, send: Callable[[Part], Awaitable[int]]) -> Stat:
         """Let ``send`` make a file under a part's name, and give it its own; it says how many bytes there must be."""
-        part = path if parts.is_part_name(names.split(path)[1]) else parts.part_path(path)
-        try:
-            size = await send(part)
-            stat = await self._sent(part, path)
-            if size not in (stat.size, NOT_TOLD):
-                raise PeerError(f"{stat.size} of {size} bytes have arrived", place=self._door.place(path))
-            if part != path:
-                async with self.naming(path):
-                    await self._refuse_taken(path)
-                    await self.move(part, path, stat, replace=False)
-                stat = await self._looks.stat(path)
-            return stat
-        except BaseException:
-            await self._discard(part)
-            raise
+        if parts.is_part_name(names.split(path)[1]):
+            async with self.naming(path):
+                await self._refuse_taken(path)
+                async with self._discarded(Part(path, own=False)) as part:
+                    return await self._sent(part, path, await send(part))
+        async with self._discarded(Part(parts.part_path(path), own=True)) as part:
+            stat = await self._sent(part, path, await send(part))
+            async with self.naming(path):
+                await self._refuse_taken(path)
+                await self.move(part.path, path, stat, replace=False)
+            return await self._looks.stat(path)
 
-    async def _sent(self, part: str, path: str) -> Stat:
+    async def _sent(self, part: Part, path: str, size: int) -> Stat:
+        """The Stat of what was sent, which has to have ``size``; PeerError if it is not all there."""
+        place = self._door.place(path)
         try:
-            return await self._looks.stat(part)
+            stat = await self._looks.stat(part.path)
         except NotThere as error:
-            place = self._door.place(path)
             raise PeerError("the storage says that it has the file, and it is not there", place=place) from error
+        if stat.kind is Kind.DIRECTORY:
+            raise NotAFile("the storage says that it has the file, and it is a directory", place=place)
+        if size not in (stat.size, NOT_TOLD):
+            raise PeerError(f"{stat.size} of {size} bytes have arrived", place=place)
+        if size == NOT_TOLD and stat.size in (0, NOT_TOLD):
+            raise PeerError("nobody tells how many bytes there must be, and none are to be seen", place=place)
+        return stat
 
     async def move(self, source: str, target: str, moved: Stat, *, replace: bool) -> None:
         """Give a file another name. What is there was looked at; 403, 409 and 500 are whatever they are."""
@@ -168,11 +186,14 @@ class Files:
         await self._looks.stat(path)
         raise refusal
 
-    async def put(self, part: str, body: Body) -> int:
+    async def put(self, part: Part, body: Body) -> int:
         """Send a file; how many bytes it has."""
-        async with self._door.ask("PUT", part, body=body) as reply:
+        # Not for our own: sent twice, because an answer got lost, the second would be refused.
+        headers = {} if part.own else {"If-None-Match": "*"}
+        async with self._door.ask("PUT", part.path, headers=headers, body=body) as reply:
             if reply.status not in _DONE:
-                raise self._door.refusal(reply, part)
+                raise self._door.refusal(reply, part.path)
+            part.made = True
         return body.size
 
     async def _refuse_taken(self, path: str) -> None:
@@ -180,13 +201,24 @@ class Files:
             await self._looks.stat(path)
             raise AlreadyThere("is there already", place=self._door.place(path))
 
-    async def _discard(self, part: str) -> None:
-        """Remove a part of our own, whatever it is by now, also when we are cancelled."""
+    @asynccontextmanager
+    async def _discarded(self, part: Part) -> AsyncIterator[Part]:
+        """A part that is removed if what is done with it fails."""
+        try:
+            yield part
+        except BaseException:
+            if part.own or part.made:
+                await self._discard(part.path)
+            raise
+
+    async def _discard(self, path: str) -> None:
+        """Remove a part of ours if it is a file by now, also when we are cancelled."""
 
         async def remove() -> None:
             with suppress(HoldfastError, TimeoutError):
                 async with asyncio.timeout(_CLEANING_S):
-                    await self.remove(part)
+                    if (await self._looks.stat(path, proved=True)).kind is Kind.FILE:
+                        await self.remove(path)
 
         removing = asyncio.ensure_future(remove())
         while not removing.done():

@@ -13,7 +13,10 @@ when it first matters, with names that are nobody's, and kept for the door.
 Rules
   * A path that the server would take for another one is InvalidName, by every
     call, before anything is asked.
-  * What cannot be found out is not assumed: Unsupported, or a doubt.
+  * What cannot be found out is not assumed: the cautious answer, Unsupported,
+    or a doubt. A question that is refused is no failure of whoever lists.
+  * A server that writes names in both ways within one answer is doubted.
+  * Files that were made to ask are removed, each whatever becomes of the others.
 """
 
 from __future__ import annotations
@@ -21,13 +24,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 
 from holdfast.model import names
-from holdfast.model.errors import InvalidName, PeerError
+from holdfast.model.errors import HoldfastError, InvalidName, PeerError
 from holdfast.storage import parts, webdav_members
 from holdfast.storage.driver import Unsupported
 from holdfast.storage.webdav_body import Body
-from holdfast.storage.webdav_door import Door, encoded
+from holdfast.storage.webdav_door import By, Door, encoded
 from holdfast.storage.webdav_members import Way
 from holdfast.storage.webdav_propfind import PROPERTIES, Member
 
@@ -47,7 +51,9 @@ class Habits:
         self._door = door
         self._learning = asyncio.Lock()
         self.cut: bool | None = None
-        """None: not asked yet."""
+        """None: not known yet."""
+        self.cut_unsaid = False
+        """It was asked for, and the server did not say."""
         self.shortened = False
         self._way: Way | None = None
         self._moved: Way | None = None
@@ -67,24 +73,26 @@ class Habits:
             async with self._learning:
                 if self.cut is None:
                     # Nobody has a file of this name; whoever cuts it finds the root.
-                    self.cut = await self._is_there(f"/?{secrets.token_hex(8)}", path)
-        return self.cut
+                    found = await self._is_there(f"/?{secrets.token_hex(8)}")
+                    self.cut_unsaid = found is None
+                    self.cut = found
+        return self.cut is not False  # If it does not say, such names are left alone, and it is asked again.
 
     async def way(self, members: Sequence[Member], path: str, base: str) -> tuple[Way, str]:
         """How names are written in the answer for ``path``, and the doubt that is left."""
         if webdav_members.is_plain(members):
             return self._way or Way.ENCODED, ""
         seen = webdav_members.way_of(members)
-        if seen is not None:
-            return seen, ""  # In this answer; one sloppy name says nothing about others.
-        disputed = [] if self._way is not None else webdav_members.disputed(members)
+        disputed = webdav_members.disputed(members)
         if not disputed:
-            return self._way or Way.ENCODED, ""
+            return seen or self._way or Way.ENCODED, ""  # One sloppy name says nothing about other answers.
         async with self._learning:
             if self._way is None:
                 self._way = await self._asked_way(disputed, path, base)
         if self._way is None:
-            return Way.ENCODED, "its names could be read in two ways, and the storage knows neither"
+            return seen or Way.ENCODED, "its names could be read in two ways, and the storage knows neither"
+        if seen not in (None, self._way):
+            return self._way, "some of its names are percent-encoded and others are not"
         return self._way, ""
 
     async def _asked_way(self, disputed: Sequence[str], path: str, base: str) -> Way | None:
@@ -93,8 +101,8 @@ class Habits:
             named = webdav_members.both_ways(href, base)
             if named is None:
                 continue
-            there = [await self._is_there(names.join(path, name), path) for name in named]
-            if there[0] != there[1]:
+            there = [await self._is_there(names.join(path, name)) for name in named]
+            if None not in there and there[0] != there[1]:
                 return Way.ENCODED if there[0] else Way.BARE
         return None
 
@@ -126,34 +134,34 @@ class Habits:
             above = names.split(above)[0]
         source = names.join(above, parts.part_name())
         plain, bare = f"{source}a", f"{source}%61"
-        await self._put_nothing(source, path)
         headers = {"Destination": self._door.url(source) + "%61", "Overwrite": "F"}
         try:
-            async with self._door.ask("MOVE", source, headers=headers, fresh=True) as reply:
+            await self._put_nothing(source, path)
+            async with self._door.ask("MOVE", source, headers=headers, by=By.BESIDE) as reply:
                 if reply.status not in (201, 204):
                     raise self._door.refusal(reply, path)
-            if await self._is_there(plain, path):
+            if await self._is_there(plain):
                 return Way.ENCODED
-            if await self._is_there(bare, path):
+            if await self._is_there(bare):
                 return Way.BARE
         finally:
             for each in (source, plain, bare):
-                await self._remove(each)
+                with suppress(HoldfastError):
+                    await self._remove(each)
         raise PeerError("the storage has moved a file to where it cannot be found", place=self._door.place(path))
 
-    async def _is_there(self, path: str, asked: str) -> bool:
+    async def _is_there(self, path: str) -> bool | None:
+        """None if the server does not say."""
         headers = {**XML, "Depth": "0"}
-        async with self._door.ask("PROPFIND", path, headers=headers, body=PROPERTIES, fresh=True) as reply:
-            if reply.status in (MULTISTATUS, 404):
-                return reply.status == MULTISTATUS
-            raise self._door.refusal(reply, asked)
+        async with self._door.ask("PROPFIND", path, headers=headers, body=PROPERTIES, by=By.BESIDE) as reply:
+            return {MULTISTATUS: True, 404: False}.get(reply.status)
 
     async def _put_nothing(self, path: str, asked: str) -> None:
-        async with self._door.ask("PUT", path, body=Body(), fresh=True) as reply:
+        async with self._door.ask("PUT", path, body=Body(), by=By.BESIDE) as reply:
             if reply.status not in (200, 201, 204):
                 raise self._door.refusal(reply, asked)
 
     async def _remove(self, path: str) -> None:
         """Remove a file of our own, whose name is nobody else's."""
-        async with self._door.ask("DELETE", path, fresh=True):
+        async with self._door.ask("DELETE", path, by=By.BESIDE):
             pass

@@ -4,7 +4,10 @@ Rules
   * A directory is asked for with Depth 1, and read while it comes in: memory
     is bounded by PAGE_ENTRIES members.
   * Of a file whose size or time the answer lacks the server is asked by HEAD;
-    what it does not say then either is NOT_TOLD.
+    what it does not say then either is NOT_TOLD. If it does not know the name
+    then, that is reported: no name that was listed is dropped.
+  * An answer about one name counts if it names that very one.
+  * What is asked while an answer is read goes by connections of another kind.
   * An answer in which the storage's own protocol was upset by a name (XRootD:
     a line break in a name shifts everything after it) is recognised: every
     name in it is asked for by itself, and what is not there is reported.
@@ -39,10 +42,10 @@ from holdfast.storage.driver import (
     Unnameable,
     Unsupported,
 )
-from holdfast.storage.webdav_door import Door, Reply
+from holdfast.storage.webdav_door import By, Door, Reply
 from holdfast.storage.webdav_habits import MULTISTATUS, SHORTENED_BYTES, XML, Habits
 from holdfast.storage.webdav_members import Found
-from holdfast.storage.webdav_propfind import ALL_PROPERTIES, OK, PROPERTIES, Member, Multistatus, Upset
+from holdfast.storage.webdav_propfind import ALL_PROPERTIES, OK, PROPERTIES, Member, Multistatus, Upset, few
 
 PAGE_ENTRIES = 4096
 TRIES = 4
@@ -64,20 +67,17 @@ class Looks:
         self._door = door
         self._habits = habits
 
-    async def stat(self, path: str, *, proved: bool = False) -> Stat:
+    async def stat(self, path: str, *, proved: bool = False, by: By = By.KEPT) -> Stat:
         """What ``path`` is. A server without PROPFIND tells files only, unless ``proved``: then it is Unsupported."""
         await self._habits.allow(path)
         headers = {**XML, "Depth": "0"}
-        async with self._door.ask("PROPFIND", path, headers=headers, body=PROPERTIES) as reply:
-            if reply.status == MULTISTATUS:
-                members = await self._members(reply, path)
-            elif reply.status not in _NO_PROPFIND or proved:
-                raise await self._why_not(reply, path)
-            else:
-                members = []
+        async with self._door.ask("PROPFIND", path, headers=headers, body=PROPERTIES, by=by) as reply:
+            members = await self._members(reply, path) if reply.status == MULTISTATUS else []
+        if reply.status != MULTISTATUS and (reply.status not in _NO_PROPFIND or proved):
+            raise await self._why_not(reply, path)
         if not members:
             return await self._head(path, Stat(Kind.FILE, NOT_TOLD, NOT_TOLD))
-        member = _itself(members, self._base(reply, path))
+        member = _itself(members, self._base(reply, path), self._door.place(path))
         if member.status != OK:
             raise webdav_errors.meaning("PROPFIND", member.status, place=self._door.place(path))
         return await self._complete(path, webdav_members.stat_of(member))
@@ -102,17 +102,18 @@ class Looks:
         headers = {**XML, "Depth": "1"} | ({"Cache-Control": "no-cache"} if another_way else {})
         body = ALL_PROPERTIES if another_way else PROPERTIES
         answer, held, seen = Multistatus(place=self._door.place(path)), list[Member](), _Seen()
-        async with self._door.ask("PROPFIND", path, headers=headers, body=body, fresh=another_way) as reply:
-            if reply.status != MULTISTATUS:
-                raise await self._why_not(reply, path)
-            async for data in reply.content.iter_any():
+        by = By.FRESH if another_way else By.KEPT
+        async with self._door.ask("PROPFIND", path, headers=headers, body=body, by=by) as reply:
+            async for data in reply.content.iter_any() if reply.status == MULTISTATUS else _nothing():
                 answer.feed(data)
                 held += answer.take()
                 while len(held) > PAGE_ENTRIES:
                     members = held[:PAGE_ENTRIES]
                     del held[:PAGE_ENTRIES]
                     yield await self._page(members, path, reply, seen)
-            answer.close()
+        if reply.status != MULTISTATUS:
+            raise await self._why_not(reply, path)
+        answer.close()
         # The last piece without the connection: to complete it others may be needed, and they are counted.
         seen.last = True
         yield await self._page(held + answer.take(), path, reply, seen)
@@ -124,11 +125,7 @@ class Looks:
         return unquote(reply.url.raw_path, errors="surrogateescape").rstrip("/") or "/"
 
     async def _members(self, reply: Reply, path: str) -> list[Member]:
-        answer = Multistatus(place=self._door.place(path))
-        async for data in reply.content.iter_any():
-            answer.feed(data)
-        answer.close()
-        members = answer.take()
+        members = await few(reply.content.iter_any(), self._door.place(path))
         if not members:
             raise PeerError("the storage answers without saying anything", place=self._door.place(path))
         return members
@@ -144,7 +141,7 @@ class Looks:
             await self._sort_out(found, suspects, path, seen)
         seen.pages += 1
         if any(entry.stat.size == NOT_TOLD or entry.stat.mtime_ns == NOT_TOLD for entry in found.entries):
-            found.entries = await self._completed(path, found.entries)
+            await self._complete_all(path, found)
         found.entries.sort(key=itemgetter(0))  # Of code points and of UTF-8 bytes the order is the same.
         return DirectoryListing(tuple(found.entries), tuple(found.unnameable), seen.doubt() if seen.last else "")
 
@@ -174,21 +171,26 @@ class Looks:
 
     async def _is_there(self, path: str, entry: Entry) -> bool:
         try:
-            await self.stat(names.join(path, entry.name))
+            await self.stat(names.join(path, entry.name), by=By.BESIDE)
         except NotThere:
             return False
         except InvalidName:
             return True  # It has a "?", and cannot be asked for.
         return True
 
-    async def _completed(self, path: str, entries: Sequence[Entry]) -> list[Entry]:
-        async def one(entry: Entry) -> list[Entry]:
+    async def _complete_all(self, path: str, found: Found) -> None:
+        async def one(entry: Entry) -> Entry | Unnameable:
             try:
-                return [Entry(entry.name, await self._complete(names.join(path, entry.name), entry.stat))]
+                return Entry(entry.name, await self._complete(names.join(path, entry.name), entry.stat))
             except NotThere:
-                return []  # It has gone meanwhile.
+                # It may have gone meanwhile, or be listed by a name by which it cannot be asked for.
+                if entry.stat.size != NOT_TOLD:
+                    return entry
+                return _unnameable(entry.name, "the storage names it, and does not know it when it is asked for it")
 
-        return [entry for some in await _each(entries, one) for entry in some]
+        told = await _each(found.entries, one)
+        found.entries = [each for each in told if isinstance(each, Entry)]
+        found.unnameable += [each for each in told if isinstance(each, Unnameable)]
 
     async def _complete(self, path: str, stat: Stat) -> Stat:
         if stat.kind is not Kind.FILE or NOT_TOLD not in (stat.size, stat.mtime_ns):
@@ -201,7 +203,7 @@ class Looks:
     async def _head(self, path: str, stat: Stat) -> Stat:
         """``stat`` with what HEAD says beside."""
         await self._habits.allow(path)
-        async with self._door.ask("HEAD", path, fresh=True) as reply:
+        async with self._door.ask("HEAD", path, by=By.BESIDE) as reply:
             if reply.status != OK:
                 raise self._door.refusal(reply, path)
             size = webdav_members.size_of(reply.headers.get("Content-Length", ""))
@@ -213,7 +215,10 @@ class Looks:
         )
 
     async def _why_not(self, reply: Reply, path: str) -> HoldfastError:
-        """What it means that there is no answer for ``path``: a file above it is not always called by its name."""
+        """What it means that there is no answer for ``path``: a file above it is not always called by its name.
+
+        Its connection has been given back: others may be needed.
+        """
         refusal = self._door.refusal(reply, path)
         if (reply.status == 409 or (reply.status >= 500 and type(refusal) is PeerError)) and path != "/":
             above = names.split(path)[0]
@@ -244,11 +249,13 @@ class _Seen:
         self.last = False
         self.itself = False
         self.errors = 0
+        self.untyped = 0
         self.doubts: list[str] = []
 
     def add(self, found: Found, place: str) -> None:
         """Take the next piece; the error if the directory is none, or was refused."""
         self.errors += found.errors
+        self.untyped += found.untyped
         if found.itself is None:
             return
         self.itself = True
@@ -261,20 +268,26 @@ class _Seen:
         """Why this may not be everything."""
         if self.errors:
             self.doubts.append(f"{self.errors} of its members came with an error, or from another place")
+        if self.untyped:
+            self.doubts.append(f"of {self.untyped} of its members it is not said whether they are files")
         if not self.itself:
             self.doubts.append("the answer does not even have the directory itself")
         return "; ".join(dict.fromkeys(self.doubts))
 
 
-def _itself(members: Sequence[Member], base: str) -> Member:
+def _itself(members: Sequence[Member], base: str, place: str) -> Member:
     """The one that was asked for with Depth 0."""
-    if len(members) == 1:
-        return members[0]
     for way in webdav_members.Way:
         for member in members:
             if webdav_members.read((member,), base, way).itself is not None:
                 return member
-    raise PeerError(f"the storage was asked for one name and spoke of {len(members)}")
+    raise PeerError("the storage was asked for one name and speaks of another", place=place)
+
+
+async def _nothing() -> AsyncGenerator[bytes, None]:
+    none: tuple[bytes, ...] = ()
+    for data in none:
+        yield data
 
 
 async def _each(items: Sequence[_T], look: Callable[[_T], Awaitable[_R]]) -> list[_R]:

@@ -13,6 +13,7 @@ Rules
   * What is not told is NOT_TOLD. Sizes of directories mean nothing and are 0.
   * A size that is no number of bytes makes the whole answer worthless: PeerError.
   * A member that came with an error is reported with its status, not guessed at.
+  * What is not said to be a file or a directory is OTHER, and counted.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ class Found:
     itself_status: int = OK
     errors: int = 0
     """How many members came with an error, or are not in this directory."""
+    untyped: int = 0
+    """Of how many it was not said what they are."""
 
 
 def way_of(members: Iterable[Member]) -> Way | None:
@@ -95,6 +98,7 @@ def read(members: Sequence[Member], base: str, way: Way) -> Found:
                 found.entries.append(Entry(name, stat_of(member)))
                 continue
         _read_uncommon(member, base, way, found)
+    found.untyped = sum(not member.typed for member in members if member.status == OK)
     _set_apart(found)
     return found
 
@@ -118,7 +122,7 @@ def stat_of(member: Member) -> Stat:
     mtime_ns = webdav_times.parse(member.mtime) if member.mtime else NOT_TOLD
     if member.collection:
         return Stat(Kind.DIRECTORY, 0, mtime_ns, member.etag)
-    kind = Kind.OTHER if member.reference else Kind.FILE
+    kind = Kind.FILE if member.typed and not member.reference else Kind.OTHER
     return Stat(kind, size_of(member.size), mtime_ns, member.etag)
 
 

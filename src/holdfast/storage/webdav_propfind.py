@@ -17,6 +17,8 @@ Rules
   * Names that are not UTF-8, or have control characters, are no reason to lose
     the others: such bytes are carried through the parser as lone surrogates
     and control characters, and stand so in ``href``.
+  * Of what is no collection XRootD and some Microsoft servers say so by a
+    property ``iscollection`` instead of a resource type; either is enough.
   * What is no XML, no multistatus, or breaks off is PeerError.
 """
 
@@ -24,6 +26,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import AsyncIterable
 from typing import NamedTuple
 from xml.parsers import expat
 
@@ -31,6 +34,8 @@ from holdfast.model.errors import PeerError
 
 MEMBER_BYTES_MAX = 1 << 20
 DEPTH_MAX = 64
+FEW = 8
+"""How many members an answer about one name may have."""
 
 PROPERTIES = (
     b'<?xml version="1.0" encoding="utf-8"?><propfind xmlns="DAV:"><prop>'
@@ -64,6 +69,8 @@ class Member(NamedTuple):
     size: str
     mtime: str
     etag: str
+    typed: bool = True
+    """Whether it was said what it is: nobody takes what is not said to be a file for one."""
 
 
 # Where, counted from the root, elements have to stand to be what they are called.
@@ -72,13 +79,17 @@ _DEPTHS: dict[str, tuple[int, ...]] = {
     "DAV: href": (3,),
     "DAV: propstat": (3,),
     "DAV: status": (3, 4),
+    "DAV: resourcetype": (5,),
+    "DAV: iscollection": (5,),
     "DAV: collection": (6,),
     "DAV: redirectref": (6,),
     "DAV: getcontentlength": (5,),
     "DAV: getlastmodified": (5,),
     "DAV: getetag": (5,),
 }
-_TEXTS = frozenset({"DAV: href", "DAV: status", "DAV: getcontentlength", "DAV: getlastmodified", "DAV: getetag"})
+_TEXTS = frozenset(
+    {"DAV: href", "DAV: status", "DAV: getcontentlength", "DAV: getlastmodified", "DAV: getetag", "DAV: iscollection"}
+)
 _STATUSES = {"HTTP/1.1 200 OK": OK, "HTTP/1.1 404 Not Found": NOT_FOUND}
 _STATUS = re.compile(r"\s*HTTP/\d(?:\.\d)? (\d{3})(?!\d)", re.ASCII)
 
@@ -182,6 +193,8 @@ class Multistatus:
             if name in _TEXTS:
                 self._text = []
                 self._parser.CharacterDataHandler = self._text.append
+            elif name == "DAV: resourcetype":
+                self._typed = True
             elif name == "DAV: collection":
                 self._collection = True
             elif name == "DAV: redirectref":
@@ -229,6 +242,7 @@ class Multistatus:
                 self._told.setdefault(name, text)
             self._told_collection |= self._collection
             self._told_reference |= self._reference
+            self._told_typed |= self._typed
         elif self._properties_status != NOT_FOUND and self._status == OK:
             # Not "there is none", but "I do not say": nothing may be guessed of such a member.
             self._status = self._properties_status
@@ -236,16 +250,18 @@ class Multistatus:
 
     def _end_member(self) -> None:
         told = self._told.get
+        is_collection = told("DAV: iscollection", "").strip()
         for href in self._hrefs:
             self._members.append(
                 Member(
                     href,
                     self._status,
-                    self._told_collection,
+                    self._told_collection or is_collection == "1",
                     self._told_reference,
                     told("DAV: getcontentlength", ""),
                     told("DAV: getlastmodified", ""),
                     told("DAV: getetag", ""),
+                    self._told_typed or is_collection in ("0", "1"),
                 )
             )
         self._clear_member()
@@ -254,12 +270,24 @@ class Multistatus:
         self._hrefs: list[str] = []
         self._status = OK
         self._told: dict[str, str] = {}
-        self._told_collection = self._told_reference = False
+        self._told_collection = self._told_reference = self._told_typed = False
 
     def _clear_properties(self) -> None:
         self._properties_status = OK
         self._texts: dict[str, str] = {}
-        self._collection = self._reference = False
+        self._collection = self._reference = self._typed = False
+
+
+async def few(pieces: AsyncIterable[bytes], place: str) -> list[Member]:
+    """The members of an answer that is to have one; PeerError if it has more than FEW."""
+    answer, members = Multistatus(place=place), list[Member]()
+    async for data in pieces:
+        answer.feed(data)
+        members += answer.take()
+        if len(members) > FEW:
+            raise PeerError("the storage was asked for one name and speaks of very many", place=place)
+    answer.close()
+    return members
 
 
 def restored(href: str) -> str:
