@@ -246,10 +246,12 @@ class WebdavDriver:
             raise
 
     async def _told(self, path: str, algorithms: Sequence[str]) -> dict[str, str]:
-        """What the storage says of itself: each algorithm asked for alone, for many servers answer one only."""
-        asked = [each for each in algorithms if each in _TOLD]
-        answers = await asyncio.gather(*(self._told_one(path, each) for each in asked))
-        return {each: answer for each, answer in zip(asked, answers, strict=True) if answer}
+        """What the storage says of itself: each algorithm asked for alone, for many servers answer one only.
+
+        One after the other: asked for two at once, XRootD has answered one with the value of the other.
+        """
+        answers = {each: await self._told_one(path, each) for each in algorithms if each in _TOLD}
+        return {each: answer for each, answer in answers.items() if answer}
 
     async def _told_one(self, path: str, algorithm: str) -> str:
         name = _TOLD[algorithm]
