@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -190,7 +192,7 @@ def test_a_trace_ends_where_the_path_does(lfn: str) -> None:
         assert tried[-1][-1].result == pfn.path_of(rules, lfn)
         for steps in tried:
             assert steps[0].text == lfn
-            for before, after in zip(steps, steps[1:], strict=False):
+            for before, after in pairwise(steps):
                 assert before.result == after.text
 
 

@@ -3,18 +3,25 @@
 An answer that shows none or far fewer is asked for again before it is believed
 (``holdfast.storage.listing.doubt``). Counted are files and the directories that
 lead to files; the greater of the two numbers holds. Of a directory that neither
-knows nothing is expected: None.
+knows nothing is expected: None. It is a hint, so a last listing that cannot be
+read any more is only logged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
+from holdfast import logs
 from holdfast.consistency.duckdb_session import EngineLimits, literal, session, work_folder
 from holdfast.consistency.findings import PIECE_ROWS
 from holdfast.model import names
 from holdfast.storage.listing.expectation import Expectation
+
+_log = logs.get("consistency")
 
 # Before every character that a name may have, so that what is below a directory stands right behind it.
 _BEFORE_ALL = "chr(1)"
@@ -23,13 +30,31 @@ _BEFORE_ALL = "chr(1)"
 def expected_names(table: Path, previous: Iterable[Path], limits: EngineLimits) -> Callable[[str], int | None]:
     """What to expect by ``table`` (``expected.py``) and the directories' parts of a ``previous`` listing."""
     by_inventory = Expectation.of(names_in(_directories(table, limits)))
-    by_listing = Expectation.of_parts(list(previous))
+    by_listing = _by_listing(list(previous))
 
-    def expected(path: str) -> int | None:
-        known = [number for number in (by_inventory(path), by_listing(path)) if number is not None]
+    return _Larger(by_inventory, by_listing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Larger:
+    """The larger one of two expectations; a value, so that it can go to other processes."""
+
+    by_inventory: Expectation
+    by_listing: Expectation
+
+    def __call__(self, path: str) -> int | None:
+        """How many names are expected in ``path``."""
+        known = [number for number in (self.by_inventory(path), self.by_listing(path)) if number is not None]
         return max(known, default=None)
 
-    return expected
+
+def _by_listing(parts: list[Path]) -> Expectation:
+    try:
+        return Expectation.of_parts(parts)
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+        place = str(parts[0].parent) if parts else ""
+        _log.warning("the last listing cannot be read and is ignored", place=place, reason=str(error))
+        return Expectation.of(())
 
 
 def names_in(directories: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:

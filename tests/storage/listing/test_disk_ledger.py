@@ -262,14 +262,21 @@ def test_files_that_no_save_has_named_are_removed(folder: Path) -> None:
             ledger.found(tree[waiting.dir])
         ledger.save()
     ledger.close()
-    strays = ["entries/000077.parquet", "oddities/.folded.part", ".spool-x-entries.part", "listing.json.part"]
+    strays = [
+        "entries/000077.parquet",
+        "oddities/.folded.part",
+        ".spool-00ff00ff00ff00ff-entries.part",
+        "listing.json.part",
+    ]
     (folder / "oddities").mkdir(exist_ok=True)
     for stray in strays:
         (folder / stray).write_bytes(b"half")
-    (folder / "entries/notes.txt").write_text("somebody's")
+    others = ["entries/notes.txt", "movie.mkv.part", "000001.parquet", "entries/x.part", ".folded.part"]
+    for other in others:
+        (folder / other).write_text("somebody's")
     ledger = opened(folder)
     assert not [stray for stray in strays if (folder / stray).exists()]
-    assert (folder / "entries/notes.txt").exists()
+    assert {(folder / other).read_text() for other in others} == {"somebody's"}
     run_through(ledger, tree)
     assert rows_of(folder) == rows_wanted(tree)
 
@@ -369,6 +376,48 @@ def test_parts_without_a_ledger_are_not_overwritten(folder: Path) -> None:
     with pytest.raises(Conflict, match="no ledger"):
         opened(folder)
     assert (folder / "entries/000000.parquet").read_bytes() == b"days of work"
+
+
+@pytest.mark.parametrize("name", ["movie.mkv.part", "000000.parquet", "notes", "listing.json.part", "ledger.db-wal"])
+@pytest.mark.parametrize("is_directory", [False, True])
+def test_a_folder_with_anything_else_in_it_is_refused_and_left_as_it_is(
+    folder: Path, name: str, is_directory: bool
+) -> None:
+    folder.mkdir(exist_ok=True)
+    if is_directory:
+        (folder / name).mkdir()
+    else:
+        (folder / name).write_text("somebody's")
+    with pytest.raises(Conflict, match=f"not empty.*{name}"):
+        opened(folder)
+    assert os.listdir(folder) == [name]
+    assert is_directory or (folder / name).read_text() == "somebody's"
+
+
+@pytest.mark.usefixtures("small")
+def test_a_ledger_that_has_lost_its_log_begins_nothing_anew_beside_parts(folder: Path) -> None:
+    tree = a_tree(5)
+    ledger = opened(folder)
+    while not list(folder.glob("entries/*.parquet")):
+        for waiting in ledger.take(3):
+            ledger.found(tree[waiting.dir])
+        ledger.save()
+    copy = folder.with_name("copy")
+    shutil.copytree(folder, copy)
+    ledger.close()
+    (copy / "ledger.db-wal").unlink()
+    there = sorted(copy.rglob("*.parquet"))
+    with pytest.raises(OperatorError, match=r"blank.*'entries'.*ledger.db-wal"):
+        opened(copy)
+    assert sorted(copy.rglob("*.parquet")) == there
+
+
+def test_a_database_of_something_else_is_not_written_to(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(folder / "ledger.db")) as books:
+        books.execute("CREATE TABLE money (owed INTEGER)")
+    with pytest.raises(OperatorError, match="something else"):
+        opened(folder)
 
 
 def test_a_folder_that_cannot_be_made_is_the_operators_business(tmp_path: Path) -> None:

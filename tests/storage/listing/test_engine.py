@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from holdfast.model import names
 from holdfast.model.errors import InvalidName, OperatorError, PeerError
-from holdfast.storage.driver import DirectoryListing, NotAllowed, NotThere
+from holdfast.storage.driver import NOT_TOLD, DirectoryListing, Entry, NotAllowed, NotThere
 from holdfast.storage.listing.door_pool import NotFinished
 from holdfast.storage.listing.engine import list_tree
 from holdfast.storage.listing.ledger import Waiting
@@ -223,6 +223,58 @@ def test_a_directory_that_went_meanwhile_is_listed_only_if_the_one_above_says_so
     listed(Going(tree=site.tree, capabilities=site.capabilities), sink)
     expected = ("listed", "") if others == "there" else ("failed", "no such file or directory")
     assert sink.states["/c/x/y"] == expected
+
+
+@pytest.mark.parametrize("expected", [None, 0, 3])
+@pytest.mark.parametrize("still_named", [True, False])
+def test_gone_is_believed_only_if_no_door_names_it_and_nothing_was_expected(
+    still_named: bool, expected: int | None
+) -> None:
+    lagging, good = a_site(pages=False), a_site(pages=False)
+    asked = []
+
+    def fault(operation: str, path: str) -> None:
+        """The door that lags does not answer at first: the other one names /b."""
+        asked.append(path)
+        if asked == ["/"]:
+            raise PeerError("busy")
+
+    lagging.faults = fault
+    lagging.tree.remove("/b/file")
+    lagging.tree.remove("/b")
+    sink = ListSink()
+    hints = {"/b": expected}
+
+    def skip(path: str) -> str:
+        if path == "/b" and not still_named:
+            good.tree.remove("/b/file")
+            good.tree.remove("/b")
+        return ""
+
+    listed([lagging, good], sink, concurrency=1, expected=hints.get, skip=skip)
+    if still_named or expected:
+        assert sink.states["/b"] == ("failed", "no such file or directory")
+    else:
+        assert sink.states["/b"] == ("listed", "")
+
+
+def test_where_no_times_are_told_a_directory_that_went_is_listed_all_the_same() -> None:
+    site = a_site(pages=False)
+
+    class Untold(MemoryDriver):
+        async def list(self, path: str) -> DirectoryListing:
+            if path == "/c/x/y":
+                self.tree.remove("/c/x/y/z")
+                self.tree.remove("/c/x/y")
+                self.tree.put("/c/x/other", b"")
+                raise NotThere("no such file or directory")
+            told = await super().list(path)
+            return DirectoryListing(tuple(Entry(e.name, e.stat._replace(mtime_ns=NOT_TOLD)) for e in told.entries))
+
+    sink = ListSink()
+    listed(Untold(tree=site.tree, capabilities=site.capabilities), sink)
+    assert {found.mtime_ns for found in sink.directories} == {None}
+    assert sink.states["/c/x/y"] == ("listed", "")
 
 
 # What ends it.

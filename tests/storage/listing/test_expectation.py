@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.storage.listing.expectation import COUNT_MAX, Expectation
-from holdfast.storage.listing.parquet_sink import ParquetSink
 from holdfast.storage.listing.tables import DIRECTORIES
+from storage.listing.parquet_sink import ParquetSink
 
 
 @given(st.dictionaries(st.text(max_size=6), st.integers(0, 2 * COUNT_MAX)), st.text(max_size=6))

@@ -19,9 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.model.errors import OperatorError
+from holdfast.storage.driver import NotADirectory, NotThere
 from holdfast.storage.listing import disk_ledger, local_columns, local_packet, parts, table_output
 from holdfast.storage.listing.disk_ledger import DiskLedger
 from holdfast.storage.listing.engine import list_tree
+from holdfast.storage.listing.expectation import Expectation
 from holdfast.storage.listing.local_columns import LocalColumns
 from holdfast.storage.listing.local_handles import LocalHandles
 from holdfast.storage.listing.local_walk import LocalProgress, walk_local
@@ -101,7 +103,7 @@ def test_skipped_directories_and_another_top(folder: Path) -> None:
     for path in ("d0/b", "d0/b/c", "d1/b"):
         (root / path).mkdir()
     (root / "d0/b/file").touch()
-    for number, top in enumerate(["/", "/d0", "/d0/b", "/nowhere", "/d0/e0/f0/file-0.root"]):
+    for number, top in enumerate(["/", "/d0", "/d0/b"]):
         wanted = asked(root, folder / f"asked{number}", top=top, skip=skip_b)
         assert walked(root, folder / f"walked{number}", top=top, skip=skip_b) == wanted
         assert wanted[DIRECTORIES]
@@ -231,7 +233,6 @@ def test_what_is_gone_with_all_above_it_is_failed(folder: Path) -> None:
     skip = Once("/a/b", lambda: shutil.rmtree(root / "a"))
     found = walked(root, folder / "walked", skip=skip, rows_max=1)
     assert states(found)["/a/b"] == ("failed", "no such file or directory")
-    assert states(walked(root, folder / "no top", top="/a"))["/a"] == ("failed", "no such file or directory")
 
 
 @pytest.mark.parametrize(("times", "state"), [(2, "listed"), (3, "failed")])
@@ -251,6 +252,144 @@ def test_what_may_pass_is_tried_again(folder: Path, times: int, state: str, monk
     monkeypatch.setattr(LocalHandles, "open", fail)
     assert states(walked(root, folder / "walked"))["/a"][0] == state
     assert tried == {"/": 1, "/a": 3}
+
+
+@pytest.mark.parametrize(("top", "error"), [("/nowhere", NotThere), ("/a/file", NotADirectory)])
+def test_a_top_that_cannot_be_listed_is_no_listing_and_asked_for_again(
+    folder: Path, top: str, error: type[Exception]
+) -> None:
+    root = folder / "root"
+    (root / "a").mkdir(parents=True)
+    (root / "a/file").touch()
+    for _ in range(2):
+        with pytest.raises(error):
+            walked(root, folder / "walked", top=top)
+        with pytest.raises(error):
+            asked(root, folder / "asked", top=top, top_required=True)
+    (root / "a/file").unlink()
+    (root / top[1:]).mkdir()
+    (root / top[1:] / "now").touch()
+    found = walked(root, folder / "walked", top=top)
+    assert [row[:2] for row in found[ENTRIES]] == [(top, "now")]
+    assert asked(root, folder / "asked", top=top, top_required=True) == found
+
+
+def test_a_huge_directory_is_broken_off_when_all_is_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = folder / "root"
+    (root / "huge").mkdir(parents=True)
+    for number in range(200):
+        (root / f"huge/file{number}").touch()
+    monkeypatch.setattr(local_packet, "HUGE_ENTRIES", 10)
+    ledger = DiskLedger.open(folder / "walked", Plan("bern"))
+    looks = 0
+
+    def stopped() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks > 3
+
+    assert walk_local(root, ledger, workers=1, stopped=stopped) is None
+    assert looks < 10
+    assert (ledger.counts.files, ledger.waiting) == (0, 1)
+    assert not list((folder / "walked").glob(".spool*"))
+    ledger.close()
+    assert walked(root, folder / "walked") == asked(root, folder / "asked")
+
+
+@pytest.mark.parametrize("locale", ["C", "en_US.ISO-8859-1"])
+def test_names_are_those_of_the_storage_whatever_the_locale(folder: Path, locale: str) -> None:
+    root = folder / "root"
+    plant(b"%s" % os.fsencode(folder), {b"root": {}})
+    plant(os.fsencode(root), {"grüße".encode(): {"é".encode(): 3, b"caf\xe9": 1, b"a": 2}, b"plain": {b"b": 1}})
+    environment = {**os.environ, "LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    if locale != "C":
+        made = folder / "locales"
+        made.mkdir()
+        command = ["localedef", "-c", "-i", "en_US", "-f", "ISO-8859-1", str(made / locale)]
+        if shutil.which("localedef") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("this locale cannot be made here")
+        environment["LOCPATH"] = str(made)
+    said = [sys.executable, "-c", "import sys; print(sys.getfilesystemencoding())"]
+    assert subprocess.run(said, env=environment, capture_output=True, check=True).stdout.strip() != b"utf-8"
+    subprocess.run([sys.executable, "-c", _MEMORY, str(folder)], env=environment, check=True, capture_output=True)
+    found = rows_of(folder / "walked")
+    assert found == asked(root, folder / "asked")
+    assert [row[:2] for row in found[ENTRIES]] == [("/grüße", "a"), ("/grüße", "é"), ("/plain", "b")]
+    assert [row[2] for row in found[ODDITIES]] == [b"caf\xe9"]
+
+
+# What was expected.
+
+
+def test_less_than_expected_is_looked_at_again_before_it_is_believed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder / "root"
+    for path in ("away/below", "few", "lost", "new"):
+        (root / path).mkdir(parents=True)
+    (root / "few/one").touch()
+    (root / "away/below/file").touch()
+    (root / "away").rename(folder / "hidden")
+    (root / "away").mkdir()
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        """What is mounted late is there after the first pause."""
+        pauses.append(seconds)
+        if len(pauses) == 1:
+            (root / "away").rmdir()
+            (folder / "hidden").rename(root / "away")
+
+    monkeypatch.setattr(local_packet.time, "sleep", pause)
+    hints = {"/away": 1, "/lost": 70, "/few": 9}
+    found = walked(root, folder / "walked", expected=hints.get)
+    # The same three times, at one door: believed. No other directory waits for it.
+    assert pauses == [local_packet.DOUBT_PAUSE_S] * 2
+    assert found == asked(root, folder / "asked")
+    assert [row[:2] for row in found[ENTRIES]] == [("/away/below", "file"), ("/few", "one")]
+
+
+def test_what_says_something_else_at_each_look_is_doubted_with_all_that_was_seen(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder / "root"
+    (root / "a").mkdir(parents=True)
+    looks = 0
+
+    def pause(seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        for each in (root / "a").iterdir():
+            each.unlink()
+        (root / f"a/file{looks}").touch()
+
+    monkeypatch.setattr(local_packet.time, "sleep", pause)
+    found = walked(root, folder / "walked", expected={"/a": 70}.get)
+    assert states(found)["/a"] == (
+        "doubted",
+        "empty, where 70 names were expected; 4 answers gave from 0 to 1 names",
+    )
+    assert [row[1] for row in found[ENTRIES]] == ["file1", "file2", "file3"]
+    monkeypatch.setattr(local_packet, "HUGE_ENTRIES", 1)
+    pieces = walked(root, folder / "pieces", expected={"/a": 70}.get)
+    assert states(pieces)["/a"] == ("doubted", "only 1 names, where 70 were expected")
+
+
+def test_where_something_was_expected_gone_is_not_believed(folder: Path) -> None:
+    root = folder / "root"
+    (root / "a/b").mkdir(parents=True)
+    skip = Once("/a/b", (root / "a/b").rmdir)
+    found = walked(root, folder / "walked", skip=skip, rows_max=1, expected={"/a/b": 1}.get)
+    assert states(found)["/a/b"] == ("failed", "no such file or directory")
+
+
+def test_what_is_expected_goes_to_the_others_too(folder: Path) -> None:
+    root, notes = folder / "root", folder / "notes"
+    plant_many(root, 400, 3)
+    expected = Expectation.of([(f"/d0/e0/f{number}", 900) for number in range(0, 400, 49)])
+    skip = Noting(notes, os.getpid())
+    found = walked(root, folder / "walked", workers=3, skip=skip, expected=expected)
+    assert found == asked(root, folder / "asked")
 
 
 # Several processes.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sqlite3
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,9 @@ from hypothesis import strategies as st
 from holdfast.model.errors import OperatorError
 from holdfast.storage.driver import NOT_TOLD, Entry, Kind, Stat
 from holdfast.storage.listing import part_files, rows, tables
-from holdfast.storage.listing.parquet_sink import ParquetSink
 from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES, ODDITIES, SCHEMAS, Directory, State, show_raw
 from storage.listing.ledgers import a_tree, rows_wanted
+from storage.listing.parquet_sink import ParquetSink
 
 FILE = Stat(Kind.FILE, 1, 5)
 
@@ -143,3 +145,30 @@ def test_a_full_disk_under_the_tables_is_told(tmp_path: Path, monkeypatch: pytes
         assert os.listdir(folder) == []
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _sqlite_error(code: int) -> sqlite3.Error:
+    error = sqlite3.OperationalError("of SQLite")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (OSError(errno.ENOSPC, ""), "make room"),
+        (OSError(errno.EDQUOT, ""), "make room"),
+        (PermissionError(errno.EACCES, ""), "may write"),
+        (OSError(errno.EROFS, ""), "may write"),
+        (OSError(errno.EMFILE, ""), "ulimit"),
+        (NotADirectoryError(errno.ENOTDIR, ""), "give another folder"),
+        (_sqlite_error(sqlite3.SQLITE_FULL), "make room"),
+        (_sqlite_error(sqlite3.SQLITE_READONLY), "may write"),
+        (_sqlite_error(sqlite3.SQLITE_IOERR_WRITE), "the disk"),
+        (sqlite3.ProgrammingError("closed"), "give another folder"),
+    ],
+)
+def test_the_hint_is_that_of_the_cause(error: Exception, hint: str, tmp_path: Path) -> None:
+    with pytest.raises(OperatorError) as caught, part_files.told_of(tmp_path):
+        raise error
+    assert hint in caught.value.hint

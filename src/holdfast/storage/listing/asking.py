@@ -11,7 +11,11 @@ Rules
     was made earlier says the same however often it is asked: it is doubted if
     it doubts itself, else believed.
   * A directory that is not there any more is listed, with nothing in it, only if
-    the directory above it, asked again, has other names and no longer this one.
+    nothing was expected in it, and if at every door the directory above it, asked
+    again, has other names and no longer this one: a door may lag behind the one
+    that named it. Else it is failed.
+  * The top is failed like any other, unless it is ``top_required``: then its error
+    ends the listing.
   * What comes in more than one piece goes to the ledger piece by piece.
 """
 
@@ -55,10 +59,11 @@ LOOKED_AT_MAX = 200_000
 class Asker:
     """Asks the doors of one listing."""
 
-    def __init__(self, pool: DoorPool, ledger: Ledger, expected: Expected) -> None:
+    def __init__(self, pool: DoorPool, ledger: Ledger, expected: Expected, *, top_required: bool = False) -> None:
         self._pool = pool
         self._ledger = ledger
         self._expected = expected
+        self._required = ledger.top if top_required else None
         self._limits = pool.limits
         self._around = pool.around
         self._names_can_be_asked = any(door.second_look for door in pool.doors)
@@ -78,7 +83,7 @@ class Asker:
         except NotThere as error:
             return await self._not_there(waiting, error)
         except HoldfastError as error:
-            return _failed(waiting, error)
+            return self._failed(waiting, error)
 
     def _believed(self, found: Found, door: Door) -> Directory | Spooled:
         self.merged += found.merged
@@ -215,27 +220,45 @@ class Asker:
         found = await self._pool.call(door, cast(SecondLookDriver, door.driver).names(waiting.dir))
         return doubt.seen_by_names(found)
 
+    def _failed(self, waiting: Waiting, error: HoldfastError) -> Directory:
+        """A directory of which nothing is known; raises the error if it is not the directory's, or is the end."""
+        if _is_ours(error) or waiting.dir == self._required:
+            raise error
+        reason = shown(error.message)
+        _log.info("directory not listed", place=error.place or waiting.dir, reason=reason)
+        return Directory(waiting.dir, State.FAILED, reason, waiting.mtime_ns)
+
     # Gone meanwhile.
 
     async def _not_there(self, waiting: Waiting, error: NotThere) -> Directory:
-        if waiting.mtime_ns is None:
-            return _failed(waiting, error)  # Nobody told us of the top.
-        above, name = names.split(waiting.dir)
-        try:
-            still_named, _ = await self._persist(self._names_above(name), Waiting(above))
-        except HoldfastError as another:
-            if _is_ours(another):
-                raise
-            return _failed(waiting, error)
-        return _failed(waiting, error) if still_named else Directory(waiting.dir, State.LISTED, "", waiting.mtime_ns)
+        # Nobody told us of the top.
+        if waiting.dir == self._ledger.top or self._expected(waiting.dir) or await self._is_named(waiting.dir):
+            return self._failed(waiting, error)
+        return Directory(waiting.dir, State.LISTED, "", waiting.mtime_ns)
 
-    def _names_above(self, name: str) -> Callable[[Waiting, Door], Awaitable[bool]]:
-        async def question(above: Waiting, door: Door) -> bool:
-            """Whether the name is still there, as far as can be told."""
+    async def _is_named(self, dir: str) -> bool:
+        """Whether any door still has the name of a directory, or cannot tell: any of them may have named it."""
+        above, name = names.split(dir)
+        for door in self._pool.doors:
+            if await self._is_named_at(door, above, name):
+                return True
+        return False
+
+    async def _is_named_at(self, door: Door, above: str, name: str) -> bool:
+        for attempt in range(self._limits.attempts):
+            if attempt:
+                self._pool.retries += 1
+                await self._around.sleep(self._pause_s(attempt))
+            await self._pool.enter_at(door)
             stopped: list[float] = []
-            return await self._pool.call(door, self._has(door, above.dir, name, stopped), stopped)
-
-        return question
+            try:
+                return await self._pool.call(door, self._has(door, above, name, stopped), stopped)
+            except HoldfastError as error:
+                if _is_ours(error):
+                    raise
+                if not error.retryable:
+                    break
+        return True
 
     async def _has(self, door: Door, above: str, name: str, stopped: list[float]) -> bool:
         async def whole() -> AsyncIterator[DirectoryListing]:
@@ -252,15 +275,6 @@ class Asker:
             return not others
         finally:
             await left(pieces)
-
-
-def _failed(waiting: Waiting, error: HoldfastError) -> Directory:
-    """A directory of which nothing is known; raises the error if it is not the directory's."""
-    if _is_ours(error):
-        raise error
-    reason = shown(error.message)
-    _log.info("directory not listed", place=error.place or waiting.dir, reason=reason)
-    return Directory(waiting.dir, State.FAILED, reason, waiting.mtime_ns)
 
 
 def _is_ours(error: HoldfastError) -> bool:

@@ -6,8 +6,10 @@
 
 Rules, beside those of the interface
   * ``open`` begins a listing, or goes on with the one that is in the folder; a
-    complete one, one that was begun with another plan, and one that another
-    process works on are Conflicts.
+    complete one (ListingComplete), one that was begun with another plan, and one
+    that another process works on are Conflicts.
+  * A folder that holds anything and no listing is refused, and nothing in it is
+    changed; in a listing's folder, only files with names of ours are removed.
   * What ``save`` has returned from is on disk, and outlasts a crash of the machine.
   * It is time to save after ``ROWS_DUE`` rows, or after ``SECONDS_DUE`` with any.
   * After a save that failed nothing more is saved: open the ledger anew, and
@@ -27,7 +29,7 @@ from pathlib import Path
 from holdfast.model import names, steps
 from holdfast.model.clock import Clock, system_clock
 from holdfast.model.errors import BrokenInvariant, Conflict
-from holdfast.storage.listing import ledger_file, parts, rows, summary
+from holdfast.storage.listing import ledger_file, rows, summary
 from holdfast.storage.listing.answer import bytes_in
 from holdfast.storage.listing.disk_spool import DiskSpool, below
 from holdfast.storage.listing.folder_lock import FolderLock
@@ -44,6 +46,10 @@ from holdfast.storage.listing.waiting_stack import HELD_MAX, Numbered, WaitingSt
 
 ROWS_DUE = 1 << 15
 SECONDS_DUE = 5.0
+
+
+class ListingComplete(Conflict):
+    """The listing was made already, with the same plan."""
 
 
 class DiskLedger:
@@ -83,6 +89,11 @@ class DiskLedger:
     def plan(self) -> Plan:
         """What the listing was begun with."""
         return self._plan
+
+    @property
+    def top(self) -> str:
+        """Where the listing began."""
+        return self._plan.top
 
     @property
     def resumed(self) -> int:
@@ -188,6 +199,15 @@ class DiskLedger:
             self._file.close()
             self._folder_lock.release()
 
+    def forsake(self) -> None:
+        """Let go of the files, and remove them if nothing was found yet: there is nothing to go on with."""
+        with self._saving:
+            self._file.close()
+            unused = not self._counts.directories
+            if unused:
+                ledger_file.remove(self.folder)
+            self._folder_lock.release(remove=unused)
+
     # ---- while the lock is held ---------------------------------------------------
 
     def _done(self, dir: str) -> None:
@@ -292,10 +312,11 @@ class _Opened:
 def _open(folder: Path, plan: Plan, now_us: int) -> _Opened:
     with told_of(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        _refuse_strangers(folder)
     lock = FolderLock(folder)
     try:
         with told_of(folder):
-            _refuse_what_is_there(folder, lock)
+            _refuse_complete(folder, plan, lock)
         file = LedgerFile(folder, plan, now_us)
         try:
             with told_of(folder):
@@ -310,15 +331,31 @@ def _open(folder: Path, plan: Plan, now_us: int) -> _Opened:
         raise
 
 
-def _refuse_what_is_there(folder: Path, lock: FolderLock) -> None:
-    if (folder / LISTING).exists():
-        # Whoever completed it may have died before it could tidy up.
-        ledger_file.remove(folder)
-        lock.release(remove=True)
-        raise Conflict("the listing here is complete", place=str(folder), hint="read it, or list into another folder")
-    if not (folder / LEDGER).exists() and any(path.suffix == ".parquet" for path in parts.found_in(folder)):
+def _refuse_strangers(folder: Path) -> None:
+    """A folder that is not ours: before anything is written to it."""
+    if (folder / LEDGER).exists() or (folder / LISTING).exists():
+        return
+    if others := ledger_file.strangers(folder):
         raise Conflict(
-            "there are parts of a listing here and no ledger to go on by",
+            f"the folder is not empty, and there is no ledger in it to go on by: it has {others}",
             place=str(folder),
-            hint="remove them, or list into another folder",
+            hint="list into a new or an empty folder",
         )
+
+
+def _refuse_complete(folder: Path, plan: Plan, lock: FolderLock) -> None:
+    if not (folder / LISTING).exists():
+        return
+    differences = summary.read(folder).plan.differences(plan)
+    # Whoever completed it may have died before it could tidy up.
+    ledger_file.remove(folder)
+    lock.release(remove=True)
+    if differences:
+        raise Conflict(
+            f"another listing is complete here: {'; '.join(differences)}",
+            place=str(folder),
+            hint="list into another folder",
+        )
+    raise ListingComplete(
+        "the listing here is complete", place=str(folder), hint="read it, or list into another folder"
+    )

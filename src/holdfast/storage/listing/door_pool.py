@@ -145,6 +145,13 @@ class DoorPool:
                 self.leave(waiter.future.result())
             raise
 
+    async def enter_at(self, door: Door) -> None:
+        """Enter this door and no other, beyond its window if need be, but never beyond the site's limit."""
+        if door.questioned is not None:
+            await asyncio.shield(door.questioned)
+        (await self.enter()).in_flight -= 1
+        door.in_flight += 1
+
     def leave(self, door: Door) -> None:
         """What was asked at the door is over."""
         door.in_flight -= 1

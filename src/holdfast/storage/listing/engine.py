@@ -10,7 +10,7 @@ Rules
     with a reason, or skipped with a reason. What is below a directory that was
     not listed is unknown, never absent; the listing goes on beside it.
   * That holds for the top, too: a storage that cannot be listed gives an outcome
-    that says so, not an empty listing.
+    that says so, not an empty listing; or, with ``top_required``, the error.
   * With a limit of one request, and nothing failing, the order of directories is
     depth first, by the bytes of their names; else that of their being finished.
   * The ledger saves in a thread, once at a time. If it cannot keep up, no new
@@ -39,6 +39,7 @@ from holdfast.storage.listing.door_pool import Door, DoorPool, NotFinished, Surr
 from holdfast.storage.listing.ledger import Ledger, Waiting
 from holdfast.storage.listing.limits import DEFAULTS, Limits
 from holdfast.storage.listing.progress import Outcome, Progress, Rate, Tally
+from holdfast.storage.listing.skipping import Skip, enter_all
 from holdfast.storage.listing.tables import Directory, State
 from holdfast.storage.settled import settled
 
@@ -49,14 +50,6 @@ TOLD_EACH_S = 0.2
 HELD_FOR_EACH = 4
 """So many directories are in work at most for each request that may be under way: the others pause before they
 are asked again."""
-
-Skip = Callable[[str], str]
-"""Why a directory is not to be entered; "" to enter it."""
-
-
-def enter_all(path: str) -> str:
-    """Skip nothing."""
-    return ""
 
 
 def unknown(path: str) -> int | None:
@@ -75,6 +68,7 @@ async def list_tree(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     now: Callable[[], float] | None = None,
     seed: int = 0,
+    top_required: bool = False,
 ) -> Outcome:
     """List all that waits in ``ledger`` and all below it, and finish the ledger.
 
@@ -84,7 +78,7 @@ async def list_tree(
     now = now or asyncio.get_running_loop().time
     listing = _Listing(ledger, skip, progress, now)
     around = Surroundings(now, sleep, listing.spawn, Random(seed), listing.fill)
-    listing.use(DoorPool.of(doors, limits, around), expected)
+    listing.use(DoorPool.of(doors, limits, around), expected, top_required=top_required)
     try:
         await listing.run()
     except BaseException:
@@ -114,10 +108,10 @@ class _Listing:
         self._group: asyncio.TaskGroup
         self._watchers: list[asyncio.Task[None]] = []
 
-    def use(self, pool: DoorPool, expected: Expected) -> None:
+    def use(self, pool: DoorPool, expected: Expected, *, top_required: bool) -> None:
         """Go in by these doors."""
         self._pool = pool
-        self._asker = Asker(pool, self._ledger, expected)
+        self._asker = Asker(pool, self._ledger, expected, top_required=top_required)
         self._held_max = HELD_FOR_EACH * pool.limits.in_flight_max
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

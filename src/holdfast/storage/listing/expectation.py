@@ -48,6 +48,10 @@ class Expectation:
             return None
         return plain[place] & COUNT_MAX
 
+    def __reduce__(self) -> tuple[type[Expectation], tuple[Numbers]]:
+        """For other processes; each has its own copy."""
+        return Expectation, (self._numbers,)
+
     def __len__(self) -> int:
         """Of how many directories something is known."""
         return len(self._numbers)

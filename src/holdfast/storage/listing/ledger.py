@@ -35,6 +35,10 @@ class Ledger(Protocol):
     """See the module's docstring. Used by one engine at a time, in one event loop."""
 
     @property
+    def top(self) -> str:
+        """Where the listing began: no directory above it is known."""
+
+    @property
     def waiting(self) -> int:
         """How many directories were neither taken nor done."""
 

@@ -10,6 +10,8 @@ Rules
     time uses it, which the caller sees to.
   * A file that cannot be read is damaged (OperatorError); one that was begun
     with another plan is a Conflict that says what differs.
+  * It is begun only in a folder in which there is nothing else: what is there
+    is somebody else's, or of a listing whose ledger was lost.
 """
 
 from __future__ import annotations
@@ -24,12 +26,14 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.model.errors import Conflict, OperatorError
+from holdfast.storage.listing.folder_lock import LOCK
 from holdfast.storage.listing.part_files import sync_folder, told_of
 from holdfast.storage.listing.summary import Counts, Part, Plan
 from holdfast.storage.listing.waiting_stack import Numbered
 
 LEDGER = "ledger.db"
 FILES = (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", f"{LEDGER}-journal")
+SHOWN_MAX = 3
 VERSION = 1
 
 _SCHEMA = (
@@ -68,6 +72,7 @@ class LedgerFile:
             with told(self._path):
                 self._set_up()
                 if self._version() == 0:
+                    self._refuse_what_is_there(folder)
                     self._begin(folder, plan, now_us)
                 facts: dict[str, str] = dict(self._connection.execute("SELECT name, value FROM facts"))
             self._read(facts, plan)
@@ -138,6 +143,12 @@ class LedgerFile:
     def _version(self) -> int:
         return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
+    def _refuse_what_is_there(self, folder: Path) -> None:
+        if self._value("SELECT count(*) FROM sqlite_master"):
+            raise damaged(self._path, "it is a database of something else")
+        if others := strangers(folder):
+            raise damaged(self._path, f"it is blank, and beside it there is {others}: was {LEDGER}-wal lost?")
+
     def _begin(self, folder: Path, plan: Plan, now_us: int) -> None:
         with self._transaction() as connection:
             for statement in _SCHEMA:
@@ -189,6 +200,14 @@ class LedgerFile:
             with suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
             raise
+
+
+def strangers(folder: Path) -> str:
+    """What is in a folder beside a ledger, for people; "" if there is nothing. Without a ledger, all but its lock."""
+    there = set(os.listdir(folder)) - {LOCK}
+    found = sorted(there - {*FILES} if LEDGER in there else there)
+    more = f" and {len(found) - SHOWN_MAX} more" if len(found) > SHOWN_MAX else ""
+    return ", ".join(map(ascii, found[:SHOWN_MAX])) + more
 
 
 def damaged(path: Path, reason: str) -> OperatorError:

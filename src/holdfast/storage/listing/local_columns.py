@@ -154,7 +154,7 @@ def listing_of(given: Sequence[str], stats: Sequence[os.stat_result]) -> Directo
     entries: list[Entry] = []
     unnameable: list[Unnameable] = []
     for name, stat in zip(given, stats, strict=True):
-        raw = os.fsencode(name)
+        raw = name.encode(errors="surrogateescape")
         try:
             entries.append(Entry(names.file_name(raw.decode()), stat_of(stat)))
         except UnicodeDecodeError:

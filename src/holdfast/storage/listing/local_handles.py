@@ -31,7 +31,7 @@ class LocalHandles:
         """A handle to read a directory by; give it to ``keep`` or close it. OSError as the system gives it."""
         handle = self._above(above)
         if handle >= 0:
-            return os.open(name, _OPEN, dir_fd=handle)
+            return os.open(name.encode(), _OPEN, dir_fd=handle)
         with self._rooted.directory(above + name, readable=True) as found:
             # Their common reading position does no harm: the other one is closed now.
             return os.dup(found)
@@ -48,11 +48,11 @@ class LocalHandles:
         try:
             handle = self._above(above)
             if handle >= 0:
-                os.stat(name, dir_fd=handle, follow_symlinks=False)
+                os.stat(name.encode(), dir_fd=handle, follow_symlinks=False)
             else:
                 with self._rooted.directory(above) as found:
                     handle = found
-                    os.stat(name, dir_fd=found, follow_symlinks=False)
+                    os.stat(name.encode(), dir_fd=found, follow_symlinks=False)
         except FileNotFoundError:
             return handle >= 0
         except OSError:

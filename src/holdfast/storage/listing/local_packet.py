@@ -10,9 +10,16 @@ Rules
     ``seconds_max`` seconds, or soon after somebody asks to hurry, and says what
     it has met and not got to.
   * A directory is in the result whole or not at all; one that cannot be listed
-    is failed, with the reason. What may pass is tried again, ``ATTEMPTS`` times.
+    is failed, with the reason. What may pass is tried again, so often as the task
+    says. If it is the top, its error is raised.
   * A directory that is gone is listed, with nothing in it, if the one above it
-    says so; else, and if it is the top, it is failed.
+    says so and nothing was expected in it; else it is failed.
+  * One that has much less in it than expected is looked at again at the end of
+    the packet, after a pause that all such have in common (``local_doubt``); one
+    that comes in pieces, and where much more was expected, is doubted at once.
+  * A packet that is stopped ends soon, in the midst of a huge directory, too, of
+    which nothing is kept; hurrying does not break one off, or it would never end.
+  * Names are bytes of UTF-8, whatever the locale makes of them.
   * Memory is bounded: a directory of ``HUGE_ENTRIES`` comes in pieces, and of
     directories that are met and not listed at most ``LEFT_MAX`` are not on disk.
 """
@@ -21,6 +28,7 @@ from __future__ import annotations
 
 import os
 import stat as modes
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -31,20 +39,30 @@ from pathlib import Path
 
 from holdfast.model import names
 from holdfast.model.errors import HoldfastError
+from holdfast.storage.listing import doubt
+from holdfast.storage.listing.answer import sort_out
 from holdfast.storage.listing.disk_spool import DiskSpool
 from holdfast.storage.listing.found import Piece, Walked, WrittenPart
 from holdfast.storage.listing.ledger import Waiting
 from holdfast.storage.listing.local_columns import LocalColumns, listing_of, sifted
+from holdfast.storage.listing.local_doubt import LocalDoubt
 from holdfast.storage.listing.local_handles import LocalHandles
 from holdfast.storage.listing.packed_files import WAITING, PackedFiles
 from holdfast.storage.listing.pieces import Pieces
 from holdfast.storage.listing.rows import DirectoryRow
+from holdfast.storage.listing.skipping import Skip, enter_all
 from holdfast.storage.listing.tables import Directory, Oddity, State, told_time
 from holdfast.storage.rooted import Rooted, meaning
+
+Expected = Callable[[str], int | None]
+"""How many names are to be expected in a directory; None if that is not known."""
 
 ATTEMPTS = 3
 PAUSE_S = 0.2
 """The first pause before a directory is tried again; each further one is four times as long."""
+
+DOUBT_PAUSE_S = 0.25
+"""Before directories in doubt are looked at again."""
 
 HUGE_ENTRIES = 1 << 14
 LEFT_MAX = 20_000
@@ -62,13 +80,8 @@ _SURELY_FITS = names.LFN_BYTES_MAX - names.COMPONENT_BYTES_MAX
 
 _name_of, _mode_of = attrgetter("name"), itemgetter(modes.ST_MODE)
 
-Skip = Callable[[str], str]
-"""Why a directory is not to be entered; "" to enter it."""
-
-
-def enter_all(path: str) -> str:
-    """Skip nothing."""
-    return ""
+_DECODES = sys.getfilesystemencoding() == "utf-8"
+"""Whether the system's names are decoded as ours are; under some locales they are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +93,24 @@ class Task:
     skip: Skip
     rows_max: int
     seconds_max: float
+    attempts: int = ATTEMPTS
+    expected: Expected | None = None
 
 
 class LocalPacket:
-    """One packet; ``hurried`` is asked now and then, and says whether somebody waits for what is left."""
+    """One packet; ``hurried``, asked now and then, says whether somebody waits for what is left.
 
-    def __init__(self, rooted: Rooted, task: Task, hurried: Callable[[], bool]) -> None:
+    ``stopped`` says whether all is to end.
+    """
+
+    def __init__(self, rooted: Rooted, task: Task, hurried: Callable[[], bool], stopped: Callable[[], bool]) -> None:
         self._task = task
         self._skip = None if task.skip is enter_all else task.skip
         self._hurried = hurried
+        self._stopped = stopped
+        self._broken_off = False
+        self._expected = task.expected
+        self._doubts: list[LocalDoubt] = []
         self._handles = LocalHandles(rooted)
         self._columns = LocalColumns(task.folder, task.top)
         self._stack: list[tuple[str, str, int | None]] = []
@@ -102,6 +124,8 @@ class LocalPacket:
         """List as much as is due; nothing is left behind of a packet that fails."""
         try:
             touched = self._walk(packet)
+            while self._doubts:
+                self._look_again()
             done = self._columns.done()
             left = [(above + name, mtime_ns) for above, name, mtime_ns in self._stack]
             return Walked(
@@ -130,10 +154,10 @@ class LocalPacket:
             while stack:
                 self._visit(*stack.pop())
                 took = time.monotonic() - begun
-                if self._rows >= self._task.rows_max or took > self._task.seconds_max:
+                if self._broken_off or self._rows >= self._task.rows_max or took > self._task.seconds_max:
                     return touched
                 if took > look:
-                    if self._hurried():
+                    if self._hurried() or self._stopped():
                         return touched
                     look = took + LOOK_S
                 if len(stack) > LEFT_MAX:
@@ -149,15 +173,20 @@ class LocalPacket:
             try:
                 return self._list(above, name, path, mtime_ns)
             except FileNotFoundError as error:
-                if path != self._task.top and self._handles.is_gone(above, name):
+                if path != self._task.top and not self._expects(path) and self._handles.is_gone(above, name):
                     return self._tell(path, State.LISTED, "", mtime_ns)
-                return self._tell(path, State.FAILED, meaning(error, path).message, mtime_ns)
+                return self._fail(path, meaning(error, path), mtime_ns)
             except OSError as error:
                 told: HoldfastError = meaning(error, path)
             attempt += 1
-            if not told.retryable or attempt == ATTEMPTS:
-                return self._tell(path, State.FAILED, told.message, mtime_ns)
+            if not told.retryable or attempt == self._task.attempts:
+                return self._fail(path, told, mtime_ns)
             time.sleep(PAUSE_S * 4 ** (attempt - 1))
+
+    def _fail(self, path: str, error: HoldfastError, mtime_ns: int | None) -> None:
+        if path == self._task.top:
+            raise error
+        self._tell(path, State.FAILED, error.message, mtime_ns)
 
     def _tell(self, path: str, state: State, reason: str, mtime_ns: int | None) -> None:
         self._columns.add_row(DirectoryRow(path, state.value, reason, 0, 0, 0, mtime_ns))
@@ -170,18 +199,22 @@ class LocalPacket:
             with os.scandir(handle) as scan:
                 found = list(islice(scan, HUGE_ENTRIES))
                 if len(found) < HUGE_ENTRIES:
-                    entered = self._take(path, found, mtime_ns)
+                    entered = self._take(path, *_looked_at(found), mtime_ns)
                 else:
-                    self._take_huge(path, found, scan, mtime_ns)
+                    self._broken_off = not self._take_huge(path, found, scan, mtime_ns)
+                    if self._broken_off:
+                        self._stack.append((above, name, mtime_ns))
         finally:
             if entered:
                 self._handles.keep(path, handle)
             else:
                 os.close(handle)
 
-    def _take(self, path: str, found: list[os.DirEntry[str]], mtime_ns: int | None) -> bool:
+    def _take(self, path: str, given: list[str], stats: list[os.stat_result], mtime_ns: int | None) -> bool:
         """Take a whole directory; whether there are directories in it, which are next."""
-        given, stats = _looked_at(found)
+        if self._expected is not None and doubt.falls_short(len(given), self._expected(path)):
+            self._doubt(path, given, stats, mtime_ns)
+            return False
         prefix = path if path == "/" else f"{path}/"
         kinds = {mode & _KIND for mode in set(map(_mode_of, stats))}
         below: list[tuple[str, int]] = []
@@ -205,18 +238,76 @@ class LocalPacket:
 
     def _take_huge(
         self, path: str, found: list[os.DirEntry[str]], scan: Iterator[os.DirEntry[str]], mtime_ns: int | None
-    ) -> None:
-        """Take a directory in pieces, as the engine does; what is below it is left for another packet."""
+    ) -> bool:
+        """Take a directory in pieces, as the engine does; False if it was stopped, and nothing is taken.
+
+        What is below it is left for another packet.
+        """
         pieces = Pieces(path, mtime_ns)
         spool = DiskSpool(self._task.folder, Waiting(path, mtime_ns), self._kept)
         try:
             while found:
                 spool.add(pieces.take(listing_of(*_looked_at(found))))
+                self._hurried()  # For what it does: our own process looks after the others by it.
+                if self._stopped():
+                    spool.drop()
+                    return False
                 found = list(islice(scan, HUGE_ENTRIES))
-            spool.keep(Directory(path, State.LISTED, "", mtime_ns))
+            why = doubt.suspicion(pieces.names, 0, "", self._expects(path))
+            spool.keep(Directory(path, State.DOUBTED if why else State.LISTED, why, mtime_ns))
+            return True
         except BaseException:
             spool.drop()
             raise
+
+    # Less than expected.
+
+    def _expects(self, path: str) -> int | None:
+        return None if self._expected is None else self._expected(path)
+
+    def _doubt(self, path: str, given: list[str], stats: list[os.stat_result], mtime_ns: int | None) -> None:
+        above, slash, name = path.rpartition("/")
+        case = LocalDoubt(above + slash, name, mtime_ns, self._expects(path) or 0)
+        case.hear(sort_out(path, listing_of(given, stats), mtime_ns))
+        self._doubts.append(case)
+
+    def _look_again(self) -> None:
+        """Look once at all directories in doubt."""
+        cases, self._doubts = self._doubts, []
+        if self._stopped():
+            self._stack += [(case.above, case.name, case.mtime_ns) for case in cases]
+            return
+        time.sleep(DOUBT_PAUSE_S)
+        for case in cases:
+            path = case.above + case.name
+            try:
+                self._look(case, path)
+            except FileNotFoundError as error:
+                self._fail(path, meaning(error, path), case.mtime_ns)
+            except OSError as error:
+                self._keep(case.give_up(meaning(error, path).message))
+
+    def _look(self, case: LocalDoubt, path: str) -> None:
+        handle = self._handles.open(case.above, case.name)
+        try:
+            with os.scandir(handle) as scan:
+                found = list(islice(scan, HUGE_ENTRIES))
+                if len(found) == HUGE_ENTRIES:
+                    if not self._take_huge(path, found, scan, case.mtime_ns):
+                        self._stack.append((case.above, case.name, case.mtime_ns))
+                    return
+                directory = case.hear(sort_out(path, listing_of(*_looked_at(found)), case.mtime_ns))
+        finally:
+            os.close(handle)
+        if directory is None:
+            self._doubts.append(case)
+        else:
+            self._keep(directory)
+
+    def _keep(self, directory: Directory) -> None:
+        """Take a directory that was sorted out; what is below it is left for another packet."""
+        waiting = Waiting(directory.dir, directory.mtime_ns)
+        DiskSpool(self._task.folder, waiting, self._kept).keep(directory)
 
     def _kept(self, row: DirectoryRow, size: int, files: PackedFiles) -> None:
         self._columns.add_row(row, size)
@@ -233,6 +324,8 @@ class LocalPacket:
 
 def _looked_at(found: list[os.DirEntry[str]]) -> tuple[list[str], list[os.stat_result]]:
     """Names, sorted, and stats."""
+    if not _DECODES:
+        return _decoded(found)
     found.sort(key=_name_of)
     try:
         stats = [each.stat(follow_symlinks=False) for each in found]
@@ -244,6 +337,16 @@ def _looked_at(found: list[os.DirEntry[str]]) -> tuple[list[str], list[os.stat_r
                 there.append((each.name, each.stat(follow_symlinks=False)))
         return [name for name, _ in there], [stat for _, stat in there]
     return [each.name for each in found], stats
+
+
+def _decoded(found: list[os.DirEntry[str]]) -> tuple[list[str], list[os.stat_result]]:
+    """The same where the system's names come decoded in another way."""
+    there: list[tuple[str, os.stat_result]] = []
+    for each in found:
+        with suppress(FileNotFoundError):
+            there.append((os.fsencode(each.name).decode(errors="surrogateescape"), each.stat(follow_symlinks=False)))
+    there.sort(key=lambda pair: pair[0])
+    return [name for name, _ in there], [stat for _, stat in there]
 
 
 def _plain(prefix: str, given: list[str]) -> bool:

@@ -16,8 +16,8 @@ Rules
   * Killed at any moment, nothing that was booked is lost or repeated, and no
     worker goes on writing for long.
 
-Raises what DiskLedger raises, and OperatorError if the root cannot be opened
-or the workers cannot work.
+Raises what DiskLedger raises, what is wrong with the top if that cannot be
+listed, and OperatorError if the root cannot be opened or the workers cannot work.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ from holdfast.model.errors import HoldfastError, OperatorError
 from holdfast.storage.listing.disk_ledger import DiskLedger
 from holdfast.storage.listing.found import Walked
 from holdfast.storage.listing.ledger import Waiting
-from holdfast.storage.listing.local_packet import LocalPacket, Skip, Task, enter_all
+from holdfast.storage.listing.local_packet import ATTEMPTS, Expected, LocalPacket, Task
 from holdfast.storage.listing.local_worker import HURRY, without_collecting
 from holdfast.storage.listing.part_files import told_of
+from holdfast.storage.listing.skipping import Skip, enter_all
 from holdfast.storage.listing.summary import Counts, Summary
 from holdfast.storage.posix import PosixDriver
 from holdfast.storage.rooted import Rooted
@@ -95,14 +96,16 @@ def walk_local(
     stopped: Callable[[], bool] = never,
     rows_max: int = ROWS_MAX,
     seconds_max: float = SECONDS_MAX,
+    attempts: int = ATTEMPTS,
+    expected: Expected | None = None,
 ) -> Summary | None:
     """List what waits in the ledger, below ``root``, and finish it; None if ``stopped`` said so before the end.
 
-    ``skip`` goes to other processes: a function of a module, or a value that can be called. ``progress`` is called
-    after each packet.
+    ``skip`` and ``expected`` go to other processes: functions of a module, or values that can be called.
+    ``progress`` is called after each packet.
     """
     PosixDriver(root)  # What is wrong with a root is told in the words of those who list it otherwise.
-    task = Task(ledger.folder, ledger.plan.top, skip, rows_max, seconds_max)
+    task = Task(ledger.folder, ledger.plan.top, skip, rows_max, seconds_max, attempts, expected)
     crew = _Crew(root.resolve(strict=True), task, workers or len(os.sched_getaffinity(0)), ledger, progress)
     try:
         return ledger.finish() if crew.walk(stopped) else None
@@ -131,7 +134,7 @@ class _Crew:
             self._give_out()
             if packet:
                 with without_collecting(), told_of(self._task.folder):
-                    walked = LocalPacket(self._rooted, self._task, lambda: self._attend() or stopped()).walk(packet)
+                    walked = LocalPacket(self._rooted, self._task, self._attend, stopped).walk(packet)
                 self._book(packet, walked)
             elif self._busy:
                 for worker in self._busy.values():

@@ -55,10 +55,17 @@ def _serve(connection: Connection) -> None:
             continue
         try:
             with without_collecting(), told_of(task.folder):
-                answer: object = LocalPacket(rooted, task, lambda: bool(poll.poll(0))).walk(packet)
+                answer: object = LocalPacket(rooted, task, lambda: bool(poll.poll(0)), lambda: _is_left(poll)).walk(
+                    packet
+                )
         except HoldfastError as error:
             answer = error
         connection.send(answer)
+
+
+def _is_left(poll: select.poll) -> bool:
+    """Whether whoever started us is gone."""
+    return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
 
 
 @contextmanager

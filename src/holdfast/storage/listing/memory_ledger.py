@@ -26,7 +26,7 @@ BATCH_ROWS = 4096
 
 
 class Sink(Protocol):
-    """Where directories go; ``ParquetSink`` is one."""
+    """Where directories go."""
 
     def add(self, directories: Sequence[Directory]) -> None:
         """Take some directories, never twice the same."""
@@ -44,6 +44,7 @@ class MemoryLedger:
     def __init__(self, sink: Sink, top: str = "/") -> None:
         names.directory(top)
         self._sink = sink
+        self.top = top
         self._lock = threading.Lock()
         self._saving = threading.Lock()
         self._found: list[Directory] = []

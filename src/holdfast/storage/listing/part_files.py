@@ -10,6 +10,7 @@ Rules
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -108,8 +109,38 @@ def told_of(place: Path) -> Iterator[None]:
         raise OperatorError(
             f"the listing cannot be written: {_reason(error)}",
             place=str(place),
-            hint="give it another folder, or make room",
+            hint=_hint(error),
         ) from error
+
+
+_ROOM = "make room, or list into another folder"
+_RIGHT = "give a folder that the user of this process may write to"
+_HINTS = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: _ROOM,
+    errno.EACCES: _RIGHT,
+    errno.EPERM: _RIGHT,
+    errno.EROFS: _RIGHT,
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "raise the system's limit of open files",
+    errno.EIO: "look after the disk, or list into another folder",
+}
+_SQLITE_HINTS = {
+    sqlite3.SQLITE_FULL: _ROOM,
+    sqlite3.SQLITE_READONLY: _RIGHT,
+    sqlite3.SQLITE_CANTOPEN: _RIGHT,
+    sqlite3.SQLITE_PERM: _RIGHT,
+    sqlite3.SQLITE_IOERR: _HINTS[errno.EIO],
+    sqlite3.SQLITE_BUSY: "wait for whoever uses it, or list into another folder",
+}
+
+
+def _hint(error: Any) -> str:
+    """What helps, by the cause."""
+    code = getattr(error, "sqlite_errorcode", None)
+    found = _HINTS.get(getattr(error, "errno", None) or 0) if code is None else _SQLITE_HINTS.get(code & 0xFF)
+    return found or "give another folder"
 
 
 def _reason(error: Any) -> str:

@@ -28,7 +28,9 @@ from holdfast.storage.listing.tables import SCHEMAS
 PART_ROWS = 1 << 18
 """A few MB of Parquet: a hundred million files are some hundred parts."""
 
-_OURS = re.compile(r"(\d{6,}\.parquet|.*\.part)\Z")
+_BESIDE = re.compile(r"(\.spool-[0-9a-f]{16}-(entries|oddities|waiting)|listing\.json)\.part")
+_OF_TABLES = re.compile(r"[0-9]{6,}\.parquet|\.folded\.part|\.walked-[0-9a-f]{16}\.part")
+"""Names that we give, and nobody else by chance: what has another name is somebody else's."""
 
 
 class Parts:
@@ -104,5 +106,11 @@ def make_folder(folder: Path, table: str) -> Path:
 
 def found_in(folder: Path) -> set[Path]:
     """What is in a listing's folder by the names of parts and of unfinished files."""
-    folders = [folder, *(folder / folder_of(table) for table in SCHEMAS)]
-    return {path for each in folders if each.is_dir() for path in each.iterdir() if _OURS.match(path.name)}
+    ours = {folder: _BESIDE, **{folder / folder_of(table): _OF_TABLES for table in SCHEMAS}}
+    return {
+        path
+        for each, pattern in ours.items()
+        if each.is_dir() and not each.is_symlink()
+        for path in each.iterdir()
+        if pattern.fullmatch(path.name) and path.is_file()
+    }

@@ -33,6 +33,9 @@ from holdfast.storage.listing.tables import (
     show_raw,
 )
 
+# Arrow's own allocator keeps what it once had: a listing that goes on for days would hold half as much memory again.
+pa.set_memory_pool(pa.system_memory_pool())
+
 DIR_TYPE = pa.dictionary(pa.int32(), pa.string())
 
 IN_MEMORY: dict[str, pa.Schema] = {

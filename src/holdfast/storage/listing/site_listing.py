@@ -5,8 +5,13 @@ A folder that the operating system shows us is walked by processes of our own
 ledger, so that a listing can be gone on with by the other, too.
 
 Rules
-  * A listing that was broken off is gone on with, if it was begun with the same
-    plan; else Conflict, as of ``DiskLedger.open``.
+  * A listing that was broken off is gone on with, and one that is complete is
+    given as it is, if it was begun with the same plan; else Conflict, as of
+    ``DiskLedger.open``.
+  * A top that cannot be listed is no listing: its error is raised, and the same
+    call asks again. One that is not there leaves nothing in the folder.
+  * The limits hold for a local walk as far as they can: the time of the whole, and
+    how often a directory is tried. Nobody can break off a call of the system.
   * Cancelled, it stops soon and keeps what it has found.
 
 Raises what ledger, engine and local walk raise.
@@ -16,14 +21,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
+from math import inf
 from pathlib import Path
 
 from holdfast.model.clock import Clock, system_clock
-from holdfast.model.errors import BrokenInvariant
-from holdfast.storage.driver import StorageDriver
+from holdfast.storage.driver import NotThere, StorageDriver
 from holdfast.storage.listing.asking import Expected
-from holdfast.storage.listing.disk_ledger import DiskLedger
+from holdfast.storage.listing.disk_ledger import DiskLedger, ListingComplete
+from holdfast.storage.listing.door_pool import NotFinished
 from holdfast.storage.listing.engine import list_tree, unknown
 from holdfast.storage.listing.limits import DEFAULTS, Limits
 from holdfast.storage.listing.local_walk import LocalProgress, walk_local
@@ -49,23 +56,39 @@ async def list_site(
 ) -> Listing:
     """List a site through ``doors``, which show the same tree, into ``folder``.
 
+    For a local walk ``expected`` goes to other processes: a function of a module, or a value that can be called.
     ``workers`` are the processes of a local walk, as many as there are cores if it is not given.
     """
-    ledger = DiskLedger.open(folder, plan, clock=clock)
+    try:
+        ledger = DiskLedger.open(folder, plan, clock=clock)
+    except ListingComplete:
+        return Listing.open(folder)
     try:
         first = doors[0]
         if isinstance(first, PosixDriver):
-            await _walk(first.root, ledger, workers, progress)
+            await _walk(first.root, ledger, limits, None if expected is unknown else expected, workers, progress)
         else:
-            await list_tree(doors, ledger, limits=limits, expected=expected, progress=progress)
+            await list_tree(doors, ledger, limits=limits, expected=expected, progress=progress, top_required=True)
+    except NotThere:
+        ledger.forsake()
+        raise
     finally:
         ledger.close()
     return Listing.open(folder)
 
 
-async def _walk(root: Path, ledger: DiskLedger, workers: int | None, progress: OnProgress | None) -> None:
+async def _walk(
+    root: Path,
+    ledger: DiskLedger,
+    limits: Limits,
+    expected: Expected | None,
+    workers: int | None,
+    progress: OnProgress | None,
+) -> None:
     stop = threading.Event()
     loop = asyncio.get_running_loop()
+    limit_s = limits.overall_timeout_s
+    ends_at = inf if limit_s is None else time.monotonic() + limit_s
     rate = Rate()
 
     def tell(so_far: LocalProgress) -> None:
@@ -73,7 +96,16 @@ async def _walk(root: Path, ledger: DiskLedger, workers: int | None, progress: O
             loop.call_soon_threadsafe(progress, _shown(so_far, rate.at(loop.time(), so_far.counts.directories)))
 
     walking = asyncio.ensure_future(
-        settled(walk_local, root, ledger, workers=workers, progress=tell, stopped=stop.is_set)
+        settled(
+            walk_local,
+            root,
+            ledger,
+            workers=workers,
+            progress=tell,
+            stopped=lambda: stop.is_set() or time.monotonic() >= ends_at,
+            attempts=limits.attempts,
+            expected=expected,
+        )
     )
     try:
         summary = await asyncio.shield(walking)
@@ -82,7 +114,11 @@ async def _walk(root: Path, ledger: DiskLedger, workers: int | None, progress: O
         await asyncio.wait([walking])
         raise
     if summary is None:
-        raise BrokenInvariant("a local walk stopped that nobody had stopped", place=str(root))
+        raise NotFinished(
+            f"not finished within {limit_s:g} s: {ledger.waiting} known directories are left",
+            place=str(root),
+            hint="what was found is saved; go on with it later",
+        )
 
 
 def _shown(so_far: LocalProgress, rate: float) -> Progress:

@@ -18,8 +18,7 @@
     reason
 
 A listing on disk has many parts of each table, ``entries/000000.parquet`` and
-so on (``disk_ledger`` writes them, ``reading`` reads them); ``parquet_sink``
-writes each table as one file.
+so on: ``disk_ledger`` writes them, ``reading`` reads them.
 
 Rules
   * Every row of a directory is in one part, and they stand together, sorted by

@@ -1,4 +1,4 @@
-"""ParquetSink: a listing as three files of one table each, for those who want no more than that.
+"""ParquetSink: a listing as three files of one table each.
 
 Rules
   * At most a group of rows of each table is in memory, plus what is added at once.
