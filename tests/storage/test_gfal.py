@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import struct
 import subprocess
 import time
@@ -36,7 +37,7 @@ from holdfast.storage.gfal_calls import GfalRefusal
 from holdfast.storage.gfal_process import CHILD, GfalProcess
 from holdfast.storage.gfal_programs import GfalPrograms
 from holdfast.storage.hands import Unclear, Unreadable
-from holdfast.testing.driver_hooks import everything, pattern, shown, stream
+from holdfast.testing.driver_hooks import LIST_OF_PLACES, everything, pattern, shown, stream
 from holdfast.testing.driver_suite import DriverSuite
 from support import real
 from support.processes import children, command_of, environment_of, is_there
@@ -64,7 +65,7 @@ def server() -> Iterator[XrootdServer]:
 
 
 class OnAFolder(DriverSuite):
-    supports_links = False
+    supports_links = True
     programs = False
 
     @pytest.fixture(autouse=True)
@@ -84,9 +85,14 @@ class OnAFolder(DriverSuite):
         target = self.root / path[1:]
         return target.read_bytes() if target.is_file() else None
 
+    def make_link(self, path: str, target: str) -> None:
+        link = self.root / path[1:]
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target)
+
 
 class OnXrootd(DriverSuite):
-    supports_links = False
+    supports_links = True
     programs = False
 
     @pytest.fixture(autouse=True)
@@ -107,6 +113,10 @@ class OnXrootd(DriverSuite):
 
     def get(self, path: str) -> bytes | None:
         return self.server.get(self.folder + path)
+
+    def make_link(self, path: str, target: str) -> None:
+        self.server.make_directory((self.folder + path).rpartition("/")[0])
+        (self.server.data / (self.folder + path)[1:]).symlink_to(target)
 
 
 class OnWebdav(OnXrootd):
@@ -444,6 +454,31 @@ def test_a_process_sees_what_the_site_shows_and_nothing_else(tmp_path: Path, mon
         assert not any("abc.def.ghi" in text for text in (*seen.values(), command_of(pid)))
 
     run(GfalDriver(f"file://{tmp_path}", access=Access(AccessSettings(token=token))), scenario)
+
+
+@pytest.mark.parametrize("scheme", ["root", "xroot"])
+def test_a_token_is_not_shown_in_plain(scheme: str, tmp_path: Path) -> None:
+    settings = AccessSettings(token=tmp_path / "token")
+    with pytest.raises(OperatorError, match="sent unencrypted") as caught:
+        GfalDriver(f"{scheme}://127.0.0.1:1//data", label="SITE", access=Access(settings))
+    assert (caught.value.place, "roots://" in caught.value.hint) == ("SITE", True)
+
+
+@pytest.mark.real("gfal", "xrootd")
+@pytest.mark.parametrize("programs", [False, True])
+def test_a_list_of_places_makes_us_ask_nobody(server: XrootdServer, programs: bool) -> None:
+    folder = f"/t{next(_FOLDERS)}"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        data = LIST_OF_PLACES.format(url=f"root://127.0.0.1:{other.getsockname()[1]}//x", size=1).encode()
+        server.put(f"{folder}/x.meta4", data)
+
+        async def scenario(driver: GfalDriver) -> None:
+            assert await everything(driver.read("/x.meta4")) == data
+
+        run(GfalDriver(server.root_url + folder, programs=programs), scenario)
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.accept()
 
 
 @pytest.mark.real("gfal", "xrootd")

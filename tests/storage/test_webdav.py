@@ -78,6 +78,7 @@ class TestOnXrootd(DriverSuite):
 @pytest.mark.real("rclone")
 class TestOnRclone(DriverSuite):
     supports_links = False
+    tells_nothing = "this server has no digests in its answers"
 
     @pytest.fixture(autouse=True)
     def _storage(self, rclone: RcloneServer) -> None:

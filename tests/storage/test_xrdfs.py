@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 import signal
+import socket
 import stat as modes
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -20,7 +21,7 @@ from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.driver import CHUNK_BYTES, NotThere, StorageDriver
 from holdfast.storage.xrdfs import XrdfsDriver
 from holdfast.storage.xrdfs_hands import CALLS_MAX
-from holdfast.testing.driver_hooks import everything, pattern, shown, stream
+from holdfast.testing.driver_hooks import LIST_OF_PLACES, everything, pattern, shown, stream
 from holdfast.testing.driver_suite import DriverSuite
 from support import real
 from support.processes import children, command_of, environment_of, is_there
@@ -58,7 +59,7 @@ def folder(server: XrootdServer) -> str:
 
 
 class TestXrdfsDriver(DriverSuite):
-    supports_links = False
+    supports_links = True
     shells = True
 
     @pytest.fixture(autouse=True)
@@ -75,6 +76,10 @@ class TestXrdfsDriver(DriverSuite):
 
     def get(self, path: str) -> bytes | None:
         return self.server.get(self.folder + path)
+
+    def make_link(self, path: str, target: str) -> None:
+        self.server.make_directory((self.folder + path).rpartition("/")[0])
+        (self.server.data / (self.folder + path)[1:]).symlink_to(target)
 
 
 @pytest.mark.slow
@@ -327,7 +332,30 @@ def test_programs_see_what_the_site_shows_and_nothing_else(
         assert seen["BEARER_TOKEN_FILE"] == str(token)
         assert not any("abc.def.ghi" in text for text in (*seen.values(), command_of(pid)))
 
-    run(XrdfsDriver(server.root_url + folder, access=Access(AccessSettings(token=token))), scenario)
+    settings = AccessSettings(token=token, authorities=server.authority.certs)
+    run(XrdfsDriver(server.roots_url + folder, access=Access(settings)), scenario)
+
+
+@pytest.mark.parametrize("scheme", ["root", "xroot"])
+def test_a_token_is_not_shown_in_plain(scheme: str, tmp_path: Path) -> None:
+    settings = AccessSettings(token=tmp_path / "token")
+    with pytest.raises(OperatorError, match="sent unencrypted") as caught:
+        XrdfsDriver(f"{scheme}://127.0.0.1:1//data", label="SITE", access=Access(settings))
+    assert (caught.value.place, "roots://" in caught.value.hint) == ("SITE", True)
+
+
+def test_a_list_of_places_makes_us_ask_nobody(server: XrootdServer, folder: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        data = LIST_OF_PLACES.format(url=f"root://127.0.0.1:{other.getsockname()[1]}//x", size=1).encode()
+        server.put(f"{folder}/x.meta4", data)
+
+        async def scenario(driver: XrdfsDriver) -> None:
+            assert await everything(driver.read("/x.meta4")) == data
+
+        run(XrdfsDriver(server.root_url + folder), scenario)
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.accept()
 
 
 def test_tools_that_are_not_there_are_the_operators_business(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

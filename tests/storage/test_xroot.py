@@ -6,11 +6,14 @@ import asyncio
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,6 +24,7 @@ from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.doors import open_driver
 from holdfast.storage.driver import (
     CHUNK_BYTES,
+    ChangedWhileRead,
     DirectoryListing,
     Kind,
     NotADirectory,
@@ -31,7 +35,8 @@ from holdfast.storage.driver import (
     Unsupported,
 )
 from holdfast.storage.parts import is_part_name
-from holdfast.testing.driver_hooks import VECTORS, everything, pattern, shown, stream
+from holdfast.storage.told import Told, from_words
+from holdfast.testing.driver_hooks import LIST_OF_PLACES, VECTORS, everything, pattern, shown, stream
 from holdfast.testing.driver_suite import DriverSuite
 from support import real
 
@@ -92,7 +97,7 @@ def using(root: str, scenario: Callable[[XrootDriver], Awaitable[_T]], *, to: Ac
 
 
 class TestXrootDriver(DriverSuite):
-    supports_links = False
+    supports_links = True
 
     @pytest.fixture(autouse=True)
     def _storage(self, server: XrootdServer, folder: str) -> None:
@@ -109,6 +114,10 @@ class TestXrootDriver(DriverSuite):
 
     def get(self, path: str) -> bytes | None:
         return self.server.get(self.folder + path)
+
+    def make_link(self, path: str, target: str) -> None:
+        self.server.make_directory((self.folder + path).rpartition("/")[0])
+        (self.server.data / (self.folder + path)[1:]).symlink_to(target)
 
 
 # Doors.
@@ -234,19 +243,9 @@ def test_a_host_without_address_costs_seconds() -> None:
 
 
 def test_a_server_that_never_says_a_word_costs_seconds() -> None:
-    async def scenario() -> None:
-        silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(60), "127.0.0.1", 0)
-        root = f"root://127.0.0.1:{silent.sockets[0].getsockname()[1]}//data"
-        from holdfast.storage.xroot import XrootDriver
-
-        driver = XrootDriver(root, label="SITE", access=access(connect_s=1))
-        begun = time.monotonic()
-        with pytest.raises(PeerError):
-            await driver.list("/")
-        assert time.monotonic() - begun < 10
-        silent.close()
-
-    asyncio.run(scenario())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        root = f"root://127.0.0.1:{silent.getsockname()[1]}//data"
+        timed(10, lambda: using(root, lambda driver: driver.list("/"), to=access(connect_s=1)))
 
 
 def test_a_frozen_server_costs_no_more_than_the_limit_of_a_call(mortal: XrootdServer) -> None:
@@ -341,27 +340,33 @@ def test_a_server_killed_in_the_middle_of_a_file(mortal: XrootdServer) -> None:
     assert mortal.get("/file") == b"second try"
 
 
+@contextmanager
+def rubbish(greeting: bytes) -> Iterator[int]:
+    """A port where somebody hears a little, says the same to everybody, and hangs up."""
+
+    def talk(listening: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                with connection, suppress(OSError):
+                    connection.recv(20)
+                    connection.sendall(greeting)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        talking = threading.Thread(target=talk, args=(listening,))
+        talking.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            talking.join()
+
+
 @pytest.mark.parametrize("greeting", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(64), b"\xff" * 4096])
 def test_rubbish_instead_of_an_answer(greeting: bytes) -> None:
-    async def rubbish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(20)
-        writer.write(greeting)
-        await writer.drain()
-        writer.close()
-
-    async def scenario() -> None:
-        from holdfast.storage.xroot import XrootDriver
-
-        server = await asyncio.start_server(rubbish, "127.0.0.1", 0)
-        root = f"root://127.0.0.1:{server.sockets[0].getsockname()[1]}//data"
-        driver = XrootDriver(root, label="SITE", access=access(connect_s=1, call_s=3))
-        begun = time.monotonic()
-        with pytest.raises(PeerError):
-            await driver.list("/")
-        assert time.monotonic() - begun < 15
-        server.close()
-
-    asyncio.run(scenario())
+    with rubbish(greeting) as port:
+        root = f"root://127.0.0.1:{port}//data"
+        timed(15, lambda: using(root, lambda driver: driver.list("/"), to=access(connect_s=1, call_s=3)))
 
 
 # Names.
@@ -475,7 +480,74 @@ def test_a_pipe_is_something_else_and_holds_nobody(server: XrootdServer, folder:
     using(server.root_url + folder, scenario)
 
 
+# What is read.
+
+
+def test_a_list_of_places_makes_us_ask_nobody(server: XrootdServer, folder: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        data = LIST_OF_PLACES.format(url=f"root://127.0.0.1:{other.getsockname()[1]}//x", size=1).encode()
+        server.put(f"{folder}/x.meta4", data)
+        assert using(server.root_url + folder, lambda driver: everything(driver.read("/x.meta4"))) == data
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.accept()
+
+
+def test_an_environment_that_would_have_lists_of_places_followed_is_refused() -> None:
+    code = "from holdfast.storage.xroot import XrootDriver\nXrootDriver('root://127.0.0.1:1//data')"
+    for value, refused in (("1", True), ("0", False)):
+        environment = {**os.environ, "XRD_METALINKPROCESSING": value}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+        assert ("OperatorError: XRD_METALINKPROCESSING: " in done.stderr) is refused, done.stderr
+
+
+def test_a_file_that_is_not_the_one_looked_at_is_not_given(
+    server: XrootdServer, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.put(f"{folder}/file", b"abc")
+
+    async def scenario(driver: XrootDriver) -> None:
+        url = driver._door.url
+
+        async def late(path: str) -> str:
+            server.put(f"{folder}/file", b"somebody was quick")
+            return await url(path)
+
+        monkeypatch.setattr(driver._door, "url", late)
+        with pytest.raises(ChangedWhileRead):
+            await everything(driver.read("/file"))
+
+    using(server.root_url + folder, scenario)
+
+
+@pytest.mark.parametrize("scheme", ["root", "xroot"])
+def test_a_token_is_not_shown_in_plain(scheme: str, tmp_path: Path) -> None:
+    from holdfast.storage.xroot import XrootDriver
+
+    with pytest.raises(OperatorError, match="sent unencrypted") as caught:
+        XrootDriver(f"{scheme}://127.0.0.1:1//data", label="SITE", access=access(token=tmp_path / "token"))
+    assert (caught.value.place, "roots://" in caught.value.hint) == ("SITE", True)
+
+
 # Checksums.
+
+
+def test_a_server_that_tells_another_checksum_than_was_asked_for_is_read(
+    server: XrootdServer, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.put(f"{folder}/file", b"abc")
+
+    async def scenario(driver: XrootDriver) -> None:
+        async def told(*_: object) -> Told:
+            return from_words(f"adler32 {VECTORS['adler32'][b'abc']}")
+
+        monkeypatch.setattr(driver._door, "told", told)
+        digest = await driver.checksum("/file", ["md5", "adler32"])
+        assert digest.checksums == {name: VECTORS[name][b"abc"] for name in ("md5", "adler32")}
+        assert digest.told == {"adler32"}
+
+    using(server.root_url + folder, scenario)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any
 
 import pytest
@@ -160,6 +161,23 @@ def test_an_answer_after_the_loop_has_ended_harms_nobody(capfd: pytest.CaptureFi
     assert capfd.readouterr().err == ""
 
 
+def test_a_driver_may_be_used_in_one_loop_after_the_other() -> None:
+    calls = Calls(10)
+
+    async def leaving() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(calls.ask(answers("late", after_s=0.2)), 0.05)
+
+    async def staying() -> None:
+        assert (await calls.ask(answers("first"))).response == "first"
+        await asyncio.sleep(0.3)
+        assert (await calls.ask(answers("second"))).response == "second"
+
+    for _ in range(3):
+        asyncio.run(leaving())
+        asyncio.run(staying())
+
+
 def test_a_listing_is_asked_for_again_when_an_answer_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("holdfast.storage.xroot_calls.SUSPECT_S", 0.1)
     asked: list[str] = []
@@ -187,18 +205,23 @@ def test_a_listing_is_asked_for_again_when_an_answer_was_lost(monkeypatch: pytes
     assert sorted(asked) == ["/a", "/b", "/bad", "/bad"]
 
 
-def test_other_errors_still_reach_whoever_had_the_hook() -> None:
+def test_other_errors_still_reach_whoever_had_the_hook(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[type[BaseException]] = []
-    before = sys.excepthook
-    try:
-        sys.excepthook = lambda kind, error, trace: heard.append(kind)
-        Calls(10)
-        assert sys.excepthook is not before
-        sys.excepthook(ValueError, ValueError(), None)
-        sys.excepthook(UnicodeDecodeError, UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), None)
-    finally:
-        sys.excepthook = before
-    assert heard == [ValueError]
+    Calls(10)
+    ours = sys.excepthook
+
+    def theirs(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        heard.append(kind)
+        if kind is KeyError:
+            ours(kind, error, trace)
+
+    monkeypatch.setattr(sys, "excepthook", theirs)
+    Calls(10)
+    assert sys.excepthook not in (ours, theirs)
+    sys.excepthook(ValueError, ValueError(), None)
+    sys.excepthook(UnicodeDecodeError, UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), None)
+    sys.excepthook(KeyError, KeyError("handed on, and not in a circle"), None)
+    assert heard == [ValueError, KeyError]
 
 
 def test_a_finished_future_gives_its_error() -> None:

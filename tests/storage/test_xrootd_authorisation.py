@@ -75,12 +75,12 @@ def by_proxy(authority: TestAuthority, alice: TestUser) -> Iterator[XrootdServer
 Tried = Callable[[AccessSettings], dict[str, str]]
 
 
-def tried_by(protocol: str, server: XrootdServer) -> Tried:
-    """What the owner of credentials can do at a server by one of its protocols."""
+def tried_by(protocol: str, server: XrootdServer, *, tls: bool = False) -> Tried:
+    """What the owner of credentials can do at a server by one of its protocols; ``tls``: over roots://."""
     if protocol == "xroot":
         real.require("xrootd python client")
         # Grid security compares the name of the host, which its certificate has, with the one that was asked for.
-        url = server.root_url.replace("127.0.0.1", "localhost")
+        url = (server.roots_url if tls else server.root_url).replace("127.0.0.1", "localhost")
         return lambda settings: visited("xroot", url, settings)[0]
     return lambda settings: asyncio.run(visit("https", server.https_url, Access(settings)))
 
@@ -99,7 +99,7 @@ def test_a_token_opens_what_its_scope_says(
     protocol: str, by_token: tuple[XrootdServer, TokenIssuer], authority: TestAuthority, tmp_path: Path
 ):
     server, issuer = by_token
-    tried = tried_by(protocol, server)
+    tried = tried_by(protocol, server, tls=True)
     file = tmp_path / "token"
     nobody = AccessSettings(authorities=authority.certs)
     holder = AccessSettings(authorities=authority.certs, token=file)
@@ -139,7 +139,8 @@ def test_an_expired_token_is_not_even_shown(
         assert kinds(asyncio.run(visit("https", url, late))) == ["NotAllowed"] * 3
         assert proxy.counts["connections"] > 0
     if not real.PARTS["xrootd python client"]():
-        told, written = visited("xroot", server.root_url, settings)
+        told, written = visited("xroot", server.roots_url, settings)
+        assert {text.split(" at ")[0] for text in told.values()} == {f"OperatorError: {file}: the token has expired"}
         assert kinds(told) == ["OperatorError"] * 3
         assert file.read_text() not in written
 

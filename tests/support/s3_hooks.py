@@ -39,6 +39,7 @@ class S3Hooks(DriverSuite):
     """Hooks for a bucket at ``client``; a subclass makes that and says where keys and root are."""
 
     supports_links = False
+    tells_nothing = "this store keeps a checksum only for who names its algorithm in a header of its own"
     prefix: ClassVar[str] = ""
     client: Any
     bucket: str

@@ -8,7 +8,9 @@ within the site's root, "/" being the root itself, components as in
 Rules
   * No path leaves the root: a path with an empty component, ``.`` or ``..`` is
     refused with InvalidName before the storage is asked, and symbolic links
-    are never followed, neither on the way to a file nor at its end.
+    are never followed, neither on the way to a file nor at its end. Servers
+    that follow them do so without a word (``capabilities.follows_links``):
+    whoever must not leave the root there has to let the server forbid links.
   * A driver raises only the family of ``holdfast.model.errors``: NotThere,
     AlreadyThere, NotADirectory and NotAFile, NotAllowed, NoSpace, ChangedWhileRead,
     Unsupported below, else PeerError. Only PeerError and its retryable
@@ -27,7 +29,8 @@ Rules
     ``capabilities.mtime_resolution_ns`` says. Sizes are bytes.
   * Of a file that nobody touches ``list``, ``stat``, ``checksum`` and ``write``
     give one and the same Stat: what one of them said can be compared with, and
-    given as ``expected`` to, any other call.
+    given as ``expected`` to, any other call. Only ``changed_ns`` may move, where
+    a storage keeps the checksums that it takes beside the file.
   * Drivers keep no opinion: retry, limits and dry run belong in wrappers or
     in the callers, not in drivers. They hand on what they were told, names
     that were given twice included; whoever lists judges (``listing.doubt``).
@@ -117,6 +120,8 @@ class Capabilities:
     """``rename`` with ``replace`` shows either the old or the new file at every moment."""
     directories: bool = True
     """Directories exist by themselves; false for object stores."""
+    follows_links: bool = False
+    """Links are the server's business: what lies behind them is shown as if it lay here, and is changed likewise."""
     removes_directories: bool = True
     """Empty directories can be removed without a risk to full ones; else ``remove_directory`` is Unsupported."""
     permissions: bool = False

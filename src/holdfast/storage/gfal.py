@@ -5,6 +5,7 @@ process of their own; else gfal2's programs are run, which is slow.
 
 Rules, beside those of the contract and of ``guarded``
   * What the way of asking and the protocol cannot do is in ``capabilities``.
+  * A token is never shown to XRootD in plain: the root is written ``roots://``.
   * Symbolic links at the end of a path are seen as such where gfal2 tells;
     on the way to it they are the storage's business. For folders of this
     machine the driver ``posix`` is the right one.
@@ -35,6 +36,7 @@ from holdfast.storage.gfal_process import GfalProcess, Option
 from holdfast.storage.gfal_programs import GfalPrograms
 from holdfast.storage.guarded import GuardedDriver
 from holdfast.storage.program import NOWHERE
+from holdfast.storage.xroot_address import require_encryption
 from holdfast.storage.xroot_listing import CUT_AT_BYTES
 
 SLACK_S = 1.0
@@ -51,9 +53,11 @@ class GfalDriver(GuardedDriver):
     def __init__(self, root: str, *, label: str = "", access: Access | None = None, programs: bool = False) -> None:
         parsed = gfal_root.parse(root)
         access = access or Access()
+        require_encryption(parsed.scheme, access, label or root)
         self.calls = _calls(parsed.base, access, programs)
         by_programs = isinstance(self.calls, GfalPrograms)
         capabilities = Capabilities(
+            follows_links=True,
             checksums=ALGORITHMS,
             # Of a folder of this machine gfal2 reads the bytes itself.
             told=frozenset() if parsed.is_file else ALGORITHMS - {"blake3"},
@@ -164,6 +168,8 @@ async def _environment(access: Access) -> dict[str, str]:
         XRD_STREAMTIMEOUT=call_s,
         XRD_STREAMERRORWINDOW="0",
         XRD_TIMEOUTRESOLUTION="1",
+        # Else the contents of a file with a name like x.meta4 decide what is read in its place, and from whom.
+        XRD_METALINKPROCESSING="0",
     )
     if "GFAL_PLUGIN_DIR" in os.environ:
         found["GFAL_PLUGIN_DIR"] = os.environ["GFAL_PLUGIN_DIR"]

@@ -5,6 +5,7 @@ at a storage as its users do. The driver ``xroot`` is the faster one.
 
 Rules, beside those of the contract and of ``guarded``
   * A name with a question mark is listed, but no path can have one.
+  * A token is never shown in plain: with one, the root is written ``roots://``.
   * Symbolic links are the server's business: it follows them, and ``ls -l``
     leaves out those that lead nowhere; ``names`` shows them.
   * ``ls -l`` knows files and directories only: what is neither is listed as a
@@ -19,14 +20,16 @@ from holdfast.storage.access import Access
 from holdfast.storage.driver import StorageDriver
 from holdfast.storage.guarded import GuardedDriver
 from holdfast.storage.xrdfs_hands import XrdfsHands
-from holdfast.storage.xroot_address import parse
+from holdfast.storage.xroot_address import parse, require_encryption
 
 
 class XrdfsDriver(GuardedDriver):
     """The tree below ``root://host:port//folder``; without ``shells`` a program is run for every request."""
 
     def __init__(self, root: str, *, label: str = "", access: Access | None = None, shells: bool = True) -> None:
-        self.hands = XrdfsHands(parse(root), access or Access(), shells=shells)
+        address, access = parse(root), access or Access()
+        require_encryption(address.scheme, access, label or root)
+        self.hands = XrdfsHands(address, access, shells=shells)
         super().__init__(self.hands, label=label or root)
 
 

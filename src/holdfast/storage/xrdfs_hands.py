@@ -41,6 +41,7 @@ SLACK_S = 1.0
 """How much later than the tool's own limit ours comes: its words say more."""
 
 CAPABILITIES = Capabilities(
+    follows_links=True,
     checksums=ALGORITHMS,
     told=ALGORITHMS - {"blake3"},
     second_look=True,
@@ -187,6 +188,8 @@ class XrdfsHands:
             # A server that was away is asked again as soon as somebody wants something of it.
             XRD_STREAMERRORWINDOW="0",
             XRD_TIMEOUTRESOLUTION="1",
+            # Else the contents of a file with a name like x.meta4 decide what is read in its place, and from whom.
+            XRD_METALINKPROCESSING="0",
         )
         authorities = settings.authorities
         if authorities:

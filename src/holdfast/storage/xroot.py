@@ -12,6 +12,7 @@ Rules, beside those of the contract
   * Symbolic links are the server's business: it follows them, and lists what
     they lead to under their names. One that leads nowhere is only in ``names``.
   * A name with a question mark is listed, but no path can have one.
+  * A token is never shown in plain: with one, the root is written ``roots://``.
   * A directory with a name that is not UTF-8 is Unsupported: the library
     cannot hand such a listing over. One that the library cannot parse (a line
     break in a name) is looked at name by name.
@@ -51,7 +52,7 @@ from holdfast.storage.driver import (
     Unnameable,
     Unsupported,
 )
-from holdfast.storage.xroot_address import MARK, parse
+from holdfast.storage.xroot_address import MARK, parse, require_encryption
 from holdfast.storage.xroot_calls import finished
 from holdfast.storage.xroot_door import XrootDoor
 from holdfast.storage.xroot_errors import Garbled, Unclear, Unreachable
@@ -60,6 +61,7 @@ from holdfast.storage.xroot_listing import CUT_AT_BYTES, SECOND_NS, permissions_
 from holdfast.storage.xroot_servers import Raw
 
 CAPABILITIES = Capabilities(
+    follows_links=True,
     permissions=True,
     checksums=ALGORITHMS,
     told=ALGORITHMS - {"blake3"},
@@ -87,7 +89,9 @@ class XrootDriver:
 
     def __init__(self, root: str, *, label: str = "", access: Access | None = None) -> None:
         self._label = label or root
-        self._door = XrootDoor(parse(root), access or Access())
+        address, access = parse(root), access or Access()
+        require_encryption(address.scheme, access, self._label)
+        self._door = XrootDoor(address, access)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -140,7 +144,7 @@ class XrootDriver:
             for algorithm in algorithms:
                 known.update(await self._told(path, algorithm, before, place))
         rest = [algorithm for algorithm in algorithms if algorithm not in known]
-        if rest or not algorithms:
+        if rest:
             hasher = Hasher(rest)
             async for chunk in self.read(path):
                 if len(chunk) > _HASHED_HERE_MAX:
@@ -156,11 +160,13 @@ class XrootDriver:
         """The bytes of a file, a few pieces ahead of who takes them."""
         place = self._checked(path)
         # A pipe or device is never opened: the server would wait for its other end.
-        await self._file(path, place)
+        found = await self._file(path, place)
         reading = Reading(self._door.calls, await self._door.url(path), place)
         before: Stat | None = None
         try:
             before = await reading.open()
+            if before.size != found.size:
+                raise ChangedWhileRead("is not the file any more that was looked at", place=place)
             async for chunk in reading.chunks():
                 yield chunk
             await reading.verify()
@@ -334,19 +340,21 @@ class XrootDriver:
         answer = await self._door.told(path, algorithm, stat.size, place)
         if answer is None:
             return {}
-        if set(answer.checksums) != {algorithm}:
-            reason = answer.why_not or "it is of another algorithm than was asked for"
-            raise PeerError(f"the storage tells no {algorithm}: {reason}", place=place)
-        return dict(answer.checksums)
+        if answer.refusals:
+            raise PeerError(f"the storage tells no {algorithm}: {answer.why_not}", place=place)
+        # Some servers tell what they have, whatever they are asked for: then the file is read.
+        return {name: value for name, value in answer.checksums.items() if name == algorithm}
 
     async def _claim(self, source: str, target: str, place: str) -> None:
-        """Move a file to a name that nobody has; AlreadyThere if somebody has it."""
-        claim = Claim(self._door.calls, await self._door.url(target), place)
-        identity = await claim.make()
+        """Move a file to a name that nobody has; AlreadyThere if somebody has it. Nobody cancels it in the middle."""
+        await finished(asyncio.ensure_future(self._claim_now(source, target, place)))
+
+    async def _claim_now(self, source: str, target: str, place: str) -> None:
+        identity = await Claim(self._door.calls, await self._door.url(target), place).make()
         try:
             await self._door.move(source, target, place)
-        except BaseException:
-            await finished(asyncio.ensure_future(self._give_up_claim(target, identity, place)))
+        except HoldfastError:
+            await self._give_up_claim(target, identity, place)
             raise
 
     async def _give_up_claim(self, target: str, identity: str, place: str) -> None:

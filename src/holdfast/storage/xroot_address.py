@@ -11,6 +11,8 @@ Rules
     goes with each request.
   * What is not configured is not shown: proxies and tokens that lie about on
     this machine are nobody's business but the configuration's.
+  * A token is only shown over TLS: a door of ``root://`` with a token is
+    refused (``require_encryption``). XRootD's own client holds it likewise.
   * Certificate authorities are one for the whole process: that is the client
     library. A second door with others is refused.
 """
@@ -47,10 +49,6 @@ class Address:
     host: str
     base: str
 
-    def at(self, host: str) -> Address:
-        """The same folder on another server."""
-        return Address(self.scheme, host, self.base)
-
     def path(self, path: str) -> str:
         """What the server knows a path of ours as."""
         return (self.base + path).rstrip("/") or "/"
@@ -74,6 +72,17 @@ def parse(root: str) -> Address:
     except InvalidName as error:
         raise BadInput(f"{_shown(root)!r} is not the root of an XRootD door: {error.message}", hint=_HINT) from error
     return Address(found["scheme"].removeprefix("x"), found["host"], "" if base == "/" else base)
+
+
+def require_encryption(scheme: str, access: Access, place: str) -> None:
+    """OperatorError if there is a token and ``scheme`` is the plain protocol.
+
+    A server that demands TLS makes a plain connection an encrypted one, but only the server's word decides that.
+    """
+    if access.settings.token is not None and scheme.removeprefix("x") == "root":
+        raise OperatorError(
+            "the token of the site would be sent unencrypted", place=place, hint="write the door's root as roots://"
+        )
 
 
 class Tickets:

@@ -35,6 +35,9 @@ from holdfast.storage.xroot_errors import DISCONNECTED, EXPIRED, UNREACHABLE, St
 SUSPECT_S = 1.0
 """After an answer was lost: how long other listings have to come by themselves before they are asked for again."""
 
+SLOWEST_BYTES_PER_S = 20_000_000
+"""How fast a storage at least reads or writes a file to the end when that is what we wait for."""
+
 _TIMEOUT_MAX = 65_000
 _SUSPECTED = -1
 
@@ -64,15 +67,20 @@ class Calls:
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._queue: deque[tuple[Future, asyncio.TimerHandle, Answer, Late | None]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = False
         self._connected = False
         self._listings: set[Future] = set()
+        self._losses = 0
         _watch(self)
 
     def begin(self, start: Start, *arguments: object, limit_s: float = 0.0, late: Late | None = None) -> Future:
         """Begin a call of the library; its answer will come."""
         limit_s = limit_s or self._limit_s
         loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            # Whatever was to wake an earlier loop wakes nobody any more.
+            self._loop, self._woken = loop, False
         future: Future = loop.create_future()
         timer = loop.call_later(limit_s, _expire, future, limit_s)
         if self._connected:
@@ -86,14 +94,21 @@ class Calls:
         """Make a call that changes nothing and wait for its answer."""
         return await self.begin(start, *arguments, limit_s=limit_s, late=late)
 
-    async def act(self, start: Start, *arguments: object, late: Late | None = None) -> Answer:
+    async def act(self, start: Start, *arguments: object, limit_s: float = 0.0) -> Answer:
         """Make a call that changes something: a caller that is cancelled hears of it when the storage has answered."""
-        return await finished(self.begin(start, *arguments, late=late))
+        return await finished(self.begin(start, *arguments, limit_s=limit_s))
+
+    def patience_s(self, size: int) -> float:
+        """The time limit of a call for which the storage goes through all the bytes of a file, and is silent."""
+        return self._limit_s + size / SLOWEST_BYTES_PER_S
 
     async def ask_listing(self, start: Start, path: str, flags: int) -> Answer:
         """List a directory; UnicodeDecodeError if the library cannot read a name in it."""
+        losses = self._losses
         future = self.begin(start, path, flags)
         self._listings.add(future)
+        if self._losses != losses:
+            _suspect(future)
         try:
             answer = await future
         finally:
@@ -112,6 +127,7 @@ class Calls:
 
     def lost(self) -> None:
         """Some answer was lost, perhaps to one of ours. Called in any thread."""
+        self._losses += 1
         for future in tuple(self._listings):
             with suppress(RuntimeError):  # The loop has been closed: nobody waits any more.
                 future.get_loop().call_soon_threadsafe(_suspect, future)
@@ -130,8 +146,11 @@ class Calls:
             self._queue.append((future, timer, Answer(status, response), late))
             if not self._woken:
                 self._woken = True
-                with suppress(RuntimeError):  # The loop has been closed: nobody waits any more.
+                try:
                     future.get_loop().call_soon_threadsafe(self._drain)
+                except RuntimeError:
+                    # The loop has been closed: nobody waits any more.
+                    self._woken = False
 
         try:
             # The library's own limit is the longer one: what we say of a call that takes too long is always the same.
@@ -148,6 +167,8 @@ class Calls:
             future, timer, answer, late = self._queue.popleft()
             timer.cancel()
             self._connected = answer.status["code"] not in UNREACHABLE
+            if future.get_loop() is not self._loop:
+                continue
             if not future.done():
                 future.set_result(answer)
             elif late is not None and answer.ok:
@@ -204,20 +225,25 @@ def _hand_on(future: Future, beginning: asyncio.Future[None]) -> None:
 # Lost answers.
 
 _watching: weakref.WeakSet[Calls] = weakref.WeakSet()
-_hook_before: Callable[[type[BaseException], BaseException, TracebackType | None], object] = sys.excepthook
+_Hook = Callable[[type[BaseException], BaseException, TracebackType | None], object]
+_installed: list[_Hook] = []
 
 
 def _watch(calls: Calls) -> None:
-    global _hook_before
+    """Hear of lost answers from now on, also if somebody has put another hook in the place of ours."""
     _watching.add(calls)
-    if sys.excepthook is not _excepthook:
-        _hook_before, sys.excepthook = sys.excepthook, _excepthook
+    if sys.excepthook not in _installed:
+        sys.excepthook = _hook_before(sys.excepthook)
+        _installed.append(sys.excepthook)
 
 
-def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """A name that the library cannot read is reported without any frame of Python's; nothing else is like that."""
-    if kind is UnicodeDecodeError and trace is None:
-        for calls in tuple(_watching):
-            calls.lost()
-        return
-    _hook_before(kind, error, trace)
+def _hook_before(other: _Hook) -> _Hook:
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        # A name that the library cannot read is reported without any frame of Python's; nothing else is like that.
+        if kind is UnicodeDecodeError and trace is None:
+            for calls in tuple(_watching):
+                calls.lost()
+        else:
+            other(kind, error, trace)
+
+    return hook

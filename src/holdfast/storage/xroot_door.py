@@ -17,7 +17,7 @@ import XRootD.client  # noqa: F401  It ends the library's threads before the pro
 from pyxrootd import client as library  # type: ignore[import-untyped]
 from XRootD.client.flags import QueryCode
 
-from holdfast.model.errors import BrokenInvariant, PeerError
+from holdfast.model.errors import BrokenInvariant, OperatorError, PeerError
 from holdfast.storage import told
 from holdfast.storage.access import Access
 from holdfast.storage.driver import Unsupported
@@ -31,9 +31,6 @@ from holdfast.storage.xroot_servers import Raw, Servers, all_of
 _CHECKSUM = int(QueryCode.CHECKSUM)
 _CONFIG = int(QueryCode.CONFIG)
 
-SLOWEST_BYTES_PER_S = 20_000_000
-"""How fast a storage reads a file at least to take its checksum: it says nothing until it is done."""
-
 
 class XrootDoor:
     """One door; ``access`` says how to get in and how long to wait."""
@@ -42,7 +39,6 @@ class XrootDoor:
         settings = access.settings
         _prepare_library(settings.connect_timeout_s, settings.call_timeout_s)
         self._address = address
-        self._limit_s = settings.call_timeout_s
         self._tickets = Tickets(access)
         self._systems: dict[tuple[str, str], library.FileSystem] = {}
         self._servers = Servers()
@@ -98,8 +94,7 @@ class XrootDoor:
         if known is not None and algorithm not in known:
             return None
         system, asked = await self._request(path, f"cks.type={algorithm}")
-        limit_s = self._limit_s + size / SLOWEST_BYTES_PER_S
-        answer = await self.calls.ask(system.query, _CHECKSUM, asked, limit_s=limit_s)
+        answer = await self.calls.ask(system.query, _CHECKSUM, asked, limit_s=self.calls.patience_s(size))
         try:
             return told.from_words(_text(_good(answer, place).response))
         except (Unclear, Unsupported):
@@ -176,7 +171,7 @@ _prepared = False
 def _prepare_library(connect_timeout_s: float, call_timeout_s: float) -> None:
     """Time limits for servers we are sent to, to which no door's own parameters go.
 
-    What the environment says (``XRD_REQUESTTIMEOUT`` and its like) stands.
+    What the environment says (``XRD_REQUESTTIMEOUT`` and its like) stands; where that must not be, it is refused.
     """
     global _prepared
     if not _prepared:
@@ -196,3 +191,12 @@ def _prepare_library(connect_timeout_s: float, call_timeout_s: float) -> None:
             ("WriteRecovery", 0),
         ):
             library.EnvPutInt_cpp(name, value)
+    # Else what is in a file with a name like x.meta4 decides what is read in its place, and from whom: other servers,
+    # which would be shown our token, or this machine's own files.
+    library.EnvPutInt_cpp("MetalinkProcessing", 0)
+    if library.EnvGetInt_cpp("MetalinkProcessing"):
+        raise OperatorError(
+            "the environment makes the XRootD library follow what files named *.meta4 say",
+            place="XRD_METALINKPROCESSING",
+            hint="take it out of the environment, or set it to 0",
+        )

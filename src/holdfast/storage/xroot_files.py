@@ -52,21 +52,23 @@ class _Opened:
     async def _open(self, flags: int) -> None:
         file = self._file
         opening = self._calls.begin(file.open, self._url, flags, _MODE, late=lambda: _close_late(file))
-        answer = await (opening if flags == _READ else finished(opening))
-        self._checked(answer)
-        self._is_open = True
+        try:
+            self._checked(await (opening if flags == _READ else finished(opening)))
+        finally:
+            # Also if we were cancelled in the meantime: then it is open all the same.
+            self._is_open = opening.done() and not opening.cancelled() and opening.result().ok
 
     async def _look(self, *, anew: bool) -> Stat:
         return stat_of(self._checked(await self._calls.ask(self._file.stat, anew)).response)
 
-    async def close(self) -> Answer | None:
+    async def close(self, *, limit_s: float = 0.0) -> Answer | None:
         """Close the file, once; its answer, None if it was closed already."""
         while self._pending:
             await finished(self._pending.popleft())
         if not self._is_open:
             return None
         self._is_open = False
-        return await self._calls.act(self._file.close)
+        return await self._calls.act(self._file.close, limit_s=limit_s)
 
     def _checked(self, answer: Answer) -> Answer:
         if not answer.ok:
@@ -128,11 +130,12 @@ class Part(_Opened):
             offset += len(block)
         while self._pending:
             await self._written()
-        self._checked(await self._calls.act(self._file.sync))
+        limit_s = self._calls.patience_s(offset)
+        self._checked(await self._calls.act(self._file.sync, limit_s=limit_s))
         found = await self._look(anew=True)
         if found.size != offset:
             raise PeerError(f"the storage kept {found.size} bytes of {offset}", place=self._place)
-        answer = await self.close()
+        answer = await self.close(limit_s=limit_s)
         assert answer is not None
         self._checked(answer)
 

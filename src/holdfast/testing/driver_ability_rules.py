@@ -9,18 +9,28 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from holdfast.model.errors import BrokenInvariant
+from holdfast.model.errors import BrokenInvariant, InvalidName
 from holdfast.storage.driver import (
     Capabilities,
     DirectoryListing,
     NotADirectory,
     NotThere,
     PagingDriver,
+    PermissionsDriver,
     SecondLookDriver,
     StorageDriver,
     ThirdPartyCopyDriver,
+    Unsupported,
 )
-from holdfast.testing.driver_hooks import ODD_NAMES, DriverHooks, pattern
+from holdfast.testing.driver_hooks import (
+    BAD_PATHS,
+    ODD_NAMES,
+    DriverHooks,
+    everything,
+    pattern,
+    refused,
+    stream,
+)
 
 
 async def all_pages(driver: StorageDriver, path: str) -> list[DirectoryListing]:
@@ -80,6 +90,42 @@ class AbilityRules(DriverHooks):
             await _fails_as_a_listing(driver, lambda path: names_in(driver, path))
 
         self.run(scenario)
+
+    @pytest.mark.parametrize("path", BAD_PATHS, ids=lambda path: ascii(path[:12]))
+    def test_a_bad_path_is_refused_by_every_ability(self, path: str) -> None:
+        async def scenario(driver: StorageDriver) -> None:
+            for call in _more_calls(driver, path):
+                await refused(InvalidName, call())
+
+        self.put("/file", b"x")
+        self.run(scenario)
+
+    def test_a_closed_driver_refuses_every_call(self) -> None:
+        self.put("/file", b"stays")
+
+        async def scenario(driver: StorageDriver) -> None:
+            await driver.list("/")
+            await driver.close()
+            declared = driver.capabilities
+            calls: list[tuple[bool, Callable[[], Awaitable[object]]]] = [
+                (True, lambda: driver.list("/")),
+                (True, lambda: driver.stat("/file")),
+                (bool(declared.checksums), lambda: driver.checksum("/file", sorted(declared.checksums)[:1])),
+                (declared.readable, lambda: everything(driver.read("/file"))),
+                (declared.writable, lambda: driver.write("/new", stream(b"x"))),
+                (declared.writable and declared.rename, lambda: driver.rename("/file", "/new")),
+                (declared.writable, lambda: driver.delete("/file")),
+                (declared.writable, lambda: driver.make_directory("/new")),
+                (declared.writable and declared.removes_directories, lambda: driver.remove_directory("/a")),
+                *((True, call) for call in _more_calls(driver, "/file")),
+            ]
+            for number, (able, call) in enumerate(calls):
+                with pytest.raises((BrokenInvariant, Unsupported)) as caught:
+                    await call()
+                assert isinstance(caught.value, BrokenInvariant) or not able, number
+
+        self.run(scenario)
+        assert self.get("/file") == b"stays"
 
     # Pages.
 
@@ -157,6 +203,18 @@ class AbilityRules(DriverHooks):
 
         self.run(scenario)
 
+    def test_what_is_declared_told_is_told_of_a_file_that_was_written(self) -> None:
+        """Of one algorithm at least: a storage need not have all that the protocol can carry."""
+        self.need("told", "writable")
+        if self.tells_nothing:
+            pytest.skip(self.tells_nothing)
+
+        async def scenario(driver: StorageDriver) -> None:
+            await driver.write("/a/file", stream(pattern(1000)))
+            assert (await driver.checksum("/a/file", sorted(driver.capabilities.told))).told
+
+        self.run(scenario)
+
     def test_what_is_told_is_of_the_file_as_it_is_now(self) -> None:
         async def scenario(driver: StorageDriver) -> None:
             algorithms = sorted(driver.capabilities.told)
@@ -171,6 +229,21 @@ class AbilityRules(DriverHooks):
             assert after.stat == await driver.stat("/file")
 
         self.run(scenario)
+
+
+def _more_calls(driver: StorageDriver, path: str) -> list[Callable[[], Awaitable[object]]]:
+    """The calls of the optional abilities that are declared."""
+    calls: list[Callable[[], Awaitable[object]]] = []
+    if driver.capabilities.second_look:
+        calls.append(lambda: names_in(driver, path))
+    if driver.capabilities.pages:
+        calls.append(lambda: all_pages(driver, path))
+    if driver.capabilities.permissions:
+        assert isinstance(driver, PermissionsDriver)
+        calls.append(lambda: driver.permissions(path))
+        if driver.capabilities.writable:
+            calls.append(lambda: driver.set_mode(path, 0o700))
+    return calls
 
 
 async def _fails_as_a_listing(driver: StorageDriver, look: Callable[[str], Awaitable[object]]) -> None:

@@ -18,6 +18,14 @@ from holdfast.storage.driver import Capabilities, DirectoryListing, StorageDrive
 
 _T = TypeVar("_T")
 
+LISTS_OF_PLACES = ("x.meta4", "x.metalink")
+"""Names of files that some clients do not read: they read what is named in them, wherever it is (RFC 5854)."""
+LIST_OF_PLACES = (
+    '<?xml version="1.0" encoding="utf-8"?><metalink xmlns="urn:ietf:params:xml:ns:metalink"><file name="other">'
+    '<size>{size}</size><url location="x" priority="1">{url}</url></file></metalink>'
+)
+"""What is in such a file."""
+
 ODD_NAMES = (
     "plain",
     "with blank",
@@ -41,6 +49,7 @@ ODD_NAMES = (
     "文件",
     "\U0001f4be",
     "\u00a0",  # no-break space
+    *LISTS_OF_PLACES,
     "x" * 255,
     "ü" * 127,
 )
@@ -115,6 +124,9 @@ class DriverHooks:
     supports_links: ClassVar[bool]
     """Whether symbolic links, or what is like them, can be made on this storage."""
 
+    tells_nothing: ClassVar[str] = ""
+    """Why this very storage tells no checksum of what the driver writes, though its protocol could; "" if it does."""
+
     def make_driver(self) -> StorageDriver:
         """A driver of this test's storage; several may be asked for. Called inside a running event loop."""
         raise NotImplementedError
@@ -153,19 +165,23 @@ class DriverHooks:
 
     def need(self, *abilities: str) -> None:
         """Skip the test unless the driver declares all ``abilities``."""
-
-        async def ask(driver: StorageDriver) -> Capabilities:
-            return driver.capabilities
-
-        declared = self.run(ask)
+        declared = self._declared()
         lacking = [ability for ability in abilities if not getattr(declared, ability)]
         if lacking:
             pytest.skip(f"the driver does not declare {', '.join(lacking)}")
 
+    def _declared(self) -> Capabilities:
+        async def ask(driver: StorageDriver) -> Capabilities:
+            return driver.capabilities
+
+        return self.run(ask)
+
     def need_links(self) -> None:
-        """Skip the test unless links can be made."""
+        """Skip the test unless links can be made, and are not followed by a server that nobody asks."""
         if not self.supports_links:
-            pytest.skip("this storage has no symbolic links")
+            pytest.skip("no symbolic links can be made on this storage")
+        if self._declared().follows_links:
+            pytest.skip("the driver declares follows_links")
 
 
 def shown(listing: DirectoryListing) -> list[str]:

@@ -1,9 +1,11 @@
-"""No symbolic link is ever followed, by no call, at no place in a path.
+"""No symbolic link is ever followed, by no call, at no place in a path, unless ``follows_links`` is declared.
 
 Part of ``holdfast.testing.driver_suite``, whose docstring says how to use it.
 """
 
 from __future__ import annotations
+
+import pytest
 
 from holdfast.storage.driver import AlreadyThere, Kind, NotADirectory, NotAFile, StorageDriver
 from holdfast.testing.driver_hooks import DriverHooks, everything, refused, shown, stream
@@ -103,6 +105,21 @@ class LinkRules(DriverHooks):
         self.run(scenario)
         assert self.outside_state() == before
         assert self.get("/inside/file") == b"inside"
+
+    def test_what_lies_behind_a_link_is_shown_where_that_is_declared(self) -> None:
+        """So that nobody who could do better declares it."""
+        self.need("follows_links", "readable")
+        if not self.supports_links:
+            pytest.skip("no symbolic links can be made on this storage")
+        self.put("/inside/file", b"inside")
+        self.make_link("/links/inside", "../inside")
+
+        async def scenario(driver: StorageDriver) -> None:
+            assert shown(await driver.list("/links/inside")) == ["file"]
+            assert (await driver.stat("/links/inside/file")).kind is Kind.FILE
+            assert await everything(driver.read("/links/inside/file")) == b"inside"
+
+        self.run(scenario)
 
     def make_links(self) -> None:
         """Links of every kind in ``/links``."""

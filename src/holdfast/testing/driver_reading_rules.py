@@ -5,6 +5,7 @@ Part of ``holdfast.testing.driver_suite``, whose docstring says how to use it.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from holdfast.model import names
 from holdfast.model.checksums import DIGITS
 from holdfast.model.errors import BadInput, InvalidName
+from holdfast.storage.digest import digests_of
 from holdfast.storage.driver import (
     CHUNK_BYTES,
     ChangedWhileRead,
@@ -26,6 +28,8 @@ from holdfast.storage.driver import (
 )
 from holdfast.testing.driver_hooks import (
     BAD_PATHS,
+    LIST_OF_PLACES,
+    LISTS_OF_PLACES,
     ODD_NAMES,
     VECTORS,
     DriverHooks,
@@ -158,6 +162,34 @@ class ReadingRules(DriverHooks):
 
         self.run(scenario)
         assert self.get(path) is None
+
+    @pytest.mark.parametrize("name", LISTS_OF_PLACES)
+    def test_a_list_of_places_is_read_as_what_it_is(self, name: str) -> None:
+        """Clients that take it for their orders would read something else, on this machine or at any other."""
+        self.need("readable")
+        with tempfile.NamedTemporaryFile(prefix="holdfast-other-") as other:
+            other.write(b"some other file")
+            other.flush()
+            data = LIST_OF_PLACES.format(url=f"file://localhost{other.name}", size=15).encode()
+            self.put(f"/a/{name}", data)
+
+            async def scenario(driver: StorageDriver) -> None:
+                assert await everything(driver.read(f"/a/{name}")) == data
+                for algorithm in sorted(driver.capabilities.checksums):
+                    digest = await driver.checksum(f"/a/{name}", [algorithm], read=True)
+                    assert digest.checksums == digests_of(data, [algorithm])
+                if driver.capabilities.writable:
+                    await driver.write(f"/b/{name}", stream(data))
+                    assert self.get(f"/b/{name}") == data
+
+            self.run(scenario)
+
+    def test_a_listing_of_good_names_has_no_doubt(self) -> None:
+        self.put("/a/sub/below", b"x")
+        for number in range(20):
+            self.put(f"/a/file {number}", pattern(number))
+        listing = self.run(lambda driver: driver.list("/a"))
+        assert (len(listing.entries), listing.unnameable, listing.doubt) == (21, (), "")
 
     def test_names_alike_to_the_eye_are_two(self) -> None:
         one, two = "\u00e9", "e\u0301"

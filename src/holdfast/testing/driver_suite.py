@@ -12,8 +12,8 @@ empty storage.
         def get(self, path): ...
 
 Nobody overrides a test. What a protocol cannot do it declares in its
-``capabilities`` (or ``supports_links``), and the test is skipped with that
-reason.
+``capabilities`` (or ``supports_links``, where the test cannot make any), and
+the test is skipped with that reason.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from holdfast.storage.driver import (
     StorageDriver,
     Unsupported,
 )
-from holdfast.storage.parts import is_part_name
+from holdfast.storage.parts import is_part_name, part_path
 from holdfast.testing.driver_hooks import (
     DriverHooks,
     SourceFailedError,
@@ -75,6 +75,14 @@ class WritingRules(DriverHooks):
 
         self.run(scenario)
         assert self.get("/a/file") == b"first"
+
+    def test_writing_under_a_parts_name_replaces_nothing(self) -> None:
+        self.need("writable")
+        path = part_path("/a/file")
+        self.put(path, b"first")
+        with pytest.raises(AlreadyThere):
+            self.run(lambda driver: driver.write(path, stream(b"second")))
+        assert self.get(path) == b"first"
 
     def test_of_two_writers_of_one_name_one_succeeds(self) -> None:
         self.need("writable")
@@ -169,7 +177,7 @@ class WritingRules(DriverHooks):
             told = [await driver.stat("/a/file"), (await driver.list("/a")).entries[0].stat]
             if driver.capabilities.checksums:
                 told.append((await driver.checksum("/a/file", sorted(driver.capabilities.checksums)[:1])).stat)
-            assert told == [written] * len(told)
+            assert {stat._replace(changed_ns=None) for stat in told} == {written._replace(changed_ns=None)}
 
         self.run(scenario)
 
@@ -208,6 +216,35 @@ class WritingRules(DriverHooks):
         self.put("/a/new", b"new")
         self.run(lambda driver: driver.rename("/a/old", "/a/new", replace=True))
         assert (self.get("/a/old"), self.get("/a/new")) == (None, b"old")
+
+    def test_while_a_file_is_replaced_the_old_or_the_new_is_there(self) -> None:
+        self.need("writable", "rename", "atomic_rename")
+        self.put("/a/file", b"")
+
+        async def replaced(driver: StorageDriver, over: asyncio.Event) -> None:
+            try:
+                for size in range(1, 9):
+                    self.put("/a/next", bytes(size))
+                    await driver.rename("/a/next", "/a/file", replace=True)
+            finally:
+                over.set()
+
+        async def watched(driver: StorageDriver, over: asyncio.Event) -> list[int]:
+            sizes = []
+            while not over.is_set():
+                sizes.append((await driver.stat("/a/file")).size)
+                await asyncio.sleep(0)
+            return sizes
+
+        async def scenario(driver: StorageDriver) -> list[list[int]]:
+            over = asyncio.Event()
+            replacing = asyncio.ensure_future(replaced(driver, over))
+            seen = await asyncio.gather(*(watched(driver, over) for _ in range(3)))
+            await replacing
+            return list(seen)
+
+        for sizes in self.run(scenario):
+            assert sizes == sorted(sizes)
 
     def test_renaming_to_itself_keeps_the_file(self) -> None:
         self.need("writable", "rename")

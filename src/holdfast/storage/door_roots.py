@@ -1,0 +1,58 @@
+"""Door roots: what can be said of a door's root before its storage is asked anything.
+
+Rules
+  * A root with a password, a key or a token in it is refused and never shown:
+    roots stand in the inventory, in its journal and in logs.
+  * Of a protocol that comes from a plug-in it is known only that there is one;
+    what its roots look like is said when the door is opened.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+
+from holdfast.model.errors import BadInput
+from holdfast.storage import doors
+
+_SECRETS = (
+    # A user and a password; not a host, its port and an @ in the path.
+    re.compile(r"://[^/?#@:\[]*:(?!\d*(?:[/?#]|$))[^@]*@"),
+    re.compile(r"[?&;][^=&;]*(authz|token|passw|secret|signature|credential|key|x-amz-)[^=&;]*=", re.IGNORECASE),
+    re.compile(r"\beyJ[\w-]+\.|\bBearer\b"),
+)
+_PARSERS = {
+    "posix": "doors.posix_root",
+    "s3": "s3_door.parse",
+    "dump": "dump_options.parse",
+    **dict.fromkeys(("xroot", "xrdfs"), "xroot_address.parse"),
+    **dict.fromkeys(("gfal", "srm", "gsiftp"), "gfal_root.parse"),
+    **dict.fromkeys(("http", "https", "dav", "davs", "webdav"), "webdav_door.root_of"),
+}
+"""By protocol, the module and the function that say what a root means."""
+
+
+def check_root(protocol: str, root: str) -> None:
+    """BadInput for a protocol nobody serves, and for a root of the wrong shape or with a secret in it."""
+    refuse_secrets(root)
+    known = doors.protocols()
+    if protocol not in known:
+        raise BadInput(f"no driver for the protocol {protocol!r}", hint=f"known are {', '.join(known)}")
+    module, _, name = _PARSERS.get(protocol, "").partition(".")
+    if not module:
+        return
+    try:
+        parse = getattr(import_module(f"holdfast.storage.{module}"), name)
+    except ModuleNotFoundError:
+        return  # Without its client library the door cannot be opened either, which says so.
+    if name == "root_of":
+        parse(root, site="")
+    else:
+        parse(root)
+
+
+def refuse_secrets(root: str) -> None:
+    """BadInput, which does not show it, for a root with a secret in it."""
+    if any(secret.search(root) for secret in _SECRETS):
+        hint = "name the file that has it in holdfast.toml, [storage]"
+        raise BadInput("the root has a password, a key or a token in it", hint=hint)
