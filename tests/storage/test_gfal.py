@@ -42,6 +42,7 @@ from holdfast.testing.driver_suite import DriverSuite
 from support import real
 from support.processes import children, command_of, environment_of, is_there
 from support.rubbish import rubbish
+from support.soak import only_in_soak
 
 if TYPE_CHECKING:
     from holdfast.testing.servers.xrootd_server import XrootdServer
@@ -141,24 +142,28 @@ class TestGfalDriverOnXrootd(OnXrootd):
     pass
 
 
+@only_in_soak
 @pytest.mark.slow
 @pytest.mark.real("gfal", "xrootd")
 class TestGfalDriverOnWebdav(OnWebdav):
     pass
 
 
+@only_in_soak
 @pytest.mark.slow
 @pytest.mark.real("gfal programs")
 class TestGfalProgramsOnAFolder(OnAFolder):
     programs = True
 
 
+@only_in_soak
 @pytest.mark.slow
 @pytest.mark.real("gfal programs", "xrootd")
 class TestGfalProgramsOnXrootd(OnXrootd):
     programs = True
 
 
+@only_in_soak
 @pytest.mark.slow
 @pytest.mark.real("gfal programs", "xrootd")
 class TestGfalProgramsOnWebdav(OnWebdav):

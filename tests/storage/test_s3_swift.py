@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,11 +17,12 @@ from holdfast.storage.s3_requests import Reply
 from holdfast.testing.driver_hooks import SourceFailedError, broken_stream, everything, pattern, shown, stream
 from holdfast.testing.servers.swift_server import KEYS, SwiftServer, swift_server
 from support.s3_hooks import S3Hooks, client_of, write_keys
+from support.soak import only_in_soak
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.real("swift"),
-    pytest.mark.skipif("HOLDFAST_SOAK" not in os.environ, reason="only in make soak"),
+    only_in_soak,
 ]
 
 MIB = 1 << 20

@@ -26,6 +26,7 @@ from holdfast.testing.driver_suite import DriverSuite
 from support import real
 from support.processes import children, command_of, environment_of, is_there
 from support.rubbish import rubbish
+from support.soak import only_in_soak
 
 if TYPE_CHECKING:
     from holdfast.testing.servers.xrootd_server import XrootdServer
@@ -82,6 +83,7 @@ class TestXrdfsDriver(DriverSuite):
         (self.server.data / (self.folder + path)[1:]).symlink_to(target)
 
 
+@only_in_soak
 @pytest.mark.slow
 class TestXrdfsDriverWithoutShells(TestXrdfsDriver):
     shells = False
