@@ -11,7 +11,7 @@ token = "secrets/all.token"
 connect_timeout_s = 1
 [storage.sites.FAR]
 token = "secrets/far.token"
-renew_command = ["secrets/renew"]
+renew_command = ["secrets/renew", "--password", "s3cr3t"]
 [storage.sites.OPEN]
 token = ""
 """
@@ -60,8 +60,9 @@ def test_what_a_site_has_of_its_own_is_shown_with_its_origin(with_secrets: Comma
     folder = with_secrets.folder
     assert shown["storage.token"] == (f"{folder}/secrets/all.token", "3")
     assert shown["storage.sites.FAR.token"] == (f"{folder}/secrets/far.token", "6")
-    assert shown["storage.sites.FAR.renew_command"] == ([f"{folder}/secrets/renew"], "7")
+    assert shown["storage.sites.FAR.renew_command"] == ([f"{folder}/secrets/renew", "***"], "7")
     assert shown["storage.sites.OPEN.token"] == (None, "9")
     table = with_secrets.good("config", "show").out
     assert "storage.sites.FAR.renew_command" in table
     assert EXPIRED not in table
+    assert "s3cr3t" not in table

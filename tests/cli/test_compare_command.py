@@ -64,9 +64,17 @@ def test_json_has_every_key(files: tuple[str, str]):
     document = json.loads(ran.stdout)
     assert document.pop("seconds") > 0
     counts = {"missing": 1, "orphan": 1, "size_mismatch": 1, "checksum_mismatch": 1}
-    none = {"duplicate_expected": 0, "duplicate_actual": 0}
+    none = {"duplicate_expected": 0, "duplicate_actual": 0, "unlisted": 0}
     sizes = {"missing": 30, "orphan": 50, "size_mismatch": 20, "checksum_mismatch": 40, **none}
-    assert document == {"expected": 4, "actual": 4, "equal": False, "bytes": sizes, **counts, **none}
+    assert document == {
+        "expected": 4,
+        "actual": 4,
+        "equal": False,
+        "bytes": sizes,
+        **counts,
+        **none,
+        "unlisted_places": 0,
+    }
     equal = holdfast(files[0], files[0], "--json")
     assert equal.returncode == 0
     assert json.loads(equal.stdout)["equal"] is True
@@ -83,11 +91,12 @@ def test_out_writes_a_file_for_every_class(files: tuple[str, str], tmp_path: Pat
         "checksum_mismatch": ["path", "/run7/[red]d"],
         "duplicate_expected": ["path"],
         "duplicate_actual": ["path"],
+        "unlisted": ["path"],
     }
     # An equal pair into the same folder: nothing of before is left.
     assert holdfast(files[0], files[0], "--out", str(out)).returncode == 0
     assert all(file.read_text().count("\n") == 1 for file in out.iterdir())
-    assert len(list(out.iterdir())) == 6
+    assert len(list(out.iterdir())) == 7
 
 
 def test_a_duplicate_alone_makes_the_listings_different(files: tuple[str, str], tmp_path: Path):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +16,12 @@ from checked_world import DAY_US, World
 from holdfast.consistency.findings import Class
 from holdfast.model import changes as c
 from holdfast.model import steps
-from holdfast.model.errors import BadInput
+from holdfast.model.errors import BadInput, OperatorError, PeerError
 from holdfast.model.names import DatasetKey
 from holdfast.storage.driver import DirectoryListing
 from holdfast.storage.listing.limits import Limits
 from holdfast.testing.memory_driver import FULL, MemoryDriver
+from support.logged import logged
 
 
 @pytest.fixture
@@ -120,10 +124,89 @@ def test_a_check_killed_after_its_listing_does_not_list_again(world: World) -> N
     assert seen == []
 
 
-def fail_at(step: str) -> Callable[[str], None]:
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OperatorError("disk full"), PeerError("away")])
+def test_a_check_that_is_stopped_after_its_listing_keeps_it(world: World, error: BaseException) -> None:
+    with steps.observed(fail_at("check.compared", error)), pytest.raises(type(error)):
+        world.report()
+    (left,) = runs(world)
+    seen = listed(world)
+    assert f"{world.report().run}.part" == left
+    assert seen == []
+
+
+def test_an_error_that_would_come_again_after_the_listing_removes_it(world: World) -> None:
+    with steps.observed(fail_at("check.compared", BadInput("not in order"))), pytest.raises(BadInput):
+        world.report()
+    assert runs(world) == []
+
+
+def test_a_check_killed_before_it_could_tidy_is_whole_and_tidied_by_the_next(world: World) -> None:
+    world.away.put("/dark", b"1")
+    with steps.observed(fail_at("check.renamed")), pytest.raises(KilledError):
+        world.report()
+    (done,) = runs(world)
+    folder = world.folder / "reports/away" / done
+    assert json.loads((folder / "report.json").read_text())["orphan"] == 1
+    assert (folder / "run.json").exists()
+    assert world.report().run != done
+    assert sorted(path.name for path in folder.iterdir()) == ["findings.parquet", "listing", "report.json"]
+    assert not (folder / "listing/entries").exists()
+
+
+def test_what_was_proved_is_told_before_anything_is_removed(world: World) -> None:
+    def observe(name: str) -> None:
+        if name == "check.renamed":
+            with world.store.snapshot() as view:
+                (replica,) = view.replicas(site="away")
+            told.append(replica.verified_us)
+
+    told: list[int | None] = []
+    with steps.observed(observe):
+        world.report(with_checksums=True)
+    assert told == [world.now_us]
+
+
+@pytest.mark.parametrize("what", ["expected", "ledger", "version", "listing"])
+def test_a_run_that_cannot_be_opened_any_more_is_begun_anew(world: World, what: str) -> None:
+    if what == "listing":
+        with steps.observed(fail_at("check.listed")), pytest.raises(KilledError):
+            world.report()
+    else:
+        interrupt(world, after=2)
+    (left,) = runs(world)
+    damage(world.folder / "reports/away" / left, what)
+    with logged() as events:
+        assert world.report().agrees
+    assert left.removesuffix(".part") not in runs(world)
+    assert any("cannot be gone on with" in event["event"] for event in events)
+
+
+def damage(folder: Path, what: str) -> None:
+    """Make one thing of an interrupted run unreadable."""
+    if what == "expected":
+        (folder / "expected.parquet").write_bytes(b"")
+    elif what == "ledger":
+        (folder / "listing/ledger.db").write_bytes(b"\xff" * 20_000)
+    elif what == "version":
+        with closing(sqlite3.connect(folder / "listing/ledger.db")) as connection:
+            connection.execute("PRAGMA user_version = 99")
+    else:
+        next((folder / "listing/entries").iterdir()).unlink()
+
+
+def test_a_last_report_that_cannot_be_read_is_ignored(world: World) -> None:
+    first = Path(world.report().folder)
+    part = first / "listing/directories/000000.parquet"
+    part.write_bytes(part.read_bytes()[:-9])
+    with logged() as events:
+        assert world.report().agrees
+    assert any("is ignored" in event["event"] for event in events)
+
+
+def fail_at(step: str, error: BaseException | type[BaseException] = KilledError) -> Callable[[str], None]:
     def observe(name: str) -> None:
         if name == step:
-            raise KilledError
+            raise error
 
     return observe
 

@@ -36,6 +36,10 @@ def compare(
     memory_limit: Annotated[
         str | None, typer.Option("--memory-limit", metavar="AMOUNT", help="Memory before work goes to disk, as 300MB.")
     ] = None,
+    partial: Annotated[
+        bool,
+        typer.Option("--partial", help="Take a listing folder that is of a part of a site; judge only what it saw."),
+    ] = False,
     threads: Annotated[
         int | None,
         typer.Option("--threads", metavar="N", help="How many threads work; default: one a core, 4 at most."),
@@ -49,7 +53,8 @@ def compare(
     A listing has the columns path (or dir and name) and size, and may have
     adler32 and mtime; others are ignored. TSV has no quoting, CSV is RFC 4180,
     both have a header line. All paths are absolute, or all are relative, and
-    none has a tab, a line end or a NUL.
+    none has a tab, a line end or a NUL. A folder that `holdfast site listing`
+    has made is a listing, too; what it could not see is not judged.
 
     \b
     missing            expected, not there
@@ -57,18 +62,20 @@ def compare(
     size_mismatch      on both sides, sizes differ
     checksum_mismatch  sizes agree, both adler32 are known and differ
     duplicate_...      a listing has a path more than once, unlike the other
+    unlisted           lies where a listing folder could not look: who knows
 
     With --out, each class is a file CLASS.tsv (TSV, without quoting) with the
     columns path, expected_size, actual_size, expected_adler32, actual_adler32,
     actual_mtime, expected_rows, actual_rows.
 
-    Exit codes: 0 equal, 1 different, 2 bad input.
+    Exit codes: 0 equal, 1 different, 2 bad input. What was not all seen is not equal.
     """
     # Loaded here: the engine takes its time, and only this command needs it.
     from holdfast.consistency import compare as comparing
-    from holdfast.consistency import differences, duckdb_session
+    from holdfast.consistency import differences, duckdb_session, listing_folder
 
     limits = duckdb_session.engine_limits(threads=threads, memory=memory_limit, temp_dir=temp_dir)
+    sights = listing_folder.sights(expected, actual, partial=partial)
     with duckdb_session.work_folder(limits) as folder:
         table = folder / "differences.parquet"
         with progress.progress("Comparing", _DONE, unit="steps", quiet=quiet) as update:
@@ -79,6 +86,7 @@ def compare(
                 limits=limits,
                 progress=lambda stage, part: update(completed=int((part or 0) * _DONE), note=stage),
             )
+            found = listing_folder.set_apart(found, sights, limits, folder)
         if out is not None:
             differences.write_class_files(table, out, limits, folder)
         if json:
@@ -98,6 +106,7 @@ def _document(found: Comparison) -> dict[str, Any]:
         "actual": found.actual,
         **files,
         "bytes": sizes,
+        "unlisted_places": found.unlisted_places,
         "equal": found.equal,
         "seconds": round(found.seconds, 3),
     }
@@ -107,7 +116,7 @@ def _show(found: Comparison, samples: dict[DifferenceClass, list[str]], out: Pat
     rows = [
         (cls.value, show.number(total.files), show.size(total.size))
         for cls, total in found.totals.items()
-        if total.files or not cls.value.startswith("duplicate")
+        if total.files or not cls.value.startswith(("duplicate", "unlisted"))
     ]
     show.table(("class", "files", "size"), rows, right=("files", "size"))
     for cls, paths in samples.items():
@@ -115,7 +124,10 @@ def _show(found: Comparison, samples: dict[DifferenceClass, list[str]], out: Pat
             show.line(f"{cls.value}: {path}")
         if found.totals[cls].files > len(paths):
             show.line(f"{cls.value}: ... and {show.number(found.totals[cls].files - len(paths))} more")
-    verdict = "equal" if found.equal else "different"
+    if found.unlisted_places:
+        places = show.plural(found.unlisted_places, "place")
+        show.line(f"not all was seen: {places} could not be listed; what may lie there is not judged")
+    verdict = "equal" if found.equal else "different" if any(t.files for t in found.totals.values()) else "not known"
     show.line(f"{show.number(found.expected)} expected, {show.number(found.actual)} actual: {verdict}")
     if out is not None:
         show.line(f"the paths of each class are in {out}")

@@ -33,12 +33,15 @@ from holdfast.config import Config
 from holdfast.inventory import sqlite_file
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.model.clock import Clock, system_clock
+from holdfast.model.errors import HoldfastError
 from holdfast.model.records import Door, Site
 from holdfast.storage import doors
 from holdfast.storage.access import Access, access_settings
 from holdfast.storage.driver import StorageDriver
 
 Result = TypeVar("Result")
+
+_log = logs.get("cli")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +73,28 @@ class Context:
     def _open(self, site: Site, door: Door) -> StorageDriver:
         return doors.open_driver(door.protocol, door.root, site=site.name, access=self.access(site.name))
 
+    def _open_further(self, site: Site, door: Door) -> StorageDriver | None:
+        try:
+            return self._open(site, door)
+        except HoldfastError as error:
+            _log.warning("a further door cannot be opened and is left out", site=site.name, reason=str(error))
+            return None
+
     def with_doors(self, site: Site, door: Door, work: Callable[[list[StorageDriver]], Awaitable[Result]]) -> Result:
         """Run ``work`` with drivers for ``door`` and those that can stand in for it: same protocol, same rules.
 
-        In an event loop of its own; the drivers are closed afterwards.
+        In an event loop of its own; the drivers are closed afterwards. Those of the others that cannot be opened are
+        logged and left out.
         """
         others = [each for each in site.doors if each != door]
         alike = [each for each in others if (each.protocol, each.rules) == (door.protocol, door.rules)]
 
         async def run() -> Result:
             async with AsyncExitStack() as opened:
-                drivers = []
-                for each in (door, *alike):
-                    drivers.append(self._open(site, each))
-                    opened.push_async_callback(drivers[-1].close)
+                drivers = [self._open(site, door)]
+                drivers += filter(None, (self._open_further(site, each) for each in alike))
+                for driver in drivers:
+                    opened.push_async_callback(driver.close)
                 return await work(drivers)
 
         return asyncio.run(run())
@@ -109,12 +120,28 @@ class Context:
         self.store.close()
 
 
-def open_context(given: Options | None = None) -> Context:
-    """The installation that the options of this run (or the ``given`` ones) lead to."""
+def open_context(given: Options | None = None, *, warn: bool = True) -> Context:
+    """The installation that the options of this run (or the ``given`` ones) lead to.
+
+    With ``warn``, settings for sites that are not there are told of.
+    """
     config = load_config(given)
     if config.inventory.database is not None:  # A further machine begins with nothing but its configuration.
         sqlite_file.make_folder(config.inventory.path.parent)
-    return Context(config, SqlStore.open(config.inventory.place), system_clock, actor())
+    context = Context(config, SqlStore.open(config.inventory.place), system_clock, actor())
+    if warn:
+        _warn_of_unknown_sites(context)
+    return context
+
+
+def _warn_of_unknown_sites(context: Context) -> None:
+    """A misspelt table would leave its site with the settings of all, without a word."""
+    configured = context.config.storage.sites
+    if configured:
+        with context.store.snapshot() as snapshot:
+            known = {site.name for site in snapshot.sites()}
+        for name in sorted(set(configured) - known):
+            _log.warning("settings of a site that the inventory does not know", section=f"storage.sites.{name}")
 
 
 def rooms() -> list[MetaData]:

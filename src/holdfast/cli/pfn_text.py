@@ -93,6 +93,7 @@ def explanation(door: Door, lfn: str) -> dict[str, Any]:
         "protocol": door.protocol,
         "root": door.root,
         "pfn": door.pfn(lfn),
+        "has_rules": bool(door.rules.chains),
         "chains": [
             [
                 {"pattern": each.step.pattern, "template": each.step.template, "text": each.text}

@@ -137,9 +137,9 @@ def add_site(
     """
     names.site_name(name)
     rules = pfn_text.rules_of(lfn_prefix=lfn_prefix, path_prefix=path_prefix, chains=chain or (), inverse=inverse or ())
-    door = Door(protocol, site_root.absolute(root, protocol), rules)
+    door = Door(protocol, site_root.checked(root, protocol), rules)
     site = Site(name, (door,), storage_type, status)
-    with open_context() as context:
+    with open_context(warn=False) as context:  # Its settings may well have come first.
         site_root.require_apart(context, door)
         with context.store.snapshot() as snapshot:
             seen = snapshot.head

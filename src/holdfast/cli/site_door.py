@@ -16,7 +16,7 @@ from holdfast.cli import apply, options, pfn_text, show, site_root
 from holdfast.cli.context import Context, open_context
 from holdfast.model import names
 from holdfast.model.changes import PutSite, SiteUnchanged
-from holdfast.model.errors import BadInput, Conflict, unknown_name
+from holdfast.model.errors import BadInput, Conflict, UnknownName
 from holdfast.model.records import Door, Site
 
 app = typer.Typer(no_args_is_help=True, help="The doors of a site: protocol, root and rules of each.")
@@ -39,9 +39,8 @@ def find(site: Site, word: str | None) -> Door:
         return site.doors[0]
     found = [door for door in site.doors if word in (door.protocol, door.root)]
     if not found:
-        raise unknown_name(
-            f"door of {site.name}", word, [each for door in site.doors for each in (door.protocol, door.root)]
-        )
+        known = "; ".join(f"{door.protocol} {door.root}" for door in site.doors)
+        raise UnknownName(f"there is no door of {site.name} {word!r}", hint=f"it has {known}")
     if len(found) > 1:
         raise BadInput(
             f"{site.name} has several doors {word}", hint=f"name one: {', '.join(door.root for door in found)}"
@@ -82,10 +81,11 @@ def add_door(
     holdfast site door add T2_HERE --protocol davs --root davs://door2.here:443/store
     """
     given = pfn_text.rules_of(lfn_prefix=lfn_prefix, path_prefix=path_prefix, chains=chain or (), inverse=inverse or ())
+    place = site_root.checked(root, protocol)
     with open_context() as context:
         with context.store.snapshot() as snapshot:
             seen, site = snapshot.head, snapshot.site(names.site_name(name))
-        door = Door(protocol, site_root.absolute(root, protocol), given if given.chains else site.doors[0].rules)
+        door = Door(protocol, place, given if given.chains else site.doors[0].rules)
         if any(door.root == other.root and protocol == other.protocol for other in site.doors):
             raise Conflict(f"{name} has that door already", rows=(door.root,))
         site_root.require_apart(context, door)

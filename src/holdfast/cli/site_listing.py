@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from holdfast.cli import options, show, site_door
+from holdfast.cli import options, show, site_door, site_root
 from holdfast.cli.context import open_context
 from holdfast.cli.progress import Update, progress
 from holdfast.config.storage import StorageSettings
@@ -67,6 +67,7 @@ def list_command(
     with open_context() as context:
         with context.store.snapshot() as snapshot:
             site = snapshot.site(names.site_name(name))
+            site_root.require_beside_sites(into, snapshot.sites())
         chosen, settings = site_door.find(site, door), context.config.storage.for_site(name)
         with progress("Listing", unit="steps", quiet=quiet or json) as update:
             listing = context.with_doors(

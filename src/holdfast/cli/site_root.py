@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,8 @@ import typer
 
 from holdfast.cli.context import Context
 from holdfast.model.errors import BadInput
-from holdfast.model.records import Door
-from holdfast.storage import doors
+from holdfast.model.records import Door, Site
+from holdfast.storage import door_roots, doors
 
 Root = Annotated[str, typer.Option("--root", metavar="PATH_OR_URL", help="Where its files begin.")]
 LfnPrefix = Annotated[
@@ -31,6 +32,14 @@ Check = Annotated[bool, typer.Option("--check/--no-check", help="Ask the storage
 
 _HERE = ("posix", "dump")
 """Protocols whose roots are paths of this machine."""
+
+
+def checked(root: str, protocol: str) -> str:
+    """The root as ``absolute`` has it; BadInput if it makes no sense, without showing secrets. Asks no storage."""
+    door_roots.refuse_secrets(root)
+    found = absolute(root, protocol)
+    door_roots.check_root(protocol, found)
+    return found
 
 
 def absolute(root: str, protocol: str) -> str:
@@ -60,6 +69,20 @@ def require_apart(context: Context, door: Door) -> None:
     file = config.file.resolve() if config.file is not None else None
     if file is not None and file.is_relative_to(root):
         raise _overlap(root, "the configuration", file)
+
+
+def require_beside_sites(folder: Path, sites: Iterable[Site]) -> None:
+    """BadInput if a folder of ours lies in the files of a site, or they in it: they would become files of the site."""
+    ours = folder.resolve()
+    for site in sites:
+        for door in site.doors:
+            root = doors.posix_root(door.root).resolve() if door.protocol == "posix" else None
+            if root is not None and (ours.is_relative_to(root) or root.is_relative_to(ours)):
+                raise BadInput(
+                    f"the folder overlaps the root {root} of {site.name}",
+                    place=str(folder),
+                    hint="name a folder beside all sites",
+                )
 
 
 def _overlap(root: Path, what: str, place: Path) -> BadInput:

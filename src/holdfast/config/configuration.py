@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from holdfast.config.describing import SECTIONS, SITES
-from holdfast.config.fields import DatabaseUrl, kind_of, without_password
+from holdfast.config.fields import DatabaseUrl, kind_of, without_arguments, without_password
 from holdfast.config.sections import (
     ConsistencySettings,
     InventorySettings,
@@ -33,16 +33,16 @@ class Config:
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def settings(self) -> Iterator[tuple[str, str, object, str]]:
-        """Each setting as section, key, value and origin, in the order of the reference page; passwords left out.
+        """Each setting as section, key, value and origin, in the order of the reference page.
 
-        Of the section of one site, only what is set there.
+        Passwords, and what a command is told, are left out. Of the section of one site, only what is set there.
         """
         for section, model in SECTIONS.items():
             for key, info in model.model_fields.items():
                 value = getattr(getattr(self, section), key)
                 if kind_of(info.annotation) == DatabaseUrl and value is not None:
                     value = without_password(value)
-                yield section, key, value, self.origins.get(f"{section}.{key}", "default")
+                yield section, key, _shown(value), self.origins.get(f"{section}.{key}", "default")
             if section == "storage":
                 yield from self._of_sites()
 
@@ -51,4 +51,8 @@ class Config:
             section, _, key = name.rpartition(".")
             if section.startswith(f"{SITES}."):
                 settings = self.storage.for_site(section.removeprefix(f"{SITES}."))
-                yield section, key, getattr(settings, key), origin
+                yield section, key, _shown(getattr(settings, key)), origin
+
+
+def _shown(value: object) -> object:
+    return without_arguments(value) if isinstance(value, tuple) else value

@@ -17,7 +17,7 @@ _NO_PATH = re.compile(r"eyJ[\w-]*\.|-----BEGIN|\s*Bearer\s|.{1024}", re.DOTALL)
 URL_FORM = "a URL: postgresql://USER@HOST:PORT/DATABASE"
 CREDENTIAL_FORM = 'the path of the file or folder that holds it, or "" for none'
 COMMAND_FORM = "a list of texts: a program and its arguments"
-UNSHOWN = frozenset({URL_FORM, CREDENTIAL_FORM})
+UNSHOWN = frozenset({URL_FORM, CREDENTIAL_FORM, COMMAND_FORM})
 """What is written where one of these is wanted may have a secret in it, where nobody would look for one."""
 
 
@@ -105,6 +105,11 @@ def without_password(url: str) -> str:
     for secret in _SECRETS:
         url = secret.sub(r"\1***", url)
     return url
+
+
+def without_arguments(command: tuple[str, ...]) -> tuple[str, ...]:
+    """A command as it may be shown: somebody may have put a secret into its arguments."""
+    return (command[0], "***") if len(command) > 1 else command
 
 
 def anchored(value: object, folder: Path) -> object:

@@ -83,6 +83,11 @@ class StorageSettings(Section):
         """What holds for one site."""
         return self._sites.get(name, self)
 
+    @property
+    def sites(self) -> frozenset[str]:
+        """The names of the sites that have settings of their own."""
+        return frozenset(self._sites)
+
     def with_sites(self, sites: Mapping[str, StorageSettings]) -> StorageSettings:
         """These settings, with those of some sites beside them."""
         made = self.model_copy()

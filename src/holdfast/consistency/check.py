@@ -12,9 +12,10 @@ Rules
     run. The report is written in any case: it is the result.
   * What partial replicas lack is awaited (``awaited.py``), by the inventory's
     word after the listing: no listing shows it.
-  * A check that was interrupted while it listed is gone on with by the next one
-    of the site, with the inventory as it was read then, unless the site's record,
-    the inventory's epoch or too much time stand against that; ``afresh`` does too.
+  * A check that was interrupted is gone on with by the next one of the site, with
+    the inventory as it was read then, unless the site's record, the inventory's
+    epoch or too much time stand against that, or what it left cannot be opened
+    any more (``left_over.py``); ``afresh`` does too.
   * The report appears whole or not at all.
 
 Raises what the store and the driver raise; a directory that fails is no
@@ -24,7 +25,6 @@ error but a finding.
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from holdfast import logs
-from holdfast.consistency import findings, proof, site_differences
+from holdfast.consistency import findings, left_over, proof, site_differences
 from holdfast.consistency.awaited import UNASKED, awaited
 from holdfast.consistency.duckdb_session import EngineLimits
 from holdfast.consistency.expected import Expected, write_expected
@@ -40,8 +40,7 @@ from holdfast.consistency.expected_names import expected_names
 from holdfast.consistency.findings import Class, Finding
 from holdfast.consistency.judge import Judge
 from holdfast.consistency.report import FINDINGS, Report, write_json
-from holdfast.consistency.run_folder import RUN, Begun, RunFolder, previous_directories, run_folder
-from holdfast.consistency.site_differences import DIFFERENCES, EXPECTED
+from holdfast.consistency.run_folder import EXPECTED, Begun, RunFolder, previous_directories, run_folder
 from holdfast.consistency.unlisted import Unlisted
 from holdfast.inventory.store import Head, Store
 from holdfast.model import steps
@@ -55,8 +54,8 @@ from holdfast.storage.listing.limits import DEFAULTS, Limits
 from holdfast.storage.listing.progress import Progress as ListingProgress
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.site_listing import list_site
-from holdfast.storage.listing.summary import LISTING, Plan, Summary, folder_of
-from holdfast.storage.listing.tables import ENTRIES, State
+from holdfast.storage.listing.summary import LISTING, Plan, Summary
+from holdfast.storage.listing.tables import State
 
 BLOCKS_A_COMMIT = 1000
 
@@ -127,10 +126,13 @@ async def check(
     with store.snapshot() as view:
         record, head = view.site(site), view.head
 
-    def usable(begun: Begun) -> bool:
+    def usable(left: RunFolder) -> bool:
+        begun = left.begun
+        if begun is None or settings.afresh:
+            return False
         is_young = 0 <= clock() - begun.started_us <= settings.resume_age_s * 1_000_000
         same = begun.site == _identity(record, doors) and begun.expected.head.epoch == head.epoch
-        return same and is_young and not settings.afresh
+        return same and is_young and left_over.opens(left, _plan(record, doors))
 
     with run_folder(reports, site, run, usable=usable) as folder:
         resumed = folder.begun is not None
@@ -156,6 +158,10 @@ def _require_live(doors: Sequence[StorageDriver]) -> None:
             )
 
 
+def _plan(site: Site, doors: Sequence[StorageDriver]) -> Plan:
+    return Plan(site.name, "/", tuple(door.label for door in doors))
+
+
 def _identity(site: Site, doors: Sequence[StorageDriver]) -> str:
     return repr((site.name, site.doors, [door.label for door in doors]))
 
@@ -169,9 +175,6 @@ async def _check(state: _Run) -> Report:
     proved: Counter[BlockKey] = Counter()
     after = await _judge(state, begun.expected, proved)
     steps.reach("check.compared")
-    shutil.rmtree(state.folder.listing / folder_of(ENTRIES))
-    for name in (EXPECTED, DIFFERENCES, RUN):
-        (state.path / name).unlink()
     sums = _sums(state.path / FINDINGS)
     if state.settings.with_checksums and not state.settings.dry_run:
         _tell_proved(state, proved, begun.started_us)
@@ -217,11 +220,10 @@ async def _list(state: _Run, begun: Begun) -> Summary:
     def tell(so_far: ListingProgress) -> None:
         state.progress("listing", so_far.directories, so_far.directories + so_far.queue)
 
-    plan = Plan(state.site.name, "/", tuple(door.label for door in state.doors))
     listing = await list_site(
         state.doors,
         state.folder.listing,
-        plan,
+        _plan(state.site, state.doors),
         limits=state.settings.listing,
         expected=expected,
         workers=state.settings.walk_processes,

@@ -11,6 +11,8 @@ Classes
   * ``duplicate_expected``, ``duplicate_actual``: a listing has the path more
     than once, and the other not in the same way. This is said of the listing,
     beside the class the file is in.
+  * ``unlisted``: a listing folder tells that it could not see whether the file is
+    there (``listing_folder.py``).
 
 Class files: TSV without quoting, header ``path``, then ``expected_size``,
 ``actual_size``, ``expected_adler32``, ``actual_adler32``, ``actual_mtime``,
@@ -50,6 +52,7 @@ class DifferenceClass(StrEnum):
     CHECKSUM_MISMATCH = "checksum_mismatch"
     DUPLICATE_EXPECTED = "duplicate_expected"
     DUPLICATE_ACTUAL = "duplicate_actual"
+    UNLISTED = "unlisted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ class Comparison:
     """What comparing two listings found.
 
     ``expected`` and ``actual`` count the rows of the listings. The rows
-    themselves are in the table ``differences``.
+    themselves are in the table ``differences``. ``unlisted_places`` counts what
+    listing folders could not see into.
     """
 
     expected: int
@@ -73,11 +77,12 @@ class Comparison:
     totals: Mapping[DifferenceClass, ClassTotal]
     differences: Path
     seconds: float
+    unlisted_places: int = 0
 
     @property
     def equal(self) -> bool:
-        """Whether the listings say the same, each path once."""
-        return not any(total.files for total in self.totals.values())
+        """Whether the listings say the same, each path once, and all was seen."""
+        return not self.unlisted_places and not any(total.files for total in self.totals.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from holdfast.consistency.durable import sync
 from holdfast.inventory.store import Head, Snapshot
 from holdfast.model import checksums, names, pfn
 from holdfast.model.records import BlockReplica, FileColumns, Site
@@ -50,7 +51,7 @@ class Expected:
 
 
 def write_expected(view: Snapshot, site: Site, target: Path) -> Expected:
-    """Write what ``site`` should hold to ``target``."""
+    """Write what ``site`` should hold to ``target``, durably."""
     visible = {dataset.key for dataset in view.datasets()}
     files = size = 0
     without_path: list[str] = []
@@ -61,6 +62,7 @@ def write_expected(view: Snapshot, site: Site, target: Path) -> Expected:
                 writer.write_table(pa.table(columns, schema=SCHEMA))
                 files += len(columns["name"])
                 size += sum(columns["size"])
+    sync(target)
     return Expected(view.head, files, size, tuple(without_path))
 
 

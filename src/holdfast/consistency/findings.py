@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from holdfast.consistency.durable import sync
 from holdfast.model import names
 from holdfast.model.names import BlockKey, DatasetKey
 
@@ -94,10 +95,11 @@ SCHEMA = pa.schema(_FIELDS)
 
 
 def write_table(findings: Iterable[Finding], target: Path) -> None:
-    """Write findings in the order given."""
+    """Write findings in the order given, durably."""
     with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
         for piece in pieces(findings):
             writer.write_table(pa.Table.from_pylist([_row(finding) for finding in piece], schema=SCHEMA))
+    sync(target)
 
 
 def read_table(source: Path, classes: Sequence[Class] = tuple(Class)) -> Iterator[Finding]:

@@ -4,7 +4,8 @@ Pure: a piece of differences, the hidden places and a snapshot taken after the
 listing in, findings out.
 
 Rules
-  * What lies in a place that was not listed is not judged.
+  * What lies in a place that was not listed is not judged, nor is what the
+    listing shows under a name that it contradicts itself about.
   * Missing or wrong only if the inventory still says that the file is there,
     and has not been told anything of that block at the site since the listing
     began: it may have gone and come back meanwhile.
@@ -59,7 +60,7 @@ class Judge:
 
     def _judge_expected(self, piece: Sequence[Finding]) -> Iterator[Finding]:
         for finding in piece:
-            hidden = self._unlisted.hiding(finding.path) if finding.cls is Class.MISSING else None
+            hidden = self._unlisted.hiding(finding.path, seen=finding.cls is not Class.MISSING)
             if hidden is not None:
                 self._unlisted.hide(hidden)
             else:
@@ -89,6 +90,7 @@ class Judge:
         return found[0] if found else None
 
     def _judge_orphans(self, piece: Sequence[Finding]) -> Iterator[Finding]:
+        piece = [finding for finding in piece if self._unlisted.hiding(finding.path, seen=True) is None]
         paths = [finding.path for finding in piece]
         obstacles = {each.path: each for each in deletion.obstacles(self._view, self._site, paths, now_us=self._now_us)}
         for finding in piece:

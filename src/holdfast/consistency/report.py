@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from holdfast.consistency.durable import sync
 from holdfast.consistency.findings import Class
 from holdfast.consistency.run_folder import PART
 
@@ -68,7 +69,8 @@ class Report:
 
 
 def write_json(folder: Path, document: Mapping[str, Any]) -> None:
-    """Write ``report.json``, whole or not at all."""
+    """Write ``report.json``, whole or not at all, durably."""
     part = folder / f"{REPORT}{PART}"
     part.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+    sync(part)
     part.replace(folder / REPORT)

@@ -4,14 +4,17 @@
         run.json              the beginning: from here on the run can be gone on with
         expected.parquet      what the inventory expected then
         listing/              the listing as far as it is (``holdfast.storage.listing``)
-    REPORTS/SITE/RUN/         the report, when it is whole
+    REPORTS/SITE/RUN/         the report, when it is whole; what only the run needed goes then
 
 Rules
   * A report's folder appears whole or not at all.
-  * A run that was broken off before its listing was complete, or killed at any
-    moment, is gone on with by the next check of the site, under its own name, if
-    ``usable`` says so; else it is removed, as is whatever else a killed run has
-    left: real folders that are named as a run would name them, nothing else.
+  * A run that was broken off before its listing was complete, or at any moment
+    by a kill, a cancellation, the operator's disk or a far side, is gone on with
+    by the next check of the site, under its own name, if ``usable`` says so; else
+    it is removed, as is whatever else a killed run has left: real folders that
+    are named as a run would name them, nothing else. Another error after the
+    listing would come again whenever the run is gone on with: that one goes.
+  * Until the report has its name, all that the run is gone on with by is there.
   * One check of a site at a time.
 """
 
@@ -27,16 +30,21 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from holdfast.consistency.durable import sync
 from holdfast.consistency.expected import Expected
 from holdfast.inventory.store import Head
-from holdfast.model.errors import OperatorError
+from holdfast.model import steps
+from holdfast.model.errors import OperatorError, PeerError
 from holdfast.storage.listing.summary import LISTING, folder_of
-from holdfast.storage.listing.tables import DIRECTORIES
+from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES
 
 RUN = "run.json"
 LISTED = "listing"
 """The folder of the listing within that of the run."""
 PART = ".part"
+EXPECTED = "expected.parquet"
+DIFFERENCES = "differences.parquet"
+_FINISHED = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*\Z")
 _LEFT_OVER = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*\.part\Z")
 """The name of a run is letters, digits and hyphens."""
 
@@ -70,15 +78,15 @@ class RunFolder:
         """Note how the run began; what belongs to that is in the folder."""
         self.begun = begun
         part = self.path / f"{RUN}{PART}"
-        with open(part, "w", encoding="utf-8") as file:
-            json.dump(asdict(begun), file)
-            file.flush()
-            os.fsync(file.fileno())
+        part.write_text(json.dumps(asdict(begun)), encoding="utf-8")
+        sync(part)
+        sync(self.path)  # What belongs to the beginning is there whenever the beginning is.
         part.replace(self.path / RUN)
+        sync(self.path)
 
 
 @contextmanager
-def run_folder(reports: Path, site: str, run: str, *, usable: Callable[[Begun], bool]) -> Iterator[RunFolder]:
+def run_folder(reports: Path, site: str, run: str, *, usable: Callable[[RunFolder], bool]) -> Iterator[RunFolder]:
     """The folder of a run of the name ``run``, or of one to go on with; it gets its final name if all goes well."""
     parent = reports / site
     try:
@@ -88,14 +96,19 @@ def run_folder(reports: Path, site: str, run: str, *, usable: Callable[[Begun], 
     if not os.access(parent, os.W_OK):
         raise OperatorError("cannot be written", place=str(parent), hint="is it mounted read-only?")
     with _alone(parent, site):
+        _tidy_finished(parent)
         folder = _left_over(parent, usable) or _new(parent, run)
         try:
             yield folder
+            sync(folder.path)
             folder.path.rename(parent / folder.run)
-        finally:
-            # Killed, it stays in any case; an error after the listing would come again whenever it is gone on with.
-            if folder.begun is None or (folder.listing / LISTING).exists():
+        except BaseException as error:
+            if not _is_worth_keeping(folder, error):
                 shutil.rmtree(folder.path, ignore_errors=True)
+            raise
+        sync(parent)
+        steps.reach("check.renamed")
+        _tidy(parent / folder.run)
 
 
 def previous_directories(reports: Path, run: str) -> list[Path]:
@@ -113,21 +126,44 @@ def previous_directories(reports: Path, run: str) -> list[Path]:
     return []
 
 
+def _is_worth_keeping(folder: RunFolder, error: BaseException) -> bool:
+    if folder.begun is None or not folder.path.exists():
+        return False
+    # Cancelled, interrupted, stopped by the operator's disk or by a far side: it may go well the next time.
+    passes = not isinstance(error, Exception) or isinstance(error, OperatorError | PeerError)
+    return passes or not (folder.listing / LISTING).exists()
+
+
+def _tidy_finished(parent: Path) -> None:
+    """Tidy the reports of runs that were killed before they could."""
+    for path in parent.glob(f"*/{RUN}"):
+        if _FINISHED.match(path.parent.name) and not path.parent.is_symlink():
+            _tidy(path.parent)
+
+
+def _tidy(report: Path) -> None:
+    """Remove from a finished report what only the run needed; its beginning last, by which one sees that it is done."""
+    shutil.rmtree(report / LISTED / folder_of(ENTRIES), ignore_errors=True)
+    for name in (EXPECTED, DIFFERENCES, RUN):
+        (report / name).unlink(missing_ok=True)
+
+
 def _new(parent: Path, run: str) -> RunFolder:
     folder = RunFolder(parent / f"{run}{PART}", run, None)
     folder.path.mkdir()
     return folder
 
 
-def _left_over(parent: Path, usable: Callable[[Begun], bool]) -> RunFolder | None:
+def _left_over(parent: Path, usable: Callable[[RunFolder], bool]) -> RunFolder | None:
     """The newest run that can be gone on with; the others are removed."""
     with os.scandir(parent) as entries:
         found = [Path(each) for each in entries if _LEFT_OVER.match(each.name) and each.is_dir(follow_symlinks=False)]
     kept: RunFolder | None = None
     for path in sorted(found, reverse=True):
         begun = _read(path / RUN) if kept is None else None
-        if begun is not None and usable(begun):
-            kept = RunFolder(path, path.name.removesuffix(PART), begun)
+        left = RunFolder(path, path.name.removesuffix(PART), begun)
+        if begun is not None and usable(left):
+            kept = left
         else:
             shutil.rmtree(path, ignore_errors=True)
     return kept

@@ -1,7 +1,8 @@
 """Seen: whether files are still as a check saw them, asked of the storage right before anything is done.
 
 A listing is hearsay. What a stat does not confirm is left alone, with the
-reason, until the next check.
+reason, until the next check. What the listing did not tell (a size, a time)
+cannot be confirmed; those findings go on with what the stat says.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import replace
 
 from holdfast.consistency.findings import Class, Finding
 from holdfast.model.errors import HoldfastError
-from holdfast.storage.driver import Kind, NotThere, StorageDriver
+from holdfast.storage.driver import NOT_TOLD, Kind, NotThere, Stat, StorageDriver
 
 STATS_AT_ONCE = 32
 
@@ -21,13 +22,15 @@ async def as_seen(driver: StorageDriver, piece: Sequence[Finding], changed: list
     """Those findings that a stat confirms; the others go to ``changed`` with the reason."""
     gate = asyncio.Semaphore(STATS_AT_ONCE)
 
-    async def one(finding: Finding) -> str:
+    async def one(finding: Finding) -> str | Finding:
         async with gate:
-            return await _difference(driver, finding)
+            return await _confirmed(driver, finding)
 
     verdicts = await asyncio.gather(*map(one, piece))
-    changed += [replace(each, reason=why) for each, why in zip(piece, verdicts, strict=True) if why]
-    return [finding for finding, why in zip(piece, verdicts, strict=True) if not why]
+    changed += [
+        replace(each, reason=verdict) for each, verdict in zip(piece, verdicts, strict=True) if isinstance(verdict, str)
+    ]
+    return [verdict for verdict in verdicts if not isinstance(verdict, str)]
 
 
 async def shows_anything(driver: StorageDriver) -> bool:
@@ -36,12 +39,12 @@ async def shows_anything(driver: StorageDriver) -> bool:
     return bool(listing.entries or listing.unnameable)
 
 
-async def _difference(driver: StorageDriver, finding: Finding) -> str:
-    """Why a file is no longer as the check saw it; "" if it is."""
+async def _confirmed(driver: StorageDriver, finding: Finding) -> str | Finding:
+    """The finding with all that the stat tells, or why the file is no longer as the check saw it."""
     try:
         stat = await driver.stat(finding.path)
     except NotThere:
-        return "" if finding.cls is Class.MISSING else "gone since the check"
+        return finding if finding.cls is Class.MISSING else "gone since the check"
     except HoldfastError as error:
         return f"cannot be stat'ed: {error.message}"
     if stat.kind is not Kind.FILE:
@@ -51,4 +54,21 @@ async def _difference(driver: StorageDriver, finding: Finding) -> str:
         return "it is there now"
     if finding.version and stat.version != finding.version:
         return "changed since the check"
-    return "" if stat.size == finding.actual_size else "its size has changed since the check"
+    return _difference(finding, stat, driver.capabilities.mtime_resolution_ns) or _completed(finding, stat)
+
+
+def _difference(finding: Finding, stat: Stat, resolution_ns: int) -> str:
+    """In what a file differs from what the listing told of it; "" if in nothing."""
+    if finding.actual_size is not None:
+        return "" if stat.size == finding.actual_size else "its size has changed since the check"
+    if finding.mtime_ns is None or NOT_TOLD in (finding.mtime_ns, stat.mtime_ns):
+        return ""
+    same = stat.mtime_ns // resolution_ns == finding.mtime_ns // resolution_ns
+    return "" if same else "changed since the check"
+
+
+def _completed(finding: Finding, stat: Stat) -> Finding:
+    """What the listing did not tell is as the stat has it."""
+    if finding.actual_size is not None:
+        return finding
+    return replace(finding, actual_size=stat.size, mtime_ns=stat.mtime_ns, version=finding.version or stat.version)

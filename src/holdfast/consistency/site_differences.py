@@ -17,12 +17,9 @@ from holdfast.consistency.duckdb_session import EngineLimits, literal, session, 
 from holdfast.consistency.expected import ALGORITHMS
 from holdfast.consistency.findings import PIECE_ROWS, Class, Finding
 from holdfast.consistency.proof import Suspect
-from holdfast.consistency.run_folder import LISTED
+from holdfast.consistency.run_folder import DIFFERENCES, EXPECTED, LISTED
 from holdfast.model import names
 from holdfast.model.names import BlockKey, DatasetKey
-
-EXPECTED = "expected.parquet"
-DIFFERENCES = "differences.parquet"
 
 _WHOSE = ("lfn", "dataset", "version", "block", "ordinal")
 _CARRIED = compare.Carried(expected=_WHOSE, actual=("mtime_ns", "version", "changed_ns"))

@@ -33,6 +33,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "check.snapshot-taken",
         "check.listed",
         "check.compared",
+        "check.renamed",
         "check.reported",
         "check.repair-requested",
         "check.deletion-claimed",

@@ -1,0 +1,80 @@
+"""``holdfast compare`` with the folder of a listing: what it could not see is neither missing nor orphan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commanding import Commands
+
+from holdfast.storage.driver import Entry, Kind, Stat
+from holdfast.storage.listing.disk_ledger import DiskLedger
+from holdfast.storage.listing.summary import Plan
+from holdfast.storage.listing.tables import Directory, Odd, Oddity, State
+
+FILE, FOLDER = Stat(Kind.FILE, 4, 5), Stat(Kind.DIRECTORY, 0, 5)
+LINK = Oddity(b"link", Odd.OTHER, "a link")
+TREE = (
+    Directory("/", State.LISTED, files=(Entry("here", FILE),), directories=(Entry("d", FOLDER), Entry("x", FOLDER))),
+    Directory("/d", State.DOUBTED, "it broke off", files=(Entry("seen", FILE),), oddities=(LINK,)),
+    Directory("/x", State.FAILED, "permission denied"),
+)
+EXPECTED = ("/d/unseen", "/d/link", "/d/link/below", "/d/seen", "/gone", "/here", "/x/deep/file")
+
+
+def listing(folder: Path, *tree: Directory, top: str = "/") -> Path:
+    by_name = {each.dir: each for each in tree}
+    ledger = DiskLedger.open(folder, Plan("bern", top))
+    while taken := ledger.take(10):
+        for waiting in taken:
+            ledger.found(by_name[waiting.dir])
+    ledger.finish()
+    ledger.close()
+    return folder
+
+
+def expected(folder: Path, *paths: str) -> Path:
+    file = folder / "expected.tsv"
+    file.write_text("path\tsize\n" + "".join(f"{path}\t4\n" for path in paths))
+    return file
+
+
+def test_what_was_not_listed_is_a_class_of_its_own(commands: Commands) -> None:
+    should, there = expected(commands.folder, *EXPECTED), listing(commands.folder / "there", *TREE)
+    ran = commands("compare", should, there, "--json")
+    assert ran.code == 1
+    kept = {name: ran.document[name] for name in ("missing", "orphan", "unlisted", "unlisted_places", "equal")}
+    assert kept == {"missing": 1, "orphan": 0, "unlisted": 4, "unlisted_places": 3, "equal": False}
+    ran = commands("compare", should, there, "--out", "out")
+    assert "missing: /gone\n" in ran.out
+    assert "not all was seen: 3 places" in ran.out
+    apart = (commands.folder / "out/unlisted.tsv").read_text().splitlines()[1:]
+    assert [line.split("\t")[0] for line in apart] == ["/d/link", "/d/link/below", "/d/unseen", "/x/deep/file"]
+
+
+def test_what_the_expected_listing_did_not_see_is_no_orphan(commands: Commands) -> None:
+    should, there = listing(commands.folder / "should", *TREE), expected(commands.folder, *EXPECTED)
+    document = commands("compare", should, there, "--json").document
+    assert (document["orphan"], document["missing"], document["unlisted"]) == (1, 0, 4)
+
+
+def test_nothing_different_is_not_equal_where_not_all_was_seen(commands: Commands) -> None:
+    should, there = expected(commands.folder, "/d/seen", "/here"), listing(commands.folder / "there", *TREE)
+    ran = commands("compare", should, there)
+    assert ran.code == 1
+    assert ran.out.endswith("2 expected, 2 actual: not known\n")
+
+
+@pytest.mark.parametrize(
+    ("top", "state", "words", "counts"),
+    [("/d", State.LISTED, "of /d only", (0, 2)), ("/", State.FAILED, "top / is failed", (0, 3))],
+)
+def test_a_part_of_a_site_is_taken_only_on_purpose(
+    commands: Commands, top: str, state: State, words: str, counts: tuple[int, int]
+) -> None:
+    files = (Entry("seen", FILE),) if state is State.LISTED else ()
+    there = listing(commands.folder / "there", Directory(top, state, "down", files=files), top=top)
+    should = expected(commands.folder, "/d/seen", "/elsewhere", "/here")
+    commands("compare", should, there).expect_error(2, words, "--partial")
+    document = commands("compare", should, there, "--partial", "--json").document
+    assert (document["missing"], document["unlisted"]) == counts
