@@ -177,9 +177,6 @@ class XrdfsHands:
         settings = self._access.settings
         connect_s, call_s = math.ceil(settings.connect_timeout_s), math.ceil(settings.call_timeout_s)
         found = program.environment(
-            X509_USER_PROXY=str(proxy or NOWHERE),
-            X509_USER_CERT=NOWHERE,
-            X509_USER_KEY=NOWHERE,
             BEARER_TOKEN_FILE=str(settings.token or NOWHERE),
             XRD_CONNECTIONWINDOW=str(connect_s),
             XRD_CONNECTIONRETRY="1",
@@ -191,6 +188,10 @@ class XrdfsHands:
             # Else the contents of a file with a name like x.meta4 decide what is read in its place, and from whom.
             XRD_METALINKPROCESSING="0",
         )
+        # With TLS the tool insists on the file that is named, so there is no way to say "none": it then takes the
+        # proxy of its user from the usual place, if there is one.
+        if proxy is not None or not self._address.scheme.endswith("s"):
+            found["X509_USER_PROXY"] = str(proxy or NOWHERE)
         authorities = settings.authorities
         if authorities:
             found["X509_CERT_DIR" if authorities.is_dir() else "X509_CERT_FILE"] = str(authorities)
