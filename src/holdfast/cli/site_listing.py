@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,10 +13,11 @@ from holdfast.cli.progress import Update, progress
 from holdfast.config.storage import StorageSettings
 from holdfast.model import names
 from holdfast.storage.listing.limits import Limits
-from holdfast.storage.listing.progress import Progress
-from holdfast.storage.listing.reading import Listing
-from holdfast.storage.listing.site_listing import OnProgress, list_site
-from holdfast.storage.listing.summary import Plan
+
+if TYPE_CHECKING:
+    from holdfast.storage.listing.progress import Progress
+    from holdfast.storage.listing.reading import Listing
+    from holdfast.storage.listing.site_listing import OnProgress
 
 
 def register(app: typer.Typer) -> None:
@@ -64,6 +65,10 @@ def list_command(
     with what became of each directory, oddities/*.parquet and listing.json; `holdfast compare` takes it. Exit code 1:
     something could not be listed, or its listing is in doubt.
     """
+    # Only this of all commands about sites writes tables; the others are not to wait for them.
+    from holdfast.storage.listing.site_listing import list_site
+    from holdfast.storage.listing.summary import Plan
+
     with open_context() as context:
         with context.store.snapshot() as snapshot:
             site = snapshot.site(names.site_name(name))
