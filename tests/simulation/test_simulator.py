@@ -78,7 +78,7 @@ def _forgets_locks(patch: pytest.MonkeyPatch) -> None:
 
 def _trusts_failed_directories(patch: pytest.MonkeyPatch) -> None:
     """What could not be listed is missing."""
-    patch.setattr(Unlisted, "hiding", lambda self, path: None)
+    patch.setattr(Unlisted, "hiding", lambda self, path, *, seen=False: None)
 
 
 def _trusts_an_empty_listing(patch: pytest.MonkeyPatch) -> None:
