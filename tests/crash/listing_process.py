@@ -18,7 +18,7 @@ from holdfast.storage.listing.disk_ledger import DiskLedger
 from holdfast.storage.listing.engine import list_tree
 from holdfast.storage.listing.local_walk import walk_local
 from holdfast.storage.listing.summary import Plan
-from holdfast.storage.posix import PosixDriver
+from holdfast.storage.posix.driver import PosixDriver
 from holdfast.testing.killer import killing
 
 PLAN = Plan("bern")

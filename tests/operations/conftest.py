@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from operations_world import World
 
-from holdfast.storage.posix import PosixDriver
+from holdfast.storage.posix.driver import PosixDriver
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from holdfast.model.errors import PeerError
 from holdfast.model.records import RequestState
 from holdfast.operations import executor, requests
 from holdfast.storage.driver import NoSpace
-from holdfast.storage.posix import PosixDriver
+from holdfast.storage.posix.driver import PosixDriver
 from holdfast.testing.memory_store import MemoryStore
 
 RUNNING = steps.STEPS["copy"][1:]

@@ -19,7 +19,7 @@ from holdfast.model.changes import PutSite
 from holdfast.model.errors import BadInput, PeerError
 from holdfast.model.records import Door, Site
 from holdfast.replication.publication import Outcome, PublishReport
-from holdfast.storage.posix import PosixDriver
+from holdfast.storage.posix.driver import PosixDriver
 from holdfast.testing.memory_driver import MemoryDriver
 from support.users import Unprivileged
 
@@ -141,7 +141,7 @@ from holdfast.model import names, steps
 from holdfast.model.clock import system_clock
 from holdfast.replication.publish import publish
 from holdfast.replication.reading import BatchLimits
-from holdfast.storage.posix import PosixDriver
+from holdfast.storage.posix.driver import PosixDriver
 
 database, root, step, occurrence = sys.argv[1:]
 left = itertools.count(int(occurrence) - 1, -1)

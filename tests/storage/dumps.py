@@ -12,15 +12,15 @@ import pytest
 
 from holdfast.model import names
 from holdfast.model.errors import BadInput
-from holdfast.storage import dump_options
 from holdfast.storage.driver import (
     DirectoryListing,
     Kind,
     Stat,
 )
-from holdfast.storage.dump import DumpDriver
-from holdfast.storage.dump_plan import plan
-from holdfast.storage.dump_staging import ROWS_HELD
+from holdfast.storage.dump import options as dump_options
+from holdfast.storage.dump.driver import DumpDriver
+from holdfast.storage.dump.plan import plan
+from holdfast.storage.dump.staging import ROWS_HELD
 
 
 def opened(file: Path, options: str = "", *, rows_held: int = ROWS_HELD) -> DumpDriver:

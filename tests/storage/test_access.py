@@ -25,9 +25,12 @@ from hypothesis import strategies as st
 from holdfast.config import parse
 from holdfast.model.clock import SECOND_US
 from holdfast.model.errors import HoldfastError, OperatorError
-from holdfast.storage import access_certificate, access_keys, access_token, access_voms
 from holdfast.storage.access import Access, AccessSettings, Keys, access_settings
-from holdfast.storage.access_renewal import scrubbed
+from holdfast.storage.access import certificate as access_certificate
+from holdfast.storage.access import keys as access_keys
+from holdfast.storage.access import token as access_token
+from holdfast.storage.access import voms as access_voms
+from holdfast.storage.access.renewal import scrubbed
 from holdfast.testing.servers.test_authority import TestAuthority, new_key
 from holdfast.testing.servers.test_user import TestUser, key_text, put
 from support.logged import logged

@@ -12,7 +12,7 @@ from holdfast.model.errors import BadInput, HoldfastError, OperatorError
 from holdfast.storage import doors
 from holdfast.storage.access import Access
 from holdfast.storage.driver import NotThere
-from holdfast.storage.posix import PosixDriver
+from holdfast.storage.posix.driver import PosixDriver
 from holdfast.testing.memory_driver import MemoryDriver
 
 

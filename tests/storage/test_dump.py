@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from holdfast.model import names
 from holdfast.model.errors import BadInput, BrokenInvariant, OperatorError, PeerError
-from holdfast.storage import doors, dump_options
+from holdfast.storage import doors
 from holdfast.storage.access import Access
 from holdfast.storage.digest import digests_of
 from holdfast.storage.driver import (
@@ -38,9 +38,10 @@ from holdfast.storage.driver import (
     StorageDriver,
     Taken,
 )
-from holdfast.storage.dump import PAGE_ROWS, DumpDriver, open_door
-from holdfast.storage.dump_plan import plan
-from holdfast.storage.dump_staging import ROWS_HELD
+from holdfast.storage.dump import options as dump_options
+from holdfast.storage.dump.driver import PAGE_ROWS, DumpDriver, open_door
+from holdfast.storage.dump.plan import plan
+from holdfast.storage.dump.staging import ROWS_HELD
 from holdfast.storage.listing.disk_ledger import DiskLedger
 from holdfast.storage.listing.engine import list_tree
 from holdfast.storage.listing.reading import Listing

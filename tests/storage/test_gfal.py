@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holdfast.model.errors import BadInput, HoldfastError, OperatorError, PeerError
-from holdfast.storage import doors, gfal, gfal_errors, gfal_root
+from holdfast.storage import doors
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.driver import (
     CHUNK_BYTES,
@@ -32,11 +32,14 @@ from holdfast.storage.driver import (
     StorageDriver,
     Unsupported,
 )
-from holdfast.storage.gfal import GfalDriver
-from holdfast.storage.gfal_calls import GfalRefusal
-from holdfast.storage.gfal_process import CHILD, GfalProcess
-from holdfast.storage.gfal_programs import GfalPrograms
-from holdfast.storage.hands import Unclear, Unreadable
+from holdfast.storage.gfal import driver as gfal
+from holdfast.storage.gfal import errors as gfal_errors
+from holdfast.storage.gfal import root as gfal_root
+from holdfast.storage.gfal.calls import GfalRefusal
+from holdfast.storage.gfal.driver import GfalDriver
+from holdfast.storage.gfal.process import CHILD, GfalProcess
+from holdfast.storage.gfal.programs import GfalPrograms
+from holdfast.storage.guarded.hands import Unclear, Unreadable
 from holdfast.testing.driver_hooks import LIST_OF_PLACES, everything, pattern, shown, stream
 from holdfast.testing.driver_suite import DriverSuite
 from support import real

@@ -21,9 +21,9 @@ from holdfast.storage.driver import (
     StorageDriver,
     Unsupported,
 )
-from holdfast.storage.guarded import GuardedDriver
-from holdfast.storage.guarded_listing import ONE_BY_ONE_MAX
-from holdfast.storage.hands import Heard, Unclear, Unreadable
+from holdfast.storage.guarded.driver import GuardedDriver
+from holdfast.storage.guarded.hands import Heard, Unclear, Unreadable
+from holdfast.storage.guarded.listing import ONE_BY_ONE_MAX
 from holdfast.storage.parts import part_name
 from holdfast.testing.driver_hooks import everything, pattern, shown, stream
 from holdfast.testing.driver_suite import DriverSuite

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from holdfast.model.errors import BrokenInvariant, OperatorError, PeerError
-from holdfast.storage import acl, noreplace, posix_files
 from holdfast.storage.digest import Bytes, Hasher
 from holdfast.storage.driver import (
     CHUNK_BYTES,
@@ -33,7 +32,9 @@ from holdfast.storage.driver import (
     StorageDriver,
 )
 from holdfast.storage.parts import is_part_name
-from holdfast.storage.posix import PosixDriver
+from holdfast.storage.posix import acl, noreplace
+from holdfast.storage.posix import files as posix_files
+from holdfast.storage.posix.driver import PosixDriver
 from holdfast.testing.driver_hooks import everything, pattern, stream
 from holdfast.testing.driver_suite import DriverSuite
 from support.users import Unprivileged
@@ -293,7 +294,7 @@ def test_a_file_exchanged_between_looking_and_opening(
         return found
 
     (root / "file").write_bytes(b"inside")
-    monkeypatch.setattr("holdfast.storage.posix_files.look", exchanging)
+    monkeypatch.setattr("holdfast.storage.posix.files.look", exchanging)
     before = open_handles()
     with pytest.raises((NotAFile, NotADirectory)):
         asyncio.run(asyncio.wait_for(everything(driver.read("/file")), 5))
@@ -337,7 +338,7 @@ def test_a_change_under_a_checksum_is_told(
                     os.truncate(path, (4 if change == "grow" else 2) * CHUNK_BYTES)
             super().update(data)
 
-    monkeypatch.setattr("holdfast.storage.posix.Hasher", Meddling)
+    monkeypatch.setattr("holdfast.storage.posix.driver.Hasher", Meddling)
     with pytest.raises(ChangedWhileRead) as caught:
         asyncio.run(driver.checksum("/file", ["md5"]))
     assert caught.value.place == "SITE:/file"
@@ -364,7 +365,7 @@ def test_names_are_utf8_whatever_the_locale(root: Path) -> None:
     (root / "grüße" / "文件").write_bytes(b"data")
     code = (
         "import asyncio, sys, pathlib\n"
-        "from holdfast.storage.posix import PosixDriver\n"
+        "from holdfast.storage.posix.driver import PosixDriver\n"
         "d = PosixDriver(pathlib.Path(sys.argv[1]))\n"
         "path = '/gr\\xfc\\xdfe'\n"
         "entry, = asyncio.run(d.list(path)).entries\n"
@@ -464,7 +465,7 @@ def test_a_cancelled_change_is_over_when_the_cancellation_is_seen(
         time.sleep(0.2)
         really(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("holdfast.storage.posix.os.unlink", slowly)
+    monkeypatch.setattr("holdfast.storage.posix.driver.os.unlink", slowly)
 
     async def scenario() -> None:
         deleting = asyncio.ensure_future(driver.delete("/file"))
@@ -657,7 +658,7 @@ def test_a_read_only_mount_is_read_and_not_written(root: Path, tmp_path: Path) -
 def test_a_writer_that_is_killed_leaves_a_part_and_nothing_else(root: Path) -> None:
     code = (
         "import asyncio, os, pathlib, signal, sys\n"
-        "from holdfast.storage.posix import PosixDriver\n"
+        "from holdfast.storage.posix.driver import PosixDriver\n"
         "async def source():\n"
         "    yield bytes(1 << 21)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

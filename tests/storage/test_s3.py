@@ -14,7 +14,6 @@ from typing import TypeVar
 import pytest
 
 from holdfast.model.errors import BadInput, HoldfastError, InvalidName, OperatorError, PeerError
-from holdfast.storage import s3_door, s3_upload
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.doors import open_driver
 from holdfast.storage.driver import (
@@ -26,7 +25,9 @@ from holdfast.storage.driver import (
     NotThere,
     Unsupported,
 )
-from holdfast.storage.s3 import S3Driver
+from holdfast.storage.s3 import door as s3_door
+from holdfast.storage.s3 import upload as s3_upload
+from holdfast.storage.s3.driver import S3Driver
 from holdfast.testing.driver_hooks import SourceFailedError, broken_stream, everything, pattern, shown, stream
 from holdfast.testing.servers.moto_server import KEYS, MotoServer, moto_server
 from support.s3_hooks import S3Hooks, client_of, write_keys

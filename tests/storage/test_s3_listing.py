@@ -14,7 +14,6 @@ from typing import TypeVar
 import pytest
 
 from holdfast.model.errors import OperatorError, PeerError
-from holdfast.storage import s3_crew, s3_prefix
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.doors import open_driver
 from holdfast.storage.driver import NOT_TOLD, DirectoryListing, Kind, NotADirectory, NotThere, Stat
@@ -22,8 +21,10 @@ from holdfast.storage.listing.disk_ledger import DiskLedger
 from holdfast.storage.listing.engine import list_tree
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.summary import Plan
-from holdfast.storage.s3 import S3Driver
-from holdfast.storage.s3_ranges import Range, cuts, first_cuts, split
+from holdfast.storage.s3 import crew as s3_crew
+from holdfast.storage.s3 import prefix as s3_prefix
+from holdfast.storage.s3.driver import S3Driver
+from holdfast.storage.s3.ranges import Range, cuts, first_cuts, split
 from support.s3_store import LISTED, Answer, Asked, KeyStore, error, reply
 
 _T = TypeVar("_T")

@@ -12,8 +12,8 @@ import pytest
 
 from holdfast.model.errors import PeerError
 from holdfast.storage.driver import AlreadyThere, DirectoryListing, StorageDriver
-from holdfast.storage.s3 import S3Driver
-from holdfast.storage.s3_requests import Reply
+from holdfast.storage.s3.driver import S3Driver
+from holdfast.storage.s3.requests import Reply
 from holdfast.testing.driver_hooks import SourceFailedError, broken_stream, everything, pattern, shown, stream
 from holdfast.testing.servers.swift_server import KEYS, SwiftServer, swift_server
 from support.s3_hooks import S3Hooks, client_of, write_keys

@@ -14,12 +14,12 @@ from hypothesis import example, given
 from hypothesis import strategies as some
 
 from holdfast.model.errors import OperatorError, PeerError
-from holdfast.storage import s3_replies
 from holdfast.storage.access import Access, AccessSettings, Keys
 from holdfast.storage.doors import open_driver
 from holdfast.storage.driver import Kind, Stat
-from holdfast.storage.s3_door import encode
-from holdfast.storage.s3_signing import EMPTY_SHA256, signed_headers
+from holdfast.storage.s3 import replies as s3_replies
+from holdfast.storage.s3.door import encode
+from holdfast.storage.s3.signing import EMPTY_SHA256, signed_headers
 from holdfast.testing.servers.test_authority import TestAuthority
 from support.s3_store import KeyStore
 

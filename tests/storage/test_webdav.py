@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holdfast.model.errors import InvalidName, OperatorError, PeerError
-from holdfast.storage import webdav_looks
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.digest import digests_of
 from holdfast.storage.driver import FarFile, StorageDriver, Unsupported
 from holdfast.storage.parts import is_part_name
-from holdfast.storage.webdav import WebdavDriver
+from holdfast.storage.webdav import looks as webdav_looks
+from holdfast.storage.webdav.driver import WebdavDriver
 from holdfast.testing.driver_hooks import everything, pattern, stream
 from holdfast.testing.driver_suite import DriverSuite
 from support import real

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from holdfast.model.errors import PeerError
-from holdfast.storage import webdav_members, webdav_times
 from holdfast.storage.driver import NOT_TOLD, Kind, Stat, Unnameable
-from holdfast.storage.webdav_members import Found, Way
-from holdfast.storage.webdav_propfind import DEPTH_MAX, MEMBER_BYTES_MAX, Member, Multistatus, Upset
+from holdfast.storage.webdav import members as webdav_members
+from holdfast.storage.webdav import times as webdav_times
+from holdfast.storage.webdav.members import Found, Way
+from holdfast.storage.webdav.propfind import DEPTH_MAX, MEMBER_BYTES_MAX, Member, Multistatus, Upset
 from support.scripted_http import member, multistatus
 
 AT_S = 1795238943

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holdfast.model.errors import HoldfastError, OperatorError, PeerError
-from holdfast.storage import webdav_copy
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.driver import AlreadyThere, FarFile, Kind, NotAFile, NotAllowed, NotThere, Unsupported
-from holdfast.storage.webdav import WebdavDriver
+from holdfast.storage.webdav import copy as webdav_copy
+from holdfast.storage.webdav.driver import WebdavDriver
 from holdfast.testing.driver_hooks import pattern
 from support import real
 from support.scripted_http import Request, ScriptedServer, member, multistatus, reply

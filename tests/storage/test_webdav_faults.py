@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from holdfast.model.errors import BadInput, BrokenInvariant, HoldfastError, InvalidName, PeerError
-from holdfast.storage import webdav_door, webdav_looks
 from holdfast.storage.doors import open_driver
 from holdfast.storage.driver import (
     NOT_TOLD,
@@ -29,9 +28,11 @@ from holdfast.storage.driver import (
     ThirdPartyCopyDriver,
     Unsupported,
 )
-from holdfast.storage.webdav import WebdavDriver
-from holdfast.storage.webdav_body import MEMORY_BYTES_MAX
-from holdfast.storage.webdav_errors import Busy
+from holdfast.storage.webdav import door as webdav_door
+from holdfast.storage.webdav import looks as webdav_looks
+from holdfast.storage.webdav.body import MEMORY_BYTES_MAX
+from holdfast.storage.webdav.driver import WebdavDriver
+from holdfast.storage.webdav.errors import Busy
 from holdfast.testing.driver_hooks import everything, pattern, stream
 from support.scripted_http import Request, ScriptedServer, member, multistatus, reply
 from support.webdav_scripts import DIRECTORY, Shelf, access, always, listed, one_by_one, run

@@ -18,8 +18,8 @@ from holdfast.storage.driver import (
     StorageDriver,
     Unsupported,
 )
-from holdfast.storage.webdav import WebdavDriver
-from holdfast.storage.webdav_body import MEMORY_BYTES_MAX, Body
+from holdfast.storage.webdav.body import MEMORY_BYTES_MAX, Body
+from holdfast.storage.webdav.driver import WebdavDriver
 from holdfast.testing.driver_hooks import everything, pattern, stream
 from support.scripted_http import Request, Script, ScriptedServer, member, multistatus, reply
 from support.webdav_scripts import DIRECTORY, Shelf, always, run

@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.model.errors import HoldfastError, PeerError
 from holdfast.storage.driver import AlreadyThere, NoSpace
-from holdfast.storage.webdav import WebdavDriver
+from holdfast.storage.webdav.driver import WebdavDriver
 from holdfast.testing.driver_hooks import stream
 from support.scripted_http import Request, ScriptedServer, member, multistatus, reply
 from support.webdav_scripts import Shelf, run

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holdfast.storage.driver import FarFile, Unsupported
-from holdfast.storage.webdav import WebdavDriver
+from holdfast.storage.webdav.driver import WebdavDriver
 from holdfast.testing.driver_hooks import everything, stream
 from support.scripted_http import Request, Script, ScriptedServer, member, multistatus, reply
 from support.webdav_scripts import DIRECTORY, Shelf, access, run

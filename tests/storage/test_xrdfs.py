@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holdfast.model.errors import BadInput, BrokenInvariant, OperatorError, PeerError
-from holdfast.storage import doors, xrdfs_shell
+from holdfast.storage import doors
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.driver import CHUNK_BYTES, NotThere, StorageDriver
-from holdfast.storage.xrdfs import XrdfsDriver
-from holdfast.storage.xrdfs_hands import CALLS_MAX
+from holdfast.storage.xrdfs import shell as xrdfs_shell
+from holdfast.storage.xrdfs.driver import XrdfsDriver
+from holdfast.storage.xrdfs.hands import CALLS_MAX
 from holdfast.testing.driver_hooks import LIST_OF_PLACES, everything, pattern, shown, stream
 from holdfast.testing.driver_suite import DriverSuite
 from support import real

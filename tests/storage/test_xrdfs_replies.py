@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from holdfast.model.errors import HoldfastError, PeerError
-from holdfast.storage import xrdfs_errors, xrdfs_replies
 from holdfast.storage.driver import (
     AlreadyThere,
     DirectoryNotEmpty,
@@ -18,8 +17,10 @@ from holdfast.storage.driver import (
     Stat,
     Unsupported,
 )
-from holdfast.storage.hands import Unclear, Unreadable
-from holdfast.storage.xrdfs_shell import is_plain
+from holdfast.storage.guarded.hands import Unclear, Unreadable
+from holdfast.storage.xrdfs import errors as xrdfs_errors
+from holdfast.storage.xrdfs import replies as xrdfs_replies
+from holdfast.storage.xrdfs.shell import is_plain
 
 SECOND_NS = 1_000_000_000
 MOMENT_NS = 981173106 * SECOND_NS

@@ -41,7 +41,7 @@ from holdfast.testing.driver_suite import DriverSuite
 from support import real
 
 if TYPE_CHECKING:
-    from holdfast.storage.xroot import XrootDriver
+    from holdfast.storage.xroot.driver import XrootDriver
     from holdfast.testing.servers.xrootd_cluster import XrootdCluster
     from holdfast.testing.servers.xrootd_server import XrootdServer
 
@@ -84,7 +84,7 @@ def access(*, connect_s: float = 2.0, call_s: float = 20.0, **more: object) -> A
 
 def using(root: str, scenario: Callable[[XrootDriver], Awaitable[_T]], *, to: Access | None = None) -> _T:
     """Run a scenario against a driver of ``root`` and close it."""
-    from holdfast.storage.xroot import XrootDriver
+    from holdfast.storage.xroot.driver import XrootDriver
 
     async def whole() -> _T:
         driver = XrootDriver(root, label="SITE", access=to or access())
@@ -105,7 +105,7 @@ class TestXrootDriver(DriverSuite):
         self.folder = folder
 
     def make_driver(self) -> StorageDriver:
-        from holdfast.storage.xroot import XrootDriver
+        from holdfast.storage.xroot.driver import XrootDriver
 
         return XrootDriver(self.server.root_url + self.folder, label="SITE")
 
@@ -169,7 +169,7 @@ def test_roots_speaks_tls_and_checks_who_answers(server: XrootdServer) -> None:
         "from pathlib import Path\n"
         "from holdfast.model.errors import PeerError\n"
         "from holdfast.storage.access import Access, AccessSettings\n"
-        "from holdfast.storage.xroot import XrootDriver\n"
+        "from holdfast.storage.xroot.driver import XrootDriver\n"
         "access = Access(AccessSettings(authorities=Path(sys.argv[2])))\n"
         "try:\n"
         "    print(asyncio.run(XrootDriver(sys.argv[1], access=access).stat('/')).kind)\n"
@@ -185,7 +185,7 @@ def test_roots_speaks_tls_and_checks_who_answers(server: XrootdServer) -> None:
 
 
 def test_authorities_that_differ_from_those_in_use_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from holdfast.storage import xroot_address
+    from holdfast.storage.xroot import address as xroot_address
 
     monkeypatch.setattr(xroot_address, "_authorities_used", [])
     monkeypatch.setenv("X509_CERT_DIR", "")
@@ -494,7 +494,7 @@ def test_a_list_of_places_makes_us_ask_nobody(server: XrootdServer, folder: str)
 
 
 def test_an_environment_that_would_have_lists_of_places_followed_is_refused() -> None:
-    code = "from holdfast.storage.xroot import XrootDriver\nXrootDriver('root://127.0.0.1:1//data')"
+    code = "from holdfast.storage.xroot.driver import XrootDriver\nXrootDriver('root://127.0.0.1:1//data')"
     for value, refused in (("1", True), ("0", False)):
         environment = {**os.environ, "XRD_METALINKPROCESSING": value}
         command = [sys.executable, "-c", code]
@@ -523,7 +523,7 @@ def test_a_file_that_is_not_the_one_looked_at_is_not_given(
 
 @pytest.mark.parametrize("scheme", ["root", "xroot"])
 def test_a_token_is_not_shown_in_plain(scheme: str, tmp_path: Path) -> None:
-    from holdfast.storage.xroot import XrootDriver
+    from holdfast.storage.xroot.driver import XrootDriver
 
     with pytest.raises(OperatorError, match="sent unencrypted") as caught:
         XrootDriver(f"{scheme}://127.0.0.1:1//data", label="SITE", access=access(token=tmp_path / "token"))
@@ -680,7 +680,7 @@ def test_writers_in_several_processes_never_replace_each_other(server: XrootdSer
     code = (
         "import asyncio, sys\n"
         "from holdfast.storage.driver import AlreadyThere\n"
-        "from holdfast.storage.xroot import XrootDriver\n"
+        "from holdfast.storage.xroot.driver import XrootDriver\n"
         "async def source(): yield sys.argv[2].encode() * 1000\n"
         "async def main():\n"
         "    driver = XrootDriver(sys.argv[1])\n"
@@ -710,7 +710,7 @@ def test_a_writer_that_is_killed_leaves_nothing_for_long() -> None:
 
     code = (
         "import asyncio, sys\n"
-        "from holdfast.storage.xroot import XrootDriver\n"
+        "from holdfast.storage.xroot.driver import XrootDriver\n"
         "async def source():\n"
         "    yield bytes(3 << 20)\n"
         "    print('begun', flush=True)\n"
@@ -805,7 +805,7 @@ import asyncio, sys
 from pathlib import Path
 from holdfast.model.errors import HoldfastError
 from holdfast.storage.access import Access, AccessSettings
-from holdfast.storage.xroot import XrootDriver
+from holdfast.storage.xroot.driver import XrootDriver
 
 async def source():
     yield b"data"

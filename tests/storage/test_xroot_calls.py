@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from holdfast.model.errors import BadInput, HoldfastError, InvalidName, OperatorError, PeerError
-from holdfast.storage import xroot_errors
 from holdfast.storage.driver import AlreadyThere, NoSpace, NotAFile, NotAllowed, NotThere, Unsupported
-from holdfast.storage.xroot_address import parse
-from holdfast.storage.xroot_calls import Calls, finished
-from holdfast.storage.xroot_errors import EXPIRED, Garbled, Unclear, Unreachable, meaning, text_of
+from holdfast.storage.xroot import errors as xroot_errors
+from holdfast.storage.xroot.address import parse
+from holdfast.storage.xroot.calls import Calls, finished
+from holdfast.storage.xroot.errors import EXPIRED, Garbled, Unclear, Unreachable, meaning, text_of
 
 GOOD = {"ok": True, "code": 0, "errno": 0, "message": "[SUCCESS] "}
 
@@ -179,7 +179,7 @@ def test_a_driver_may_be_used_in_one_loop_after_the_other() -> None:
 
 
 def test_a_listing_is_asked_for_again_when_an_answer_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast.storage.xroot_calls.SUSPECT_S", 0.1)
+    monkeypatch.setattr("holdfast.storage.xroot.calls.SUSPECT_S", 0.1)
     asked: list[str] = []
 
     def listing(path: str, _flags: int, _timeout: int, callback: Callable[..., None] | None = None) -> Any:

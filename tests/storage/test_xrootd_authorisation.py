@@ -136,7 +136,9 @@ def test_an_expired_token_is_not_even_shown(
         assert proxy.counts.get("connections", 0) == 0
         # By a clock that is wrong it is shown; the storage knows better.
         late = Access(settings, clock=lambda: time.time_ns() // 1000 - 60 * SECOND_US)
-        assert kinds(asyncio.run(visit("https", url, late))) == ["NotAllowed"] * 3
+        refused = kinds(asyncio.run(visit("https", url, late)))
+        # This server hangs up with its refusal; what it says is lost if our request was still on its way.
+        assert "NotAllowed" in refused and set(refused) <= {"NotAllowed", "PeerError"}
         assert proxy.counts["connections"] > 0
     if not real.PARTS["xrootd python client"]():
         told, written = visited("xroot", server.roots_url, settings)

@@ -17,7 +17,7 @@ from holdfast.model.clock import system_clock
 from holdfast.model.errors import HoldfastError
 from holdfast.storage.digest import ALGORITHMS, digests_of
 from holdfast.storage.driver import CHUNK_BYTES, Capabilities, DirectoryNames, Entry, Kind, NotAFile, NotThere, Stat
-from holdfast.storage.hands import Heard, Unclear
+from holdfast.storage.guarded.hands import Heard, Unclear
 from holdfast.testing.memory_tree import MemoryTree
 
 FULL = Capabilities(checksums=ALGORITHMS, told=frozenset({"adler32"}), second_look=True)

@@ -113,13 +113,13 @@ def _xrootd_client() -> str:
 
 
 def _gfal() -> str:
-    from holdfast.storage import gfal
+    from holdfast.storage.gfal import driver as gfal
 
     return "" if gfal.bindings() else "no Python here has gfal2's bindings"
 
 
 def _gfal_programs() -> str:
-    from holdfast.storage import gfal
+    from holdfast.storage.gfal import driver as gfal
 
     lacking = gfal.programs_missing()
     return f"no {', '.join(lacking)} on PATH" if lacking else ""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from holdfast.storage.access import Access, AccessSettings
-from holdfast.storage.webdav import WebdavDriver
+from holdfast.storage.webdav.driver import WebdavDriver
 from support.scripted_http import Request, Script, ScriptedServer, member, multistatus, reply
 
 _T = TypeVar("_T")

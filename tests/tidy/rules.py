@@ -8,6 +8,7 @@ make it speak (so that it is known to be able to) and files that must not.
 from __future__ import annotations
 
 import ast
+import gc
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -49,7 +50,12 @@ class Source:
     @cached_property
     def tree(self) -> ast.Module:
         """The syntax tree; an empty one if it is not Python."""
-        return ast.parse(self.text if self.path.endswith(".py") else "", self.path)
+        # What the collector ends meanwhile may print a traceback, for which Python 3.11 parses, too, and stumbles.
+        gc.disable()
+        try:
+            return ast.parse(self.text if self.path.endswith(".py") else "", self.path)
+        finally:
+            gc.enable()
 
 
 @dataclass(frozen=True)

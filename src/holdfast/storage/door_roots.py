@@ -23,11 +23,11 @@ _SECRETS = (
 )
 _PARSERS = {
     "posix": "doors.posix_root",
-    "s3": "s3_door.parse",
-    "dump": "dump_options.parse",
-    **dict.fromkeys(("xroot", "xrdfs"), "xroot_address.parse"),
-    **dict.fromkeys(("gfal", "srm", "gsiftp"), "gfal_root.parse"),
-    **dict.fromkeys(("http", "https", "dav", "davs", "webdav"), "webdav_door.root_of"),
+    "s3": "s3.door.parse",
+    "dump": "dump.options.parse",
+    **dict.fromkeys(("xroot", "xrdfs"), "xroot.address.parse"),
+    **dict.fromkeys(("gfal", "srm", "gsiftp"), "gfal.root.parse"),
+    **dict.fromkeys(("http", "https", "dav", "davs", "webdav"), "webdav.door.root_of"),
 }
 """By protocol, the module and the function that say what a root means."""
 
@@ -38,12 +38,14 @@ def check_root(protocol: str, root: str) -> None:
     known = doors.protocols()
     if protocol not in known:
         raise BadInput(f"no driver for the protocol {protocol!r}", hint=f"known are {', '.join(known)}")
-    module, _, name = _PARSERS.get(protocol, "").partition(".")
+    module, _, name = _PARSERS.get(protocol, "").rpartition(".")
     if not module:
         return
     try:
         parse = getattr(import_module(f"holdfast.storage.{module}"), name)
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("holdfast"):
+            raise
         return  # Without its client library the door cannot be opened either, which says so.
     if name == "root_of":
         parse(root, site="")

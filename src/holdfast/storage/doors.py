@@ -28,7 +28,7 @@ from urllib.parse import unquote, urlsplit
 from holdfast.model.errors import BadInput, HoldfastError, OperatorError
 from holdfast.storage.access import Access
 from holdfast.storage.driver import StorageDriver
-from holdfast.storage.posix import PosixDriver
+from holdfast.storage.posix.driver import PosixDriver
 
 GROUP = "holdfast.storage"
 """The group of entry points in which plug-ins name their protocols."""
@@ -128,7 +128,7 @@ def _from_file(module: str, extra: str) -> Opener:
 
     def open_(root: str, *, site: str, access: Access) -> StorageDriver:
         try:
-            opener: Opener = import_module(f"holdfast.storage.{module}").open_door
+            opener: Opener = import_module(f"holdfast.storage.{module}.driver").open_door
         except ModuleNotFoundError as error:
             lacking = (error.name or "").partition(".")[0]
             if lacking in ("", "holdfast"):

@@ -17,7 +17,7 @@ from holdfast.storage.driver import NOT_TOLD, DirectoryListing, Entry, Kind, Sta
 from holdfast.storage.listing.answer import TWICE, bytes_in, seen_in, sort_out
 from holdfast.storage.listing.pieces import Known, Pieces, seen_whole
 from holdfast.storage.listing.tables import Odd
-from holdfast.storage.posix import PosixDriver
+from holdfast.storage.posix.driver import PosixDriver
 from holdfast.testing.memory_driver import FULL, MemoryDriver
 
 

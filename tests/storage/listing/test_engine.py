@@ -27,7 +27,7 @@ from holdfast.storage.listing.limits import Limits
 from holdfast.storage.listing.memory_ledger import MemoryLedger
 from holdfast.storage.listing.progress import Outcome, Progress
 from holdfast.storage.listing.tables import Directory, State
-from holdfast.storage.posix import PosixDriver
+from holdfast.storage.posix.driver import PosixDriver
 from holdfast.testing.memory_driver import MemoryDriver
 from holdfast.testing.simulation.timeless import SimulatedClock, run
 from support.logged import logged

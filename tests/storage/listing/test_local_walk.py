@@ -31,7 +31,7 @@ from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.rows import DirectoryRow
 from holdfast.storage.listing.summary import Plan
 from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES, ODDITIES
-from holdfast.storage.posix import PosixDriver
+from holdfast.storage.posix.driver import PosixDriver
 from storage.listing.ledgers import rows_of
 from storage.listing.planted import TREES, Killing, Noting, Raising, plant, plant_many, skip_b
 from support.fast_folder import fast_folder

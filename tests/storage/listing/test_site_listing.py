@@ -17,7 +17,7 @@ from holdfast.storage.listing.limits import Limits
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.site_listing import list_site
 from holdfast.storage.listing.summary import Plan
-from holdfast.storage.posix import PosixDriver
+from holdfast.storage.posix.driver import PosixDriver
 from storage.listing.engine_world import a_site
 from storage.listing.ledgers import rows_of
 

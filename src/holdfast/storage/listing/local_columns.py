@@ -33,7 +33,7 @@ from holdfast.storage.listing.rows import DirectoryRow
 from holdfast.storage.listing.summary import Counts
 from holdfast.storage.listing.table_output import TableOutput
 from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES, ODDITIES, Directory, Oddity
-from holdfast.storage.posix_files import stat_of
+from holdfast.storage.posix.files import stat_of
 
 CHUNK_ROWS = 1 << 12
 """Few enough for their objects to stay in the processor's cache: many more cost a tenth of the time."""

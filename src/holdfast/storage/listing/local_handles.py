@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 
-from holdfast.storage.rooted import Rooted
+from holdfast.storage.posix.rooted import Rooted
 
 KEPT_MAX = 64
 

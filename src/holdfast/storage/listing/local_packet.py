@@ -52,7 +52,7 @@ from holdfast.storage.listing.pieces import Pieces
 from holdfast.storage.listing.rows import DirectoryRow
 from holdfast.storage.listing.skipping import Skip, enter_all
 from holdfast.storage.listing.tables import Directory, Oddity, State, told_time
-from holdfast.storage.rooted import Rooted, meaning
+from holdfast.storage.posix.rooted import Rooted, meaning
 
 Expected = Callable[[str], int | None]
 """How many names are to be expected in a directory; None if that is not known."""

@@ -46,8 +46,8 @@ from holdfast.storage.listing.local_worker import HURRY, without_collecting
 from holdfast.storage.listing.part_files import told_of
 from holdfast.storage.listing.skipping import Skip, enter_all
 from holdfast.storage.listing.summary import Counts, Summary
-from holdfast.storage.posix import PosixDriver
-from holdfast.storage.rooted import Rooted
+from holdfast.storage.posix.driver import PosixDriver
+from holdfast.storage.posix.rooted import Rooted
 
 DEATHS_MAX = 3
 PACKET_MAX = 512

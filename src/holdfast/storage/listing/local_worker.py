@@ -25,7 +25,7 @@ import pyarrow as pa
 from holdfast.model.errors import HoldfastError
 from holdfast.storage.listing.local_packet import LocalPacket, Task
 from holdfast.storage.listing.part_files import told_of
-from holdfast.storage.rooted import Rooted
+from holdfast.storage.posix.rooted import Rooted
 
 HURRY = "hurry"
 

@@ -37,7 +37,7 @@ from holdfast.storage.listing.local_walk import LocalProgress, walk_local
 from holdfast.storage.listing.progress import Progress, Rate
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.summary import Plan
-from holdfast.storage.posix import PosixDriver
+from holdfast.storage.posix.driver import PosixDriver
 from holdfast.storage.settled import settled
 
 OnProgress = Callable[[Progress], None]

@@ -1,0 +1,1 @@
+"""Listings that sites hand out, as a storage."""

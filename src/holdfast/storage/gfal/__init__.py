@@ -1,0 +1,1 @@
+"""Storages by gfal2."""

@@ -1,0 +1,1 @@
+"""A driver made of simple requests."""

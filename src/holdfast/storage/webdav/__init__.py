@@ -1,0 +1,1 @@
+"""Storages that speak HTTP and WebDAV."""

@@ -1,0 +1,1 @@
+"""Storages that speak XRootD, by its client library."""
