@@ -15,7 +15,7 @@ import pytest
 from holdfast.model.errors import InvalidName, OperatorError, PeerError
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.digest import digests_of
-from holdfast.storage.driver import FarFile, StorageDriver, Unsupported
+from holdfast.storage.driver import FarFile, Kind, StorageDriver, Unsupported
 from holdfast.storage.parts import is_part_name
 from holdfast.storage.webdav import looks as webdav_looks
 from holdfast.storage.webdav.driver import WebdavDriver
@@ -244,6 +244,21 @@ def test_a_line_break_in_a_name_does_not_hide_what_xrootd_forgets(xrootd: Xrootd
         assert listing.unnameable
         for entry in listing.entries:
             assert entry.stat.size == 1
+        await driver.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.real("xrootd")
+def test_a_file_that_may_be_executed_is_a_file(xrootd: XrootdServer) -> None:
+    folder = f"/t{next(_FOLDERS)}"
+    xrootd.put(f"{folder}/program", b"#!")
+    (xrootd.data / folder[1:] / "program").chmod(0o777)
+
+    async def scenario() -> None:
+        driver = driver_of(xrootd, folder)
+        assert [(entry.name, entry.stat.kind) for entry in (await driver.list("/")).entries] == [("program", Kind.FILE)]
+        assert (await driver.stat("/program")).kind is Kind.FILE
         await driver.close()
 
     asyncio.run(scenario())

@@ -157,7 +157,16 @@ def test_what_is_not_said_to_be_a_file_is_none() -> None:
     assert found.untyped == 2
 
 
-@pytest.mark.parametrize(("told", "kind"), [("0", Kind.FILE), ("1", Kind.DIRECTORY), ("", Kind.OTHER)])
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        ("0", Kind.FILE),
+        ("1", Kind.DIRECTORY),
+        ("", Kind.OTHER),
+        # As XRootD says it of a file that may be executed.
+        ("0</D:iscollection><D:executable>T</D:executable><D:iscollection>1", Kind.FILE),
+    ],
+)
 def test_what_is_no_collection_may_say_so_in_xrootds_way(told: str, kind: Kind) -> None:
     said = member("/d/a", size=1).replace("<D:resourcetype/>", f"<D:iscollection>{told}</D:iscollection>")
     assert found_in(said).entries[0].stat.kind is kind

@@ -19,6 +19,8 @@ Rules
     and control characters, and stand so in ``href``.
   * Of what is no collection XRootD and some Microsoft servers say so by a
     property ``iscollection`` instead of a resource type; either is enough.
+  * A property that is told twice counts as told first: XRootD says of a file
+    that may be executed that it is no collection, and then that it is one.
   * What is no XML, no multistatus, or breaks off is PeerError.
 """
 
@@ -214,7 +216,7 @@ class Multistatus:
             elif name == "DAV: href":
                 self._hrefs.append(text)
             else:
-                self._texts[name] = text
+                self._texts.setdefault(name, text)
         elif name == "DAV: propstat":
             self._end_properties()
         elif name == "DAV: response":
