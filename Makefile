@@ -1,5 +1,5 @@
 # Everything one does with this checkout. `make` alone prints this list.
-# Variables: VENV=folder, PYTHON=interpreter, ARGS=further arguments, SEED=, DEMO_DIR=, BENCH_ROWS=
+# Variables: VENV=folder, PYTHON=interpreter, ARGS=further arguments, WORKERS=, SEED=, DEMO_DIR=, BENCH_ROWS=
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,6 +9,8 @@ MAKEFLAGS += --no-print-directory
 VENV ?= .venv
 ARGS ?=
 SEED ?= $(shell date +%s)
+# Many tests wait for servers and time limits: three of them keep two cores busy.
+WORKERS ?= $(shell n=$$(( ($$(nproc) * 3 + 1) / 2 )); echo $$(( n > 12 ? 12 : n )))
 PY := $(VENV)/bin/python
 
 export PYTHON
@@ -31,10 +33,10 @@ demo: core ## three sites on this disk: publish, copy, damage, check, repair (ab
 
 test: dev ## every test, real file systems and servers included
 	@tools/system-packages.sh
-	"$(PY)" -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+	"$(PY)" -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-quick: dev ## the tests that take seconds and need nothing but memory and disk
-	"$(PY)" -m pytest -n auto --maxprocesses 8 --dist worksteal -m "not slow and not real" $(ARGS)
+	"$(PY)" -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not real" $(ARGS)
 
 check: dev ## format, lint, types, floors, tidiness, freshness of generated pages, links
 	"$(VENV)/bin/ruff" format --check .

@@ -293,7 +293,7 @@ def test_a_server_that_is_not_there_costs_seconds(scheme: str, programs: bool) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["root", "davs"])
+@pytest.mark.parametrize("scheme", ["root", pytest.param("davs", marks=only_in_soak)])
 @pytest.mark.real("gfal", "xrootd")
 def test_a_server_that_falls_silent_costs_the_limit_of_a_call(scheme: str) -> None:
     from holdfast.testing.servers.xrootd_server import xrootd_server  # As above.

@@ -162,6 +162,7 @@ def test_a_second_look_shows_links_that_lead_nowhere(server: XrootdServer, folde
     run(XrdfsDriver(server.root_url + folder), scenario)
 
 
+@only_in_soak
 @pytest.mark.slow
 def test_a_name_that_two_servers_have_is_given_twice() -> None:
     from holdfast.testing.servers.xrootd_cluster import xrootd_cluster  # As above.
@@ -195,7 +196,7 @@ def test_a_server_that_is_not_there_costs_seconds(shells: bool) -> None:
 
 
 @pytest.mark.slow
-@WAYS
+@pytest.mark.parametrize("shells", [True, pytest.param(False, marks=only_in_soak)], ids=["shells", "programs"])
 def test_a_server_that_falls_silent_costs_the_limit_of_a_call(shells: bool) -> None:
     from holdfast.testing.servers.xrootd_server import xrootd_server  # As above.
 

@@ -33,7 +33,7 @@ from support import real
 if TYPE_CHECKING:
     from holdfast.testing.servers.delay_proxy import DelayProxy, Faults
 
-DIRECTORIES = 300
+DIRECTORIES = 200
 FILES = 6
 BREAKING = ("cut", "half", "truncate", "stall", "garbage", "cut_sending")
 RUNS_MAX = 8
