@@ -57,7 +57,8 @@ soak: dev ## full counts of kills and seeds (long); the log is kept in soak-log/
 	@mkdir -p soak-log
 	HOLDFAST_SOAK=1 HOLDFAST_KILLS=$${HOLDFAST_KILLS:-200} HOLDFAST_SEEDS=$${HOLDFAST_SEEDS:-1000} \
 	  "$(PY)" -m pytest tests/crash tests/simulation tests/inventory/test_many_servers.py \
-	  tests/inventory/test_published_to_processes.py tests/storage/test_s3_swift.py tests/storage/test_gfal.py tests/storage/test_xrdfs.py \
+	  tests/inventory/test_published_to_processes.py tests/inventory/test_postgres_store.py \
+	  tests/storage/test_s3_swift.py tests/storage/test_gfal.py tests/storage/test_xrdfs.py \
 	  -v -s --timeout 0 -o faulthandler_timeout=0 $(ARGS) 2>&1 \
 	  | tee "soak-log/$$(date -u +%Y%m%dT%H%M%SZ).log"
 

@@ -6,6 +6,7 @@ import pytest
 
 from holdfast.testing.postgres_server import PostgresServer
 from inventory.postgres_hooks import PostgresHooks
+from support.soak import only_in_soak
 
 
 @pytest.mark.slow
@@ -16,6 +17,7 @@ class TestPostgresStore(PostgresHooks):
         self.server = postgres
 
 
+@only_in_soak
 @pytest.mark.slow
 @pytest.mark.real("bundled postgresql")
 class TestBundledPostgresStore(PostgresHooks):
