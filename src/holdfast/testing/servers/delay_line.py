@@ -81,8 +81,12 @@ class Line:
             if self.n_bytes > QUEUE_BYTES_MAX and not self._is_full and self.source is not None:
                 self._is_full = True
                 self.source.pause_reading()
-        if self._timer is None:
-            self._timer = self._loop.call_at(due, self._release)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Let happen what is due, once there is somebody to send it to."""
+        if self._timer is None and self.target is not None and self._queue:
+            self._timer = self._loop.call_at(self._queue[0][0], self._release)
 
     def _release(self) -> None:
         until = self._loop.time() + _AT_ONCE_S
@@ -96,7 +100,8 @@ class Line:
                 pieces = []
                 what()
         self._write(pieces)
-        self._timer = self._loop.call_at(self._queue[0][0], self._release) if self._queue else None
+        self._timer = None
+        self.go_on()
 
     def _write(self, pieces: list[bytes]) -> None:
         if not pieces or self.target is None or self.target.is_closing():
@@ -125,6 +130,8 @@ class Side(asyncio.Protocol):
         transport.set_write_buffer_limits(high=QUEUE_BYTES_MAX)
         self._line.source = self._back.target = transport
         self._connection.opened(self)
+        # A client may have been quicker: Python before 3.11.4 reads on even where reading was paused at once.
+        self._back.go_on()
 
     def data_received(self, data: bytes) -> None:
         """It sends something."""
