@@ -16,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+from holdfast.cli import collecting
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.doors import open_driver
 from holdfast.storage.listing.limits import Limits
@@ -45,4 +46,5 @@ def _cpu_s() -> float:
 
 if __name__ == "__main__":
     protocol, root, top, folder, in_flight, workers, certs = sys.argv[1:]
+    collecting.look_seldom()  # As in the command.
     asyncio.run(_list(protocol, root, top, folder, int(in_flight), int(workers), certs))

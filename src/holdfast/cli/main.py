@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from holdfast import __version__
-from holdfast.cli import commands, failure, options
+from holdfast.cli import collecting, commands, failure, options
 from holdfast.cli.failure import EXIT_CODES
 from holdfast.cli.options import LogLevel, Options
 
@@ -86,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     options.current.set(Options(debug=_debug_by_environment()))
     _make_printable()
+    collecting.look_seldom()
     if os.environ.get(_COMPLETE_VARIABLE):
         build().main(args=given, prog_name="holdfast")  # Ends the process: a shell asks for words to complete.
     try:

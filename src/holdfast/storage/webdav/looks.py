@@ -50,7 +50,9 @@ from holdfast.storage.webdav.members import Found
 from holdfast.storage.webdav.propfind import ALL_PROPERTIES, OK, PROPERTIES, Member, Multistatus, Upset, few
 
 PAGE_ENTRIES = 4096
-TRIES = 4
+TRIES = 6
+PAUSE_S = 0.05
+"""Before a list that the server closed early is asked for again, longer each time: its directory is being changed."""
 LOOKS_AT_ONCE = 16
 """How many names of one answer are asked for by themselves at a time."""
 
@@ -99,6 +101,7 @@ class Looks:
             except Upset:
                 if handed_on or tries == TRIES:
                     raise
+                await asyncio.sleep(PAUSE_S * tries)
 
     async def _once(self, path: str, another_way: bool) -> AsyncGenerator[DirectoryListing, None]:
         headers = {**XML, "Depth": "1"} | ({"Cache-Control": "no-cache"} if another_way else {})

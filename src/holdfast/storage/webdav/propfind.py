@@ -146,6 +146,9 @@ class Multistatus:
     def close(self) -> None:
         """There are no more bytes."""
         self._parse(self._clean(b"", final=True), final=True)
+        # Parser and handlers hold each other: of thousands of answers that would be much to wait for the collector.
+        self._parser.StartElementHandler = self._parser.EndElementHandler = None
+        self._parser.XmlDeclHandler = self._parser.StartDoctypeDeclHandler = None
 
     def _make_parser(self) -> expat.XMLParserType:
         parser = expat.ParserCreate(encoding="utf-8", namespace_separator=" ")

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from holdfast.testing.servers.stopping import wait_until_stopped
 from holdfast.testing.servers.xrootd_server import free_port, guarded_folder
 
 KEYS = ("test-id", "test-secret")
@@ -82,6 +83,8 @@ class MotoServer:
     def pause(self) -> None:
         """Freeze it: connections are taken, and nothing comes back."""
         self._signal(signal.SIGSTOP)
+        assert self._process is not None
+        wait_until_stopped(self._process.pid)
 
     def resume(self) -> None:
         """Let it go on."""

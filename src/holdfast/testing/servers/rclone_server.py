@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from holdfast.testing.servers.stopping import wait_until_stopped
 from holdfast.testing.servers.test_authority import TestAuthority
 from holdfast.testing.servers.xrootd_server import account, free_port, guarded_folder
 
@@ -92,6 +93,8 @@ class RcloneServer:
     def pause(self) -> None:
         """Freeze it: connections stay, and nothing is answered."""
         self._signal(signal.SIGSTOP)
+        assert self._process is not None
+        wait_until_stopped(self._process.pid)
 
     def resume(self) -> None:
         """Let it go on."""

@@ -30,6 +30,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from holdfast.testing.servers.stopping import wait_until_stopped
 from holdfast.testing.servers.test_authority import TestAuthority
 
 EXPORT = "/data"
@@ -188,10 +189,7 @@ class Daemon:
         """Stop it where it is, until SIGCONT; when this returns, none of its threads runs any more."""
         self.signal(signal.SIGSTOP)
         assert self._process is not None
-        tasks = Path(f"/proc/{self._process.pid}/task")
-        # The state stands behind the name, which is in brackets.
-        while any(each.read_text().rpartition(")")[2].split()[0] not in "TtZ" for each in tasks.glob("*/stat")):
-            time.sleep(0.005)
+        wait_until_stopped(self._process.pid)
 
     def stop(self) -> None:
         """End it in good order."""
