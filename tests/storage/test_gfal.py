@@ -281,7 +281,7 @@ def test_programs_say_that_they_cannot_show_a_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["root", "davs"])
 @pytest.mark.real("gfal", "gfal programs")
 def test_a_server_that_is_not_there_costs_seconds(scheme: str, programs: bool) -> None:
-    from holdfast.testing.servers.xrootd_server import free_port  # As above.
+    from holdfast.testing.servers.ports import free_port  # As above.
 
     async def scenario(driver: GfalDriver) -> None:
         await fails_soon(driver.list("/"))

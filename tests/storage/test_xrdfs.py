@@ -185,7 +185,7 @@ def test_a_name_that_two_servers_have_is_given_twice() -> None:
 
 @WAYS
 def test_a_server_that_is_not_there_costs_seconds(shells: bool) -> None:
-    from holdfast.testing.servers.xrootd_server import free_port  # As above.
+    from holdfast.testing.servers.ports import free_port  # As above.
 
     async def scenario(driver: XrdfsDriver) -> None:
         await fails_soon(driver.list("/"), CONNECT_S)

@@ -231,7 +231,7 @@ def timed(limit_s: float, call: Callable[[], object]) -> PeerError:
 
 
 def test_a_server_that_is_not_there_costs_seconds() -> None:
-    from holdfast.testing.servers.xrootd_server import free_port
+    from holdfast.testing.servers.ports import free_port
 
     root = f"root://127.0.0.1:{free_port()}//data"
     error = timed(10, lambda: using(root, lambda driver: driver.list("/"), to=access(connect_s=2)))

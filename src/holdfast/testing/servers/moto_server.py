@@ -20,8 +20,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from holdfast.testing.servers.ports import free_port
 from holdfast.testing.servers.stopping import wait_until_stopped
-from holdfast.testing.servers.xrootd_server import free_port, guarded_folder
+from holdfast.testing.servers.xrootd_server import guarded_folder
 
 KEYS = ("test-id", "test-secret")
 START_S = 60.0

@@ -24,9 +24,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from holdfast.testing.servers.ports import free_port
 from holdfast.testing.servers.stopping import wait_until_stopped
 from holdfast.testing.servers.test_authority import TestAuthority
-from holdfast.testing.servers.xrootd_server import account, free_port, guarded_folder
+from holdfast.testing.servers.xrootd_server import account, guarded_folder
 
 START_S = 30.0
 LOG_TAIL = 4000

@@ -25,7 +25,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from holdfast.testing.servers.xrootd_server import free_port, guarded_folder
+from holdfast.testing.servers.ports import free_port
+from holdfast.testing.servers.xrootd_server import guarded_folder
 
 KEYS = ("test:tester", "testing")
 PROGRAMS = (

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from holdfast.testing.servers.xrootd_server import EXPORT, Daemon, account, free_port, guarded_folder
+from holdfast.testing.servers.ports import free_port
+from holdfast.testing.servers.xrootd_server import EXPORT, Daemon, account, guarded_folder
 
 _MANAGER = """
 all.role manager

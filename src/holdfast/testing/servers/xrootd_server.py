@@ -21,7 +21,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -30,6 +29,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from holdfast.testing.servers.ports import free_port
 from holdfast.testing.servers.stopping import wait_until_stopped
 from holdfast.testing.servers.test_authority import TestAuthority
 
@@ -103,14 +103,6 @@ def account(name: str = "xrootd") -> Account:
             continue
         return Account(found.pw_uid, found.pw_gid)
     raise RuntimeError("there is neither a user for the server nor nobody")
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens at now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
