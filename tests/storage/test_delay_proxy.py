@@ -184,14 +184,14 @@ def test_a_client_that_does_not_read_fills_no_memory():
 
 
 def test_a_server_that_is_not_there_breaks_the_connection():
-    async def run() -> None:
-        with delay_proxy(free_port()) as proxy:
-            # A reset may come while we still read, or be all that the end of the connection says.
-            with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
-                streams = await connect(proxy)
-                await streams[0].readexactly(1)
+    async def one_byte(proxy: DelayProxy) -> None:
+        streams = await connect(proxy)
+        await streams[0].readexactly(1)
 
-    asyncio.run(run())
+    # A reset may come while we still connect, or be all that the end of the connection says.
+    broken = pytest.raises((ConnectionResetError, asyncio.IncompleteReadError))
+    with delay_proxy(free_port()) as proxy, broken:
+        asyncio.run(one_byte(proxy))
 
 
 def test_a_server_that_ends_ends_the_connection_in_good_order():
