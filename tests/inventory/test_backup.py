@@ -12,9 +12,10 @@ from test_verify import DATASET, make_store
 from holdfast.inventory.backup import backup, check, restore
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.verify import verify
-from holdfast.model.changes import ChangeSet, ConfirmRestore, PutGroup, StartEpoch, StillOrphans, UpdateDataset
+from holdfast.model.changes import ChangeSet, ConfirmRestore, PutGroup, StartEpoch, UpdateDataset
 from holdfast.model.errors import Conflict, OperatorError, ResyncNeeded
 from holdfast.model.records import Group
+from holdfast.model.requirements import StillOrphans
 
 
 def clock() -> int:

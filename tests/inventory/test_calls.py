@@ -18,6 +18,7 @@ from holdfast.inventory import calls, whereabouts
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.store import Head, Store
 from holdfast.model import changes as c
+from holdfast.model import requirements as need
 from holdfast.model.changes import ROWS_MAX
 from holdfast.model.errors import BadInput, BrokenInvariant, Conflict, InvalidName, UnknownName
 from holdfast.model.names import BlockKey, DatasetKey
@@ -146,7 +147,7 @@ def test_a_proof_reaches_replicas_that_are_complete(store: Store) -> None:
 def test_permissions_are_set_under_requirements(store: Store) -> None:
     head = calls.register_files(store, ONE, FILES, **WHO)
     items = [Permission("/data", "", "me", "us", 0o755), Permission("/data", "a", "me", "us", 0o640, "user::rw-")]
-    require = [c.StillThere(("/data/a",)), c.NotLocked(DATA), c.DatasetUnchanged(DATA, head.position)]
+    require = [need.StillThere(("/data/a",)), need.NotLocked(DATA), need.DatasetUnchanged(DATA, head.position)]
     calls.set_permissions(store, items, require=require, **WHO)
     with store.snapshot() as snapshot:
         assert snapshot.permissions() == items
@@ -178,9 +179,9 @@ def test_every_call_holds_only_under_its_requirements(store: Store, name: str) -
     calls.register_files(store, BlockKey(DATA, "z"), calls.columns([calls.NewFile("/z", 1)]), **WHO)
     before = store.head()
     with pytest.raises(Conflict, match="not registered any more"):
-        CALLS[name](store, require=(c.StillThere(("/gone",)),), **WHO)
+        CALLS[name](store, require=(need.StillThere(("/gone",)),), **WHO)
     assert store.head() == before
-    after = CALLS[name](store, require=(c.StillThere(("/z",)),), **WHO)
+    after = CALLS[name](store, require=(need.StillThere(("/z",)),), **WHO)
     assert after == store.head()
     assert after.position == before.position + 1
 

@@ -25,6 +25,7 @@ from holdfast.inventory.image.part import Part
 from holdfast.model.errors import BrokenInvariant
 from holdfast.model.records import FileColumns
 from holdfast.testing import strategies
+from support.soak import examples
 
 SIZES = st.builds(
     Sizes,
@@ -115,7 +116,7 @@ def assert_same(table: FileTable, oracle: Oracle) -> None:
     assert table.n_files == len(places)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data(), sizes=SIZES, hash=st.sampled_from(HASHES))
 def test_a_table_answers_like_a_dictionary_and_older_ones_stay_as_they_were(
     data: st.DataObject, sizes: Sizes, hash: Callable[[bytes], int]

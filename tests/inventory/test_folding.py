@@ -23,6 +23,7 @@ from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.turn import Line
 from holdfast.inventory.verify import verify
 from holdfast.model import changes as c
+from holdfast.model import requirements as need
 from holdfast.model.errors import BadInput, BrokenInvariant, DatabaseAway, UnknownName
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import Group
@@ -186,7 +187,7 @@ def held(store: SqlStore, pool: ThreadPoolExecutor, *commits: Callable[[], objec
         yield asked
 
 
-def group(name: str, *requirements: c.Requirement) -> c.ChangeSet:
+def group(name: str, *requirements: need.Requirement) -> c.ChangeSet:
     return c.ChangeSet((c.PutGroup(Group(name)),), "me", "why", requirements)
 
 
@@ -219,7 +220,7 @@ def test_each_has_its_own_entry_and_head(store: SqlStore) -> None:
 
 
 def test_what_one_asks_wrongly_undoes_only_itself(store: SqlStore) -> None:
-    none = c.DatasetVisible(DatasetKey("/none"))
+    none = need.DatasetVisible(DatasetKey("/none"))
     crash, wrong = Crash("crash"), ValueError("wrong")
     with ThreadPoolExecutor(8) as pool:
         with held(

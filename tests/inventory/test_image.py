@@ -37,6 +37,7 @@ from holdfast.testing.random_changes import BEGINNING, OPEN
 from holdfast.testing.snapshots import assert_same, described
 from holdfast.testing.store_hooks import ManualClock, site
 from support.fast_folder import fast_folder
+from support.soak import examples
 
 EPOCH = "the-epoch"
 SMALL = Sizes(chunk_blocks=2, changed_min=0, files=FileSizes(chunk=8, partition=8, fold_at_once=2, merge_from=4))
@@ -123,7 +124,7 @@ class Forms(RuleBasedStateMachine):
 
 TestForms = Forms.TestCase
 TestForms.settings = settings(
-    max_examples=6,
+    max_examples=examples(6),
     stateful_step_count=6,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -140,7 +141,7 @@ def test_forms_with_postgresql(postgres: PostgresServer) -> None:
         forms.publish(goes_on=how == "sql")
         forms.load_again(how)
         forms.all_forms_say_the_same()
-    assert forms.follower.head.position > 20
+    assert forms.follower.head.position > 16
     forms.teardown()
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import zlib
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -37,7 +39,7 @@ BLOCKS = st.lists(ours.block_keys(), max_size=3).map(tuple)
 STATES = st.sampled_from(RequestState)
 
 CHANGES: dict[type[c.Change], st.SearchStrategy[c.Change]] = {
-    c.PutSite: st.builds(c.PutSite, ours.sites()),
+    c.PutSite: st.builds(c.PutSite, ours.sites(), st.sampled_from(["put-site", "set-site"])),
     c.RemoveSite: st.builds(c.RemoveSite, ours.words()),
     c.PutGroup: st.builds(c.PutGroup, st.builds(Group, ours.words())),
     c.CreateDataset: st.builds(c.CreateDataset, st.one_of(ours.datasets(), ours.datasets(site="A"))),
@@ -53,12 +55,24 @@ CHANGES: dict[type[c.Change], st.SearchStrategy[c.Change]] = {
     c.RevealDataset: st.builds(c.RevealDataset, ours.dataset_keys(), TIMES, TIMES),
     c.AbandonStaged: st.builds(c.AbandonStaged, ours.dataset_keys()),
     c.RequestCopy: st.builds(
-        c.RequestCopy, st.builds(CopyRequest, TEXT, ours.dataset_keys(), TEXT, SCOPE, TEXT, TEXT, STATES, TEXT, TIMES)
+        c.RequestCopy,
+        st.builds(
+            CopyRequest,
+            *(TEXT, ours.dataset_keys(), TEXT, SCOPE, TEXT, TEXT, STATES, TEXT, TIMES, st.booleans()),
+            *(TEXT, st.integers(1, 5), st.one_of(st.none(), TIMES)),
+        ),
     ),
     c.RequestDeletion: st.builds(
-        c.RequestDeletion, st.builds(DeletionRequest, TEXT, TEXT, ORPHANS, TEXT, STATES, TEXT, TIMES)
+        c.RequestDeletion,
+        st.builds(
+            DeletionRequest,
+            *(TEXT, TEXT, ORPHANS, TEXT, STATES, TEXT, TIMES, st.one_of(st.none(), ours.dataset_keys())),
+            *(SCOPE, TEXT, st.integers(1, 5)),
+        ),
     ),
-    c.CloseRequest: st.builds(c.CloseRequest, TEXT, STATES, TEXT),
+    c.CloseRequest: st.builds(c.CloseRequest, TEXT, STATES, TEXT, st.sampled_from(["close-request", "end-request"])),
+    c.ReduceRequest: st.builds(c.ReduceRequest, TEXT, SCOPE, TEXT),
+    c.FilesDeleted: st.builds(c.FilesDeleted, ours.block_keys(), TEXT, ORDINALS, TEXT),
     c.FilesArrived: st.builds(c.FilesArrived, ours.block_keys(), TEXT, st.one_of(st.none(), ORDINALS), TIMES),
     c.FilesGone: st.builds(c.FilesGone, ours.block_keys(), TEXT, ORDINALS, st.sampled_from(Evidence), TEXT),
     c.FilesVerified: st.builds(c.FilesVerified, TEXT, st.lists(ours.block_keys(), max_size=3).map(tuple), TIMES),
@@ -100,8 +114,41 @@ ENTRY: dict[str, Any] = {
 }
 
 
+FORMAT = Path(__file__).parents[2] / "docs/formats/journal.md"
+
+
+def kinds(change: type[c.Change]) -> tuple[str, ...]:
+    """The words that stand for a change in an entry."""
+    return get_args(get_type_hints(change)["kind"])
+
+
 def test_every_change_has_a_strategy() -> None:
     assert CHANGES.keys() == set(c.Change.__args__)  # type: ignore[attr-defined]
+
+
+def test_every_kind_of_change_is_described() -> None:
+    described = re.findall(r"^\| `([a-z-]+)` \|", FORMAT.read_text(), re.MULTILINE)
+    assert sorted(described) == sorted(kind for change in CHANGES for kind in kinds(change))
+
+
+OLD_BODY = b"""[
+{"request":{"id":"r1","dataset":["/a","1"],"site":"B","scope":[{"block":"0000","ordinals":[0,2]}],"reason":"why",
+ "group":"physics","state":"open","detail":"","created_us":0,"replace":true},"kind":"request-copy"},
+{"request":{"id":"d1","site":"A","orphans":[{"path":"/dark","size":5,"mtime_ns":1,"version":"v"}],"reason":"why",
+ "state":"open","detail":"","created_us":0},"kind":"request-deletion"},
+{"id":"r1","state":"done","detail":"all there","kind":"close-request"}
+]"""
+"""Requests as the first releases wrote them."""
+
+
+def test_requests_of_the_first_releases_are_read() -> None:
+    copy, deletion, end = journal.decode(OLD_BODY, position=1)
+    scope = (BlockFiles("0000", (0, 2)),)
+    assert copy == c.RequestCopy(CopyRequest("r1", DatasetKey("/a", "1"), "B", scope, "why", "physics", replace=True))
+    assert deletion == c.RequestDeletion(DeletionRequest("d1", "A", (Orphan("/dark", 5, 1, "v"),), "why"))
+    assert end == c.CloseRequest("r1", RequestState.DONE, "all there", kind="close-request")
+    assert isinstance(end, c.CloseRequest)
+    assert end.kind != c.CloseRequest("r1", RequestState.DONE).kind
 
 
 @pytest.mark.parametrize("kind", CHANGES, ids=lambda kind: kind.__name__)

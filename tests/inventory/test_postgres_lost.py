@@ -16,6 +16,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, insert, sel
 
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.model import changes as c
+from holdfast.model import requirements as need
 from holdfast.model.errors import Conflict, DatabaseAway, HoldfastError, OutcomeUnknown
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import Dataset, Group
@@ -30,11 +31,11 @@ TASK = Table("lost_task", ROOM, Column("id", Integer, primary_key=True))
 DATA = DatasetKey("/data")
 
 
-def group(name: str, *requirements: c.Requirement) -> c.ChangeSet:
+def group(name: str, *requirements: need.Requirement) -> c.ChangeSet:
     return c.ChangeSet((c.PutGroup(Group(name)),), "me", "why", requirements)
 
 
-def nothing(*requirements: c.Requirement) -> c.ChangeSet:
+def nothing(*requirements: need.Requirement) -> c.ChangeSet:
     return c.ChangeSet((), "me", "why", requirements)
 
 
@@ -116,7 +117,7 @@ def test_folded_commits_happen_once_each(line: Line, after: bool) -> None:
         with line.direct.writing():  # All of them wait by the time the turn is free.
             first = pool.submit(line.store.commit, group("first"))
             rest = [pool.submit(line.store.commit, group(f"g{number}")) for number in range(6)]
-            refused = pool.submit(line.store.commit, group("refused", c.DatasetVisible(DatasetKey("/none"))))
+            refused = pool.submit(line.store.commit, group("refused", need.DatasetVisible(DatasetKey("/none"))))
             line.proxy.arm(COMMIT, after=after)
         heads = [each.result() for each in (first, *rest)]
         with pytest.raises(HoldfastError, match="/none"):
@@ -138,7 +139,7 @@ def test_requirements_are_checked_anew(line: Line) -> None:
     theirs = c.ChangeSet((c.UpdateDataset(DATA, required_copies=3),), "me", "why")
     line.proxy.arm(COMMIT, after=False, when_cut=lambda: _commit_elsewhere(line, theirs))
     with pytest.raises(Conflict):
-        line.store.commit(group("ours", c.DatasetUnchanged(DATA, 1)))
+        line.store.commit(group("ours", need.DatasetUnchanged(DATA, 1)))
     assert (line.groups(), line.direct.head().position) == ([], 2)
 
 

@@ -14,6 +14,7 @@ from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.store import Cursor
 from holdfast.inventory.verify import verify
 from holdfast.model import changes as c
+from holdfast.model import requirements as need
 from holdfast.model import steps
 from holdfast.model.errors import BadInput, Conflict, OperatorError, ResyncNeeded
 from holdfast.model.names import BlockKey, DatasetKey
@@ -389,7 +390,7 @@ def test_a_reader_of_what_is_gone_starts_again_from_a_snapshot(kept: Kept) -> No
 def test_requirements_about_what_is_gone_hold_exactly(kept: Kept) -> None:
     kept.trim(1)
     key = DatasetKey("/data/1")
-    kept.store.commit(c.ChangeSet((), "me", "why", (c.DatasetUnchanged(key, 4),)))
+    kept.store.commit(c.ChangeSet((), "me", "why", (need.DatasetUnchanged(key, 4),)))
     with pytest.raises(Conflict):
-        kept.store.commit(c.ChangeSet((), "me", "why", (c.DatasetUnchanged(key, 3),)))
+        kept.store.commit(c.ChangeSet((), "me", "why", (need.DatasetUnchanged(key, 3),)))
     assert kept.store.start() == Cursor(kept.store.head().epoch, 9, kept.store.start().digest)

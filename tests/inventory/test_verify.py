@@ -101,6 +101,9 @@ def test_a_new_inventory_is_clean(tmp_path: Path) -> None:
         ("I13", "UPDATE request SET state = 'done'"),
         ("I13", "UPDATE request SET kind = 'deletion'"),
         ("I13", "UPDATE request SET kind = 'other'"),
+        ("I13", "UPDATE request SET site = 'A'"),
+        ("I13", "UPDATE request SET dataset = NULL"),
+        ("I13", "UPDATE request SET dataset = '/a/b'"),
         ("I13", "UPDATE request SET id = 'r2'"),
         ("I13", "UPDATE request SET body = '{'"),
         ("I13", "UPDATE dataset SET is_staged = 1"),
@@ -112,6 +115,10 @@ def test_a_new_inventory_is_clean(tmp_path: Path) -> None:
         ("I13", "UPDATE item_lock SET body = 'x'"),
         ("I13", "UPDATE site SET name = 'C' WHERE name = 'B'"),
         ("I13", "UPDATE site SET body = 'x' WHERE name = 'B'"),
+        ("I14", "UPDATE request SET body = json_set(body, '$.scope[0].block', '0001')"),
+        ("I14", "UPDATE request SET body = json_set(body, '$.scope[0].ordinals', json('[3]'))"),
+        ("I14", "UPDATE request SET body = json_set(body, '$.dataset[0]', '/a')"),
+        ("I14", "UPDATE request SET body = json_set(body, '$.site', 'Z')"),
     ],
 )
 def test_damage_is_found(store: SqlStore, invariant: str, statement: str) -> None:
@@ -120,7 +127,7 @@ def test_damage_is_found(store: SqlStore, invariant: str, statement: str) -> Non
 
 def test_a_deletion_of_what_is_had_is_found(store: SqlStore) -> None:
     body = '{"id":"d1","site":"A","orphans":[{"path":"/d/x","size":1,"mtime_ns":0}],"state":"open"}'
-    assert "I8" in broken(store, f"INSERT INTO request VALUES ('d1', 'deletion', 'open', '{body}')")
+    assert "I8" in broken(store, f"INSERT INTO request VALUES ('d1', 'deletion', 'open', 'A', NULL, '{body}')")
 
 
 def test_every_invariant_has_a_test_of_its_own_here() -> None:

@@ -22,6 +22,15 @@ def test_it_holds_what_it_was_given(ordinals: set[int]) -> None:
     assert files == FileSet.of(list(ordinals) * 2)
 
 
+@pytest.mark.parametrize("step", [1, 3, 15, 16, 17, 500])
+@pytest.mark.parametrize("first", [0, 7, 5000])
+def test_many_and_few_are_alike(first: int, step: int) -> None:
+    ordinals = list(range(first, 10_000, step))
+    files = FileSet.of(reversed(ordinals))
+    assert list(files) == ordinals
+    assert files == FileSet(sum(1 << ordinal for ordinal in ordinals))
+
+
 @given(ORDINALS, ORDINALS)
 def test_it_is_joined_cut_and_taken_away_like_a_set(first: set[int], second: set[int]) -> None:
     one, other = FileSet.of(first), FileSet.of(second)

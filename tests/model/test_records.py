@@ -14,7 +14,7 @@ from holdfast.model.errors import BadInput, InvalidName
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.pfn import PfnRules, Step
-from holdfast.model.records import BlockReplica, Dataset, Door, FileColumns, Lock, Site, Staging
+from holdfast.model.records import BlockFiles, BlockReplica, Dataset, Door, FileColumns, Lock, Site, Staging
 from holdfast.testing import strategies as ours
 
 KEY = DatasetKey("/a")
@@ -174,6 +174,12 @@ def test_a_replica_holds_all_or_what_is_listed(held: FileSet, n_files: int) -> N
     whole = replace(replica, held=None)
     assert whole.is_complete
     assert whole.files(n_files) == FileSet.full(n_files)
+
+
+def test_a_part_of_a_scope_names_all_files_or_some() -> None:
+    assert BlockFiles("b").files(3) == FileSet.full(3)
+    assert BlockFiles("b", (2, 0, 2)).files(3) == FileSet.of([0, 2])
+    assert BlockFiles("b", ()).files(3) == FileSet()
 
 
 def test_a_door_gives_pfns() -> None:

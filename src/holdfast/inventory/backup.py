@@ -36,14 +36,15 @@ from sqlalchemy import Connection, MetaData, inspect
 
 from holdfast.inventory import backup_rows, journal, schema, sql_apply, sqlite_copy, sqlite_file
 from holdfast.inventory.database import Database, check_empty, check_version
-from holdfast.inventory.invariants import check_journal
 from holdfast.inventory.migrating import migrate
+from holdfast.inventory.sql_draft import SqlDraft
 from holdfast.inventory.sql_journal import append
 from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.inventory.sql_store import SqlStore, database_at
 from holdfast.inventory.sqlite_database import SqliteDatabase
 from holdfast.inventory.sqlite_file import translated
 from holdfast.inventory.store import Head
+from holdfast.inventory.table_invariants import check_journal
 from holdfast.inventory.turn import turn_path, writer_turn
 from holdfast.model import steps
 from holdfast.model.changes import ChangeSet, StartEpoch
@@ -180,7 +181,7 @@ def _keep_rooms(live: Path, part: Path) -> None:
 
 
 def _start_epoch(connection: Connection, *, clock: Clock, actor: str, source: Path) -> Head:
-    view = SqlSnapshot(connection)
+    view = SqlDraft(connection)
     old, at_us = view.head, max(clock(), view.head.at_us)
     change = StartEpoch(old.epoch, old.position, old.digest)
     change_set = ChangeSet((change,), actor=actor, cause=f"restore of {source.name}")

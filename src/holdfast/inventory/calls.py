@@ -33,6 +33,7 @@ from holdfast.inventory import turn
 from holdfast.inventory.store import Head, Snapshot, Store
 from holdfast.model import changes as c
 from holdfast.model import checksums, names
+from holdfast.model import requirements as need
 from holdfast.model.errors import BadInput, Conflict, UnknownName
 from holdfast.model.names import BlockKey
 from holdfast.model.records import Evidence, FileColumns, FileRecord, Permission
@@ -79,7 +80,7 @@ def register_files(
     verified_us: int | None = None,
     actor: str,
     cause: str,
-    require: Sequence[c.Requirement] = (),
+    require: Sequence[need.Requirement] = (),
 ) -> Head:
     """Add files to a block of an open or staged dataset; ``site``, if one is given, holds them already."""
 
@@ -122,7 +123,7 @@ def register_replicas(
     verified_us: int | None = None,
     actor: str,
     cause: str,
-    require: Sequence[c.Requirement] = (),
+    require: Sequence[need.Requirement] = (),
 ) -> Head:
     """These blocks are whole at a site; those that were there already keep their group and custodial mark.
 
@@ -140,10 +141,10 @@ def complete(
     verified_us: int | None = None,
     actor: str,
     cause: str,
-    require: Sequence[c.Requirement] = (),
+    require: Sequence[need.Requirement] = (),
 ) -> Head:
     """What these replicas lacked has arrived; Conflict if a block has no replica there."""
-    there = c.ReplicasThere(site, tuple(blocks))
+    there = need.ReplicasThere(site, tuple(blocks))
     change = c.BlocksArrived(site, there.blocks, verified_us=verified_us)
     return _commit(store, [change], actor=actor, cause=cause, require=(there, *require))
 
@@ -156,7 +157,7 @@ def verified(
     *,
     actor: str,
     cause: str,
-    require: Sequence[c.Requirement] = (),
+    require: Sequence[need.Requirement] = (),
 ) -> Head:
     """All that these replicas hold was proved at ``verified_us``; a later proof than that stays."""
     return _commit(
@@ -173,7 +174,7 @@ def assign_replicas(
     is_custodial: bool | None = None,
     actor: str,
     cause: str,
-    require: Sequence[c.Requirement] = (),
+    require: Sequence[need.Requirement] = (),
 ) -> Head:
     """Give these replicas to a group, make them custodial or not; None leaves it."""
     change = c.AssignReplicas(site, tuple(blocks), group, is_custodial)
@@ -189,7 +190,7 @@ def remove_replicas(
     reason: str = "",
     actor: str,
     cause: str,
-    require: Sequence[c.Requirement] = (),
+    require: Sequence[need.Requirement] = (),
 ) -> Head:
     """Forget these replicas: what they held is not there any more. No bytes are deleted."""
     change = c.RemoveReplicas(site, tuple(blocks), evidence, reason)
@@ -203,7 +204,7 @@ def remove_files(
     reason: str = "",
     actor: str,
     cause: str,
-    require: Sequence[c.Requirement] = (),
+    require: Sequence[need.Requirement] = (),
 ) -> Head:
     """Forget files of open datasets that no site holds."""
 
@@ -222,7 +223,7 @@ def rename_files(
     reason: str = "",
     actor: str,
     cause: str,
-    require: Sequence[c.Requirement] = (),
+    require: Sequence[need.Requirement] = (),
 ) -> Head:
     """New LFNs, by the old ones, for files of open datasets; for those that sites hold only as DECLARED.
 
@@ -253,14 +254,14 @@ def set_permissions(
     *,
     actor: str,
     cause: str,
-    require: Sequence[c.Requirement] = (),
+    require: Sequence[need.Requirement] = (),
 ) -> Head:
     """Owner, group, mode and ACL of directories and of files that are registered."""
     return _commit(store, [c.SetPermissions(tuple(items))], actor=actor, cause=cause, require=require)
 
 
 def _commit(
-    store: Store, changes: Sequence[c.Change], *, actor: str, cause: str, require: Sequence[c.Requirement]
+    store: Store, changes: Sequence[c.Change], *, actor: str, cause: str, require: Sequence[need.Requirement]
 ) -> Head:
     return store.commit(c.ChangeSet(tuple(changes), actor, cause, tuple(require)))
 
@@ -272,7 +273,7 @@ def _looked_up(
     is_guarded: bool,
     actor: str,
     cause: str,
-    require: Sequence[c.Requirement],
+    require: Sequence[need.Requirement],
 ) -> Head:
     """Commit what ``make`` makes of a snapshot; look again if that is refused and its datasets have changed.
 
@@ -282,7 +283,7 @@ def _looked_up(
         with store.snapshot() as snapshot:
             seen, changes = snapshot.head, make(snapshot)
         datasets = sorted({key for change in changes for key in c.touched(change)[0]})
-        unchanged = [c.DatasetUnchanged(key, seen.position, seen.epoch) for key in datasets if is_guarded]
+        unchanged = [need.DatasetUnchanged(key, seen.position, seen.epoch) for key in datasets if is_guarded]
         try:
             return _commit(store, changes, actor=actor, cause=cause, require=(*require, *unchanged))
         except Conflict:

@@ -29,10 +29,10 @@ from sqlalchemy import Connection, Row, create_engine, select
 
 from holdfast.inventory import schema, sql_journal, sqlite_copy, sqlite_file
 from holdfast.inventory.database import check_version
-from holdfast.inventory.invariants import check_journal
 from holdfast.inventory.migrating import migrate
 from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.inventory.store import Cursor
+from holdfast.inventory.table_invariants import check_journal
 from holdfast.model.errors import OperatorError
 
 FOLDER = "checkpoints"

@@ -93,13 +93,26 @@ def open_dataset(view: Snapshot, key: DatasetKey) -> None:
 def no_deletion(view: Snapshot, site: str, lfns: Callable[[], Iterable[str]]) -> None:
     """No open deletion at ``site`` of the paths of these files. ``lfns`` is called only if one is open."""
     rules = view.site(site).doors[0].rules
-    going = {orphan.path for each in view.deletion_requests() if each.site == site for orphan in each.orphans}
+    going = {orphan.path for each in view.deletion_requests(site=site) for orphan in each.orphans}
     if going:
         hit = [lfn for lfn in lfns() if _path_or_none(rules, lfn) in going]
         if hit:
             raise Conflict(
                 f"{site}: {hit[0]} is being deleted", rows=tuple(hit[:ROWS_SHOWN]), hint="try again after the deletion"
             )
+
+
+def not_condemned(view: Snapshot, site: str, blocks: Collection[BlockKey], *, only_whole: bool = False) -> None:
+    """No open deletion of replicas at ``site`` names files of these blocks; ``only_whole``: names all files of one."""
+    wanted = set(blocks)
+    for request in view.deletion_requests(site=site):
+        if request.dataset is None:
+            continue
+        for part in request.scope:
+            key = BlockKey(request.dataset, part.block)
+            if key in wanted and (part.ordinals is None or not only_whole):
+                message = f"{site}: files of {key} are being deleted, by request {request.id}"
+                raise Conflict(message, rows=(str(key),), hint="let the deletion end, or cancel it")
 
 
 def _path_or_none(rules: pfn.PfnRules, lfn: str) -> str | None:

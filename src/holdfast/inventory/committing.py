@@ -28,7 +28,7 @@ from sqlalchemy.exc import IntegrityError
 from holdfast.inventory import journal, requirements, rules, sql_apply, sql_journal
 from holdfast.inventory.database import AnswerLost, Database, Patience
 from holdfast.inventory.folding import Folding, Take, Ticket
-from holdfast.inventory.sql_snapshot import SqlSnapshot
+from holdfast.inventory.sql_draft import SqlDraft
 from holdfast.inventory.store import Head
 from holdfast.inventory.turn import refuse_again
 from holdfast.model import steps
@@ -61,7 +61,8 @@ class Committing:
 
     def commit(self, change_set: ChangeSet, also: Callable[[Connection], None] | None) -> Head:
         """Do it all or nothing; returns the head after it."""
-        change_set, body = journal.written(change_set)  # Before the turn: the others need not wait for it.
+        # Before the turn: the others need not wait for it.
+        change_set, body = journal.written(change_set, now_us=self._clock())
         refuse_again(self._database.place)  # Not in the fold, where others would hear it, or wait with us.
         return self._folding.run(Job(change_set, body, also), 1 + sum(map(rows, change_set.changes)))
 
@@ -113,12 +114,11 @@ class Committing:
         return head
 
     def _head_after(self, job: Job, connection: Connection) -> Head:
-        view = SqlSnapshot(connection)
+        view = SqlDraft(connection)
         change_set, now_us = job.change_set, self._clock()
         # Journal time runs forward only; whether a lock is in force is a matter of the clock as it is now.
         at_us = max(now_us, view.head.at_us)
-        for requirement in change_set.requirements:
-            requirements.check(requirement, view, now_us=now_us)
+        requirements.check_all(change_set.requirements, view, now_us=now_us)
         touched = _apply_all(change_set.changes, connection, view, at_us=at_us, now_us=now_us)
         if job.also is not None:
             job.also(connection)
@@ -178,9 +178,10 @@ def _unknown_one(ticket: JobTicket, outcome: Outcome, place: str) -> Outcome:
 
 
 def _apply_all(
-    changes: tuple[Change, ...], connection: Connection, view: SqlSnapshot, *, at_us: int, now_us: int
+    changes: tuple[Change, ...], connection: Connection, view: SqlDraft, *, at_us: int, now_us: int
 ) -> set[tuple[str, str]]:
     touched: set[tuple[str, str]] = set()
+    view.expect(changes)
     for change in changes:
         rules.check_change(change, view, now_us=now_us)
         touched |= sql_apply.touched_rows(change, view)
@@ -194,6 +195,8 @@ def _apply_all(
             if conflict is None:
                 raise BrokenInvariant(f"the tables refuse a registration: {error.orig}") from error
             raise conflict from error
+    view.write_expected()
+    view.requests.write()
     return touched
 
 

@@ -7,7 +7,7 @@ names for ever, what is staged is abandoned whole.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from holdfast.inventory import checks
 from holdfast.inventory.store import Snapshot
@@ -15,7 +15,7 @@ from holdfast.model import changes as c
 from holdfast.model.errors import BadInput, Conflict
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
-from holdfast.model.records import BlockReplica, CopyRequest, Evidence
+from holdfast.model.records import BlockFiles, BlockReplica, Evidence
 
 
 def check_removed(change: c.RemoveFiles, view: Snapshot, *, now_us: int) -> None:
@@ -33,8 +33,8 @@ def check_removed(change: c.RemoveFiles, view: Snapshot, *, now_us: int) -> None
     if held:
         rows = tuple(lfn for lfn, ordinal in zip(lfns, gone, strict=True) if ordinal in held)[: checks.ROWS_SHOWN]
         raise Conflict(f"{rows[0]} is held by a site", rows=rows, hint="say first that it is gone from there")
-    # Whatever part of the block is awaited: the request names files by ordinals, which will be others.
-    _refuse_awaited([request for request in _open_copies(view, key) if _asks_for(request, key, None)], key)
+    # Whatever part of the block is asked for: the request names files by ordinals, which will be others.
+    _refuse_asked_for(view, key, None)
     _refuse_locked(view, key, tuple(lfns), now_us)
 
 
@@ -55,7 +55,7 @@ def check_renamed(change: c.RenameFiles, view: Snapshot, *, now_us: int) -> None
     checks.free_lfns(view, new)
     replicas = view.replicas(block=key)
     _refuse_held(change, old, replicas)
-    _refuse_awaited([r for r in _open_copies(view, key) if _asks_for(r, key, change.ordinals)], key)
+    _refuse_asked_for(view, key, change.ordinals)
     _refuse_locked(view, key, old, now_us)
     for site in sorted({request.site for request in view.deletion_requests()}):
         checks.no_deletion(view, site, lambda: (*old, *new))
@@ -74,24 +74,26 @@ def _refuse_held(change: c.RenameFiles, lfns: Sequence[str], replicas: Collectio
             raise Conflict(message, rows=rows[: checks.ROWS_SHOWN], hint=hint)
 
 
-def _open_copies(view: Snapshot, key: BlockKey) -> list[CopyRequest]:
-    return [request for request in view.copy_requests() if request.dataset == key.dataset]
+def _refuse_asked_for(view: Snapshot, key: BlockKey, ordinals: Collection[int] | None) -> None:
+    """Conflict if an open request names one of these files of the block; None: any of it."""
+    copies = [each for each in view.copy_requests(dataset=key.dataset) if _names(each.scope, key, ordinals)]
+    deletions = [each for each in view.deletion_requests(dataset=key.dataset) if _names(each.scope, key, ordinals)]
+    rows = (*(each.id for each in copies), *(each.id for each in deletions))[: checks.ROWS_SHOWN]
+    hint = "let the request end, or cancel it"
+    if copies:
+        message = f"files of {key} are awaited at {copies[0].site}, by request {copies[0].id}"
+        raise Conflict(message, rows=rows, hint=hint)
+    if deletions:
+        message = f"files of {key} are being deleted at {deletions[0].site}, by request {deletions[0].id}"
+        raise Conflict(message, rows=rows, hint=hint)
 
 
-def _asks_for(request: CopyRequest, key: BlockKey, ordinals: Collection[int] | None) -> bool:
-    """Whether a request asks for one of these files of the block; None: for anything of it."""
+def _names(scope: Iterable[BlockFiles], key: BlockKey, ordinals: Collection[int] | None) -> bool:
     return any(
         part.block == key.block
         and (ordinals is None or part.ordinals is None or not set(ordinals).isdisjoint(part.ordinals))
-        for part in request.scope
+        for part in scope
     )
-
-
-def _refuse_awaited(requests: Sequence[CopyRequest], key: BlockKey) -> None:
-    if requests:
-        message = f"files of {key} are awaited at {requests[0].site}, by request {requests[0].id}"
-        rows = tuple(request.id for request in requests[: checks.ROWS_SHOWN])
-        raise Conflict(message, rows=rows, hint="let the request end, or cancel it")
 
 
 def _refuse_locked(view: Snapshot, key: BlockKey, lfns: Collection[str], now_us: int) -> None:

@@ -1,9 +1,9 @@
 """The invariants of the inventory as code: what must hold at every position.
 
 Each function yields a Finding for each violation and nothing else; the numbers
-are those of ``docs/invariants.md``. Those over a Snapshot serve every form of
-the inventory (and the simulator); those over a connection look at what only
-the SQL form has.
+are those of ``docs/invariants.md``. All is asked of a Snapshot, so that it
+serves every form of the inventory (and the simulator); what only the SQL form
+has is looked at in ``table_invariants``.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
-
-from holdfast.inventory import journal, schema, sql_journal
-from holdfast.inventory.store import Cursor, Snapshot
+from holdfast.inventory.store import Snapshot
 from holdfast.model import pfn
-from holdfast.model.changes import touched
 from holdfast.model.errors import HoldfastError
-from holdfast.model.names import BlockKey
-from holdfast.model.records import Block, BlockReplica, FileColumns, FileRecord, Request, RequestState, check_files
+from holdfast.model.names import BlockKey, DatasetKey
+from holdfast.model.records import (
+    Block,
+    BlockFiles,
+    BlockReplica,
+    FileColumns,
+    FileRecord,
+    Request,
+    RequestState,
+    check_files,
+)
 
 LOOKUP_ROWS = 5000
 """So many files are looked up at once."""
@@ -138,10 +142,15 @@ def check_datasets(view: Snapshot) -> Iterator[Finding]:
 
 
 def check_requests(view: Snapshot) -> Iterator[Finding]:
-    """I7 and I8: open copies have replicas to fill; open deletions touch nothing that is had or awaited."""
+    """I7, I8 and I14: copies have replicas to fill, orphans are nobody's files, scopes name what is there."""
+    requests: list[Request] = [*view.copy_requests(), *view.deletion_requests()]
+    for request in requests:
+        if request.state is not RequestState.OPEN:
+            yield Finding("I7", f"request {request.id}", f"is listed as open and says {request.state.value}")
+        yield from _check_scope(request, view)
     for copy in view.copy_requests():
-        there = {replica.block.block for replica in view.replicas(dataset=copy.dataset, site=copy.site)}
-        lacking = sorted({part.block for part in copy.scope} - there)
+        there = view.find_replicas([BlockKey(copy.dataset, part.block) for part in copy.scope], copy.site)
+        lacking = sorted({part.block for part in copy.scope} - {key.block for key in there})
         if lacking:
             message = f"no replica of block {lacking[0]} at {copy.site}"
             yield Finding("I7", f"request {copy.id}", message, ("dataset", str(copy.dataset)))
@@ -151,18 +160,39 @@ def check_requests(view: Snapshot) -> Iterator[Finding]:
         for record in view.lookup([lfn for lfn in lfns if lfn is not None]):
             if record is not None and _is_wanted(record, deletion.site, view):
                 message = f"{record.lfn} is had or awaited at {deletion.site}"
-                yield Finding("I8", f"request {deletion.id}", message, _about(record.block))
-    requests: list[Request] = [*view.copy_requests(), *view.deletion_requests()]
-    for request in requests:
-        if request.state is not RequestState.OPEN:
-            yield Finding("I7", f"request {request.id}", f"is listed as open and says {request.state.value}")
+                yield Finding("I8", f"request {deletion.id}", message, ("dataset", str(record.block.dataset)))
+
+
+def _check_scope(request: Request, view: Snapshot) -> Iterator[Finding]:
+    """I14: the files that an open request names are registered, in a dataset that is visible."""
+    place = f"request {request.id}"
+    if request.site not in {site.name for site in view.sites()}:
+        yield Finding("I14", place, f"is for the unknown site {request.site}", ("site", request.site))
+    if request.dataset is None:
+        return
+    about = "dataset", str(request.dataset)
+    dataset = view.find_datasets((request.dataset,)).get(request.dataset)
+    if dataset is None or not dataset.is_visible:
+        yield Finding("I14", place, f"is for {request.dataset}, which is not there or not visible", about)
+    for message in _unknown(request.dataset, request.scope, view):
+        yield Finding("I14", place, message, about)
+
+
+def _unknown(dataset: DatasetKey, scope: tuple[BlockFiles, ...], view: Snapshot) -> Iterator[str]:
+    blocks = view.find_blocks([BlockKey(dataset, part.block) for part in scope])
+    for part in scope:
+        block = blocks.get(BlockKey(dataset, part.block))
+        if block is None:
+            yield f"names block {part.block}, which is not there"
+        elif not all(0 <= ordinal < block.n_files for ordinal in part.ordinals or ()):
+            yield f"names files beyond the {block.n_files} of block {part.block}"
 
 
 def _is_wanted(file: FileRecord, site: str, view: Snapshot) -> bool:
     """Whether a site holds a file, or awaits it; that it has others of the block is no matter."""
     if any(replica.holds(file.ordinal) for replica in view.replicas(block=file.block, site=site)):
         return True
-    here = [each for each in view.copy_requests() if (each.dataset, each.site) == (file.block.dataset, site)]
+    here = view.copy_requests(dataset=file.block.dataset, site=site)
     parts = [part for each in here for part in each.scope if part.block == file.block.block]
     return any(part.ordinals is None or file.ordinal in part.ordinals for part in parts)
 
@@ -172,112 +202,4 @@ SNAPSHOT_CHECKS: tuple[Callable[[Snapshot], Iterator[Finding]], ...] = (
     check_replicas,
     check_datasets,
     check_requests,
-)
-
-
-def check_journal(connection: Connection) -> Iterator[Finding]:
-    """I1 and I2: positions without a gap, digests a chain, time forward; the side table complete."""
-    head = connection.execute(select(schema.head)).one()
-    first = sql_journal.start(connection)
-    position, digest, at_us, epoch = first.position, first.digest, _start_us(connection), first.epoch
-    entries = select(schema.journal).order_by(schema.journal.c.position)
-    with connection.execute(entries.execution_options(yield_per=sql_journal.READ_ROWS)) as result:
-        for rows in result.partitions():
-            named = _touched_between(connection, rows[0].position, rows[-1].position)
-            for row in rows:
-                place = f"position {row.position}"
-                if row.position != position + 1:
-                    yield Finding(
-                        "I1", place, f"follows position {position}: {_missing(position + 1, row.position - 1)}"
-                    )
-                if row.at_us < at_us:
-                    yield Finding("I1", place, "is earlier than the entry before it")
-                yield from _check_entry(row, digest, named.get(row.position, set()), place)
-                position, digest, at_us, epoch = row.position, row.digest, row.at_us, row.epoch
-    if (head.position, head.digest, head.epoch) != (position, digest, epoch):
-        yield Finding("I1", "head", f"says position {head.position}, the journal ends at {position}")
-
-
-def _missing(first: int, last: int) -> str:
-    return f"position {first} is missing" if first == last else f"positions {first} to {last} are missing"
-
-
-def _start_us(connection: Connection) -> int:
-    """The time of the last entry that is not kept any more."""
-    return connection.scalar(select(schema.start.c.at_us)) or 0
-
-
-def _check_entry(row: Row[Any], before: str, kept: set[tuple[str, str]], place: str) -> Iterator[Finding]:
-    try:
-        body = journal.unpack(row.body, position=row.position)
-        changes = journal.decode(body, position=row.position)
-    except HoldfastError as error:
-        yield Finding("I1", place, error.message)
-        return
-    if row.digest != sql_journal.digest_of(row, body, before):
-        yield Finding("I1", place, "its digest does not follow from the entry before it")
-    for change in changes:
-        datasets, sites = touched(change)
-        named = {("dataset", str(key)) for key in datasets} | {("site", name) for name in sites}
-        for kind, item in sorted(named - kept):
-            message = f"{change.kind} touches {kind} {item}, the side table does not say so"
-            yield Finding("I2", place, message, (kind, item))
-
-
-def _touched_between(connection: Connection, first: int, last: int) -> dict[int, set[tuple[str, str]]]:
-    """What the side table names, by position."""
-    table = schema.touched.c
-    query = select(table.position, table.kind, table.item).where(table.position.between(first, last))
-    named: dict[int, set[tuple[str, str]]] = {}
-    for position, kind, item in connection.execute(query):
-        named.setdefault(position, set()).add((kind, item))
-    return named
-
-
-def check_ordinals(connection: Connection) -> Iterator[Finding]:
-    """I3: the ordinals of a block are 0, 1, 2 ... without a gap."""
-    table = schema.file.c
-    query = (
-        select(table.block_id, func.count(), func.min(table.ordinal), func.max(table.ordinal))
-        .group_by(table.block_id)
-        .having((func.min(table.ordinal) != 0) | (func.max(table.ordinal) != func.count() - 1))
-    )
-    for block_id, count, low, high in connection.execute(query):
-        yield Finding("I3", f"block number {block_id}", f"{count} files have ordinals from {low} to {high}")
-
-
-def check_cursors(connection: Connection) -> Iterator[Finding]:
-    """I9: no reader is ahead of the journal, or on another history."""
-    head = connection.execute(select(schema.head)).one()
-    first = sql_journal.start(connection)
-    for row in connection.execute(select(schema.cursor)).all():
-        place = f"cursor {row.name}"
-        if row.position > head.position:
-            yield Finding("I9", place, f"is at {row.position}, ahead of the journal at {head.position}")
-        elif row.position < first.position:
-            yield Finding("I9", place, f"is at {row.position}, before the journal, which begins after {first.position}")
-        elif sql_journal.point(connection, row.position) != Cursor(row.epoch, row.position, row.digest):
-            yield Finding("I9", place, f"is on another history at position {row.position}")
-
-
-def check_file_format(connection: Connection) -> Iterator[Finding]:
-    """I10: the database itself is sound and its references hold."""
-    if connection.dialect.name == "sqlite":  # PostgreSQL proves each page that it reads, where checksums are on.
-        for (message,) in connection.exec_driver_sql("PRAGMA integrity_check(20)").all():
-            if message != "ok":
-                yield Finding("I10", "database", str(message))
-    for table in schema.metadata.sorted_tables:
-        for reference in sorted(table.foreign_keys, key=lambda each: each.parent.name):
-            child, parent = reference.parent, reference.column
-            dangling = select(child).distinct().outerjoin_from(table, parent.table, child == parent)
-            for (number,) in connection.execute(dangling.where(parent.is_(None)).order_by(child).limit(20)):
-                message = f"{child.name} {number} refers to a {parent.table.name} that is not there"
-                yield Finding("I10", f"table {table.name}", message)
-
-
-CONNECTION_CHECKS: tuple[Callable[[Connection], Iterator[Finding]], ...] = (
-    check_file_format,
-    check_journal,
-    check_ordinals,
-    check_cursors,
 )

@@ -27,6 +27,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from holdfast.inventory import proofs
 from holdfast.model.changes import BYTES_MAX, ROWS_MAX, Change, ChangeSet, Origin, rows
 from holdfast.model.errors import BadInput, BrokenInvariant
 
@@ -44,12 +45,12 @@ def genesis(epoch: str) -> str:
     return hashlib.sha256(b"holdfast journal\0" + epoch.encode()).hexdigest()
 
 
-def written(change_set: ChangeSet) -> tuple[ChangeSet, bytes]:
+def written(change_set: ChangeSet, *, now_us: int) -> tuple[ChangeSet, bytes]:
     """The change set as every reader of the journal will have it, and its body; BadInput if that is not what was given.
 
     What is checked and applied has to be this one: a number that is text, or a
     word that is no evidence, must not be in the tables, or the journal could
-    never be read again.
+    never be read again. Proofs from the future are told as of now.
     """
     body = encode(change_set)
     try:
@@ -60,7 +61,8 @@ def written(change_set: ChangeSet) -> tuple[ChangeSet, bytes]:
         raise BadInput(message, hint="is each value of its type?") from error
     if changes != change_set.changes:
         raise BadInput("a change that would be read back as another", hint="is each value of its type? lists are none")
-    return replace(change_set, changes=changes), body
+    told = replace(change_set, changes=proofs.as_told(changes, now_us))
+    return told, body if told.changes == changes else encode(told)
 
 
 def encode(change_set: ChangeSet) -> bytes:

@@ -31,6 +31,7 @@ def check_arrived(change: c.BlocksArrived, view: Snapshot) -> None:
     checks.group(view, change.group)
     checks.known_blocks(view, change.blocks)
     checks.no_deletion(view, site.name, lambda: _lfns_of(change.blocks, view))
+    checks.not_condemned(view, site.name, change.blocks)
     checks.paths(view, site, lambda: _lfns_of(change.blocks, view), are_registered=True)
 
 
@@ -67,7 +68,7 @@ def check_removed(change: c.RemoveReplicas, view: Snapshot, *, now_us: int) -> N
 
 
 def _refuse_awaited(here: Collection[BlockKey], site: str, view: Snapshot) -> None:
-    requests = [request for request in view.copy_requests() if request.site == site]
+    requests = view.copy_requests(site=site)
     awaiting = [r.id for r in requests if any(BlockKey(r.dataset, part.block) in here for part in r.scope)]
     if awaiting:
         message = f"{site} still awaits some of these blocks, by request {awaiting[0]}"

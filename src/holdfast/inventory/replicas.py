@@ -15,7 +15,7 @@ Rules
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from holdfast.model.fileset import FileSet
@@ -42,20 +42,39 @@ def whole(replica: BlockReplica, block: Block, *, verified_us: int | None, at_us
     return replace(replica, held=None, n_files=block.n_files, size=block.size, verified_us=proved, updated_us=at_us)
 
 
+SizeOf = Callable[[FileSet], int]
+"""The bytes of some files of a block: a block of ten thousand need not be read for three of them."""
+
+
+def summed(sizes: Sequence[int]) -> SizeOf:
+    """The bytes of some files, of the sizes of all by ordinal."""
+    return lambda files: sum(sizes[ordinal] for ordinal in files)
+
+
 def with_files(
     replica: BlockReplica,
     ordinals: Iterable[int] | None,
-    sizes: Sequence[int],
+    block: Block,
+    size_of: SizeOf,
     *,
     verified_us: int | None,
     at_us: int,
 ) -> BlockReplica:
-    """``replica`` after files have arrived. ``sizes`` are those of all files of its block, by ordinal."""
-    before = replica.files(len(sizes))
-    after = FileSet.full(len(sizes)) if ordinals is None else before | FileSet.of(ordinals)
-    if not len(after - before):
+    """``replica`` after files of its block have arrived; ordinals None: all."""
+    before = replica.files(block.n_files)
+    after = FileSet.full(block.n_files) if ordinals is None else before | FileSet.of(ordinals)
+    new = after - before
+    if not new:
         return replica
-    return _holding(replica, after, sizes, _proved(replica, verified_us), at_us)
+    is_complete = len(after) == block.n_files
+    return replace(
+        replica,
+        held=None if is_complete else after,
+        n_files=len(after),
+        size=block.size if is_complete else replica.size + size_of(new),
+        verified_us=_proved(replica, verified_us),
+        updated_us=at_us,
+    )
 
 
 def _proved(replica: BlockReplica, verified_us: int | None) -> int | None:
@@ -66,13 +85,23 @@ def _proved(replica: BlockReplica, verified_us: int | None) -> int | None:
     return min(replica.verified_us or 0, verified_us or 0) if both else None
 
 
-def without_files(replica: BlockReplica, ordinals: Iterable[int], sizes: Sequence[int], *, at_us: int) -> BlockReplica:
-    """``replica`` after files have gone; it stays, perhaps holding nothing."""
-    before = replica.files(len(sizes))
-    after = before - FileSet.of(ordinals)
-    if after == before:
+def without_files(
+    replica: BlockReplica, ordinals: FileSet, block: Block, size_of: SizeOf, *, at_us: int
+) -> BlockReplica:
+    """``replica`` after files of its block have gone; it stays, perhaps holding nothing."""
+    before = replica.files(block.n_files)
+    gone = before & ordinals
+    left = before - gone
+    if not gone:
         return replica
-    return _holding(replica, after, sizes, replica.verified_us if after else None, at_us)
+    return replace(
+        replica,
+        held=left,
+        n_files=len(left),
+        size=replica.size - size_of(gone) if left else 0,
+        verified_us=replica.verified_us if left else None,
+        updated_us=at_us,
+    )
 
 
 def verified(replica: BlockReplica, verified_us: int) -> BlockReplica:
@@ -80,6 +109,11 @@ def verified(replica: BlockReplica, verified_us: int) -> BlockReplica:
     if not replica.n_files:
         return replica
     return replace(replica, verified_us=max(verified_us, replica.verified_us or 0))
+
+
+def unproved(replica: BlockReplica) -> BlockReplica:
+    """``replica`` once nothing that it holds is proved any more."""
+    return replace(replica, verified_us=None)
 
 
 def of_grown_block(replica: BlockReplica, n_files_before: int) -> BlockReplica:
@@ -101,7 +135,7 @@ def renamed(replica: BlockReplica, ordinals: Iterable[int]) -> BlockReplica:
     """``replica`` once these files have other names: if it holds one, it is not proved any more."""
     if not any(replica.holds(ordinal) for ordinal in ordinals):
         return replica
-    return replace(replica, verified_us=None)
+    return unproved(replica)
 
 
 def assigned(replica: BlockReplica, group: str | None, is_custodial: bool | None) -> BlockReplica:
@@ -110,18 +144,4 @@ def assigned(replica: BlockReplica, group: str | None, is_custodial: bool | None
         replica,
         group=replica.group if group is None else group,
         is_custodial=replica.is_custodial if is_custodial is None else is_custodial,
-    )
-
-
-def _holding(
-    replica: BlockReplica, files: FileSet, sizes: Sequence[int], verified_us: int | None, at_us: int
-) -> BlockReplica:
-    complete = len(files) == len(sizes)
-    return replace(
-        replica,
-        held=None if complete else files,
-        n_files=len(files),
-        size=sum(sizes) if complete else sum(sizes[ordinal] for ordinal in files),
-        verified_us=verified_us,
-        updated_us=at_us,
     )

@@ -14,14 +14,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from holdfast.inventory import checks, deletion, file_rules, replica_rules, requirements
+from holdfast.inventory import checks, file_rules, replica_rules, request_rules
 from holdfast.inventory.store import Snapshot
 from holdfast.model import changes as c
 from holdfast.model import names, records
 from holdfast.model.errors import BadInput, Conflict, UnknownName
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
-from holdfast.model.records import Block, Evidence, Request, RequestState, SiteStatus
+from holdfast.model.records import Block, Evidence
 
 _PATTERN = re.compile(r"[A-Za-z0-9_.\-*?]+\Z")
 """Brackets, which the matching would take for sets of characters, are in no name of a site or group."""
@@ -30,8 +30,8 @@ _PATTERN = re.compile(r"[A-Za-z0-9_.\-*?]+\Z")
 def check_change(change: c.Change, view: Snapshot, *, now_us: int) -> None:
     """Raise unless ``change`` may follow on the state that ``view`` shows."""
     match change:
-        case c.PutSite(site):
-            _check_put_site(site, view)
+        case c.PutSite():
+            _check_put_site(change, view)
         case c.RemoveSite(name):
             _check_remove_site(name, view)
         case c.PutGroup(group):
@@ -47,14 +47,8 @@ def check_change(change: c.Change, view: Snapshot, *, now_us: int) -> None:
         case c.AbandonStaged(key):
             if view.dataset(key).is_visible:
                 raise Conflict(f"dataset {key} is published and cannot be abandoned", rows=(str(key),))
-        case c.RequestCopy(request):
-            _check_copy(request, view)
-        case c.RequestDeletion(request):
-            _check_new_request(request, view)
-            checks.some(request.orphans, f"deletion request {request.id}")
-            deletion.refuse(view, request.site, [orphan.path for orphan in request.orphans], now_us=now_us)
-        case c.CloseRequest():
-            _check_close(change, view)
+        case c.RequestCopy() | c.RequestDeletion() | c.CloseRequest() | c.ReduceRequest() | c.FilesDeleted():
+            request_rules.check(change, view, now_us=now_us)
         case c.FilesArrived(block, site, ordinals):
             checks.moment(change.verified_us)
             checks.replica(view, block, site)
@@ -99,27 +93,39 @@ def already_registered(change: c.RegisterFiles, view: Snapshot) -> Conflict | No
     return checks.already_registered(taken) if taken else None
 
 
-def _check_new_request(request: Request, view: Snapshot) -> None:
-    names.label("request id", request.id)
-    if request.state is not RequestState.OPEN:
-        raise BadInput(f"request {request.id} is new and already {request.state.value}")
-    if view.request(request.id) is not None:
-        raise Conflict(f"there is already a request {request.id}", rows=(request.id,))
-
-
-def _check_put_site(site: records.Site, view: Snapshot) -> None:
+def _check_put_site(change: c.PutSite, view: Snapshot) -> None:
+    site = change.site
     records.check_site(site)
     known = next((each for each in view.sites() if each.name == site.name), site)
-    going = [each.id for each in view.deletion_requests() if each.site == site.name]
     for other in view.sites():
         if other.name != site.name and any(one.overlaps(two) for one in site.doors for two in other.doors):
             # One file would be two replicas, and the files of one site the orphans of the other.
             message = f"the roots of {site.name} and {other.name} lie in one another"
             raise Conflict(message, rows=(other.name,), hint="give each site a root of its own")
-    if known.doors[0] != site.doors[0] and going:
-        # Their paths were found behind the present door; behind another they would be other files.
-        message = f"site {site.name} has open deletions, so its first door cannot change"
-        raise Conflict(message, rows=tuple(going[: checks.ROWS_SHOWN]), hint="let them end first")
+    if known.doors[0] != site.doors[0]:
+        _check_at_rest(change, view)
+
+
+def _check_at_rest(change: c.PutSite, view: Snapshot) -> None:
+    """Nothing is deleted at the site, brought to it or published from there, that would be elsewhere in the end.
+
+    What is brought from there to others is proved where it arrives.
+    """
+    name = change.site.name
+    under_way = {"open deletions": [each.id for each in view.deletion_requests(site=name)]}
+    if change.kind != "put-site":  # Earlier releases looked at deletions only.
+        under_way["open copies to it"] = [each.id for each in view.copy_requests(site=name)]
+        under_way["datasets that are being published from it"] = _published_from(name, view)
+    for what, rows in under_way.items():
+        if rows:
+            message = f"site {name} has {what}, so its first door cannot change"
+            raise Conflict(message, rows=tuple(rows[: checks.ROWS_SHOWN]), hint="let them end, or cancel them first")
+
+
+def _published_from(name: str, view: Snapshot) -> list[str]:
+    """The datasets that are being published from a site."""
+    stagings = ((each.key, each.staging) for each in view.datasets(staged=True))
+    return [str(key) for key, staging in stagings if staging is not None and staging.site == name]
 
 
 def _check_remove_site(name: str, view: Snapshot) -> None:
@@ -127,12 +133,11 @@ def _check_remove_site(name: str, view: Snapshot) -> None:
     held = view.replicas(site=name)
     if held:
         raise Conflict(f"site {name} still has {len(held)} block replicas", rows=(str(held[0].block),))
-    requests: list[Request] = [*view.copy_requests(), *view.deletion_requests()]
-    wanting = [each.id for each in requests if each.site == name]
+    requests: list[records.Request] = [*view.copy_requests(site=name), *view.deletion_requests(site=name)]
+    wanting = [each.id for each in requests]
     if wanting:
         raise Conflict(f"site {name} is wanted by open requests", rows=tuple(wanting[: checks.ROWS_SHOWN]))
-    stagings = ((each.key, each.staging) for each in view.datasets(staged=True))
-    publishing = [str(key) for key, staging in stagings if staging is not None and staging.site == name]
+    publishing = _published_from(name, view)
     if publishing:
         raise Conflict(
             f"{publishing[0]} is being published from site {name}", rows=tuple(publishing[: checks.ROWS_SHOWN])
@@ -178,20 +183,20 @@ def _check_register(change: c.RegisterFiles, view: Snapshot) -> None:
     checks.moment(change.verified_us)
     if change.site:
         checks.no_deletion(view, change.site, change.files.lfns)
+        checks.not_condemned(view, change.site, (key,), only_whole=True)
         checks.paths(view, view.site(change.site), change.files.lfns)
 
 
 def _check_no_deletion_below(view: Snapshot, staging: records.Staging) -> None:
     """No open deletion in the directory that is going to be published: its reader may be too late to see it."""
-    for request in view.deletion_requests():
-        if request.site == staging.site:
-            hit = [orphan.path for orphan in request.orphans if staging.covers(orphan.path)]
-            if hit:
-                raise Conflict(
-                    f"{staging.site}: {hit[0]} is being deleted",
-                    rows=tuple(hit[: checks.ROWS_SHOWN]),
-                    hint="try again later",
-                )
+    for request in view.deletion_requests(site=staging.site):
+        hit = [orphan.path for orphan in request.orphans if staging.covers(orphan.path)]
+        if hit:
+            raise Conflict(
+                f"{staging.site}: {hit[0]} is being deleted",
+                rows=tuple(hit[: checks.ROWS_SHOWN]),
+                hint="try again later",
+            )
 
 
 def _check_reveal(change: c.RevealDataset, view: Snapshot) -> None:
@@ -211,32 +216,6 @@ def _check_reveal(change: c.RevealDataset, view: Snapshot) -> None:
         raise Conflict(
             f"{dataset.staging.site} does not hold all of {dataset.key}", rows=tuple(map(str, sorted(lacking)))
         )
-
-
-def _check_copy(request: records.CopyRequest, view: Snapshot) -> None:
-    _check_new_request(request, view)
-    checks.some(request.scope, f"copy request {request.id}")
-    checks.group(view, request.group)
-    if not view.dataset(request.dataset).is_visible:
-        raise Conflict(f"dataset {request.dataset} is still being published", rows=(str(request.dataset),))
-    site = view.site(request.site)
-    if site.status is not SiteStatus.READY:
-        raise Conflict(f"site {site.name} is {site.status.value}", rows=(site.name,))
-    blocks = {block.key.block: block for block in view.blocks(request.dataset)}
-    for part in request.scope:
-        if part.block not in blocks:
-            raise UnknownName(f"there is no block {BlockKey(request.dataset, part.block)}")
-        checks.ordinals(blocks[part.block], part.ordinals)
-    checks.no_deletion(view, site.name, lambda: checks.lfns_of(view, request.dataset, request.scope))
-    checks.paths(view, site, lambda: checks.lfns_of(view, request.dataset, request.scope), are_registered=True)
-
-
-def _check_close(change: c.CloseRequest, view: Snapshot) -> None:
-    state = requirements.request_of(view, change.id).state
-    if change.state is RequestState.OPEN:
-        raise BadInput(f"request {change.id} cannot be closed as open")
-    if state not in (RequestState.OPEN, change.state):
-        raise Conflict(f"request {change.id} is already {state.value}", rows=(change.id,))
 
 
 def _check_gone(change: c.FilesGone, view: Snapshot) -> None:

@@ -33,7 +33,7 @@ from sqlalchemy import String as PlainString
 from sqlalchemy import Text as PlainText
 from sqlalchemy.types import TypeEngine
 
-VERSION = 3
+VERSION = 4
 
 BYTE_ORDER = "C"
 """PostgreSQL's name for the order of bytes; SQLite has no other."""
@@ -236,8 +236,11 @@ request = Table(
     Column("id", Text, primary_key=True),
     Column("kind", String(8), nullable=False),
     Column("state", String(16), nullable=False),
+    Column("site", Text, nullable=False),
+    Column("dataset", Text),
     Column("body", Text, nullable=False),
-    Index("request_by_state", "state", "kind"),
+    Index("request_by_state", "state", "kind", "dataset"),
+    Index("request_by_site", "site", "state"),
 )
 
 permission = Table(

@@ -10,13 +10,15 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from holdfast.inventory import schema, sql_files, sql_many, sql_replicas, sql_rows
-from holdfast.inventory.sql_snapshot import SqlSnapshot, body_of
+from holdfast.inventory import proofs, requested, schema, sql_files, sql_many, sql_replicas, sql_rows
+from holdfast.inventory.record_text import body_of
+from holdfast.inventory.sql_draft import SqlDraft
 from holdfast.model import changes as c
-from holdfast.model.records import CopyRequest, Dataset, DeletionRequest, Group, RequestState
+from holdfast.model.fileset import FileSet
+from holdfast.model.records import Dataset, Group
 
 
-def apply(change: c.Change, connection: Connection, view: SqlSnapshot, *, at_us: int) -> None:
+def apply(change: c.Change, connection: Connection, view: SqlDraft, *, at_us: int) -> None:
     """Carry ``change`` out in the open transaction."""
     try:
         _apply(change, connection, view, at_us)
@@ -24,9 +26,11 @@ def apply(change: c.Change, connection: Connection, view: SqlSnapshot, *, at_us:
         view.forget()
 
 
-def _apply(change: c.Change, connection: Connection, view: SqlSnapshot, at_us: int) -> None:
+def _apply(change: c.Change, connection: Connection, view: SqlDraft, at_us: int) -> None:
     match change:
         case c.PutSite(site):
+            if proofs.are_void(change, view):
+                sql_replicas.unproved(site.name, connection, view)
             sql_rows.put(connection, schema.site, {"name": site.name}, {"body": body_of(site)})
         case c.RemoveSite(name):
             connection.execute(delete(schema.site).where(schema.site.c.name == name))
@@ -43,12 +47,14 @@ def _apply(change: c.Change, connection: Connection, view: SqlSnapshot, at_us: i
         case c.AbandonStaged(key):
             _abandon(view.dataset_id(key), connection)
         case c.RequestCopy(request):
-            _put_request(replace(request, created_us=at_us), "copy", connection)
-            sql_replicas.request_copy(request, connection, view, at_us)
+            view.requests.put(replace(request, created_us=at_us))
+            sql_replicas.request_copy(request, view, at_us)
         case c.RequestDeletion(request):
-            _put_request(replace(request, created_us=at_us), "deletion", connection)
-        case c.CloseRequest():
-            _close(change, connection, view)
+            view.requests.put(replace(request, created_us=at_us))
+        case c.CloseRequest() | c.ReduceRequest():
+            _end(change, connection, view)
+        case c.FilesDeleted():
+            _delete(change, connection, view, at_us)
         case c.FilesArrived() | c.FilesGone():
             sql_replicas.move_files(change, connection, view, at_us)
         case c.FilesVerified():
@@ -57,8 +63,8 @@ def _apply(change: c.Change, connection: Connection, view: SqlSnapshot, at_us: i
             sql_replicas.arrived(change, connection, view, at_us)
         case c.AssignReplicas():
             sql_replicas.assigned(change, connection, view)
-        case c.RemoveReplicas():
-            sql_replicas.removed(change, connection, view)
+        case c.RemoveReplicas(site, blocks):
+            sql_replicas.forget(blocks, site, view)
         case c.RemoveFiles():
             sql_files.remove(change, connection, view)
         case c.RenameFiles():
@@ -110,25 +116,23 @@ def _abandon(dataset_id: int, connection: Connection) -> None:
     connection.execute(delete(schema.dataset).where(schema.dataset.c.id == dataset_id))
 
 
-def _put_request(request: CopyRequest | DeletionRequest, kind: str, connection: Connection) -> None:
-    values = {"kind": kind, "state": request.state.value, "body": body_of(request)}
-    sql_rows.put(connection, schema.request, {"id": request.id}, values)
+def _end(change: c.CloseRequest | c.ReduceRequest, connection: Connection, view: SqlDraft) -> None:
+    before = view.request(change.id)
+    now = None if before is None else requested.after(change, before, view)
+    if before is not None and now is not None and now is not before:
+        view.requests.put(now)
+        sql_replicas.forget(requested.left_empty(change, before, now, view), before.site, view)
 
 
-def _close(change: c.CloseRequest, connection: Connection, view: SqlSnapshot) -> None:
-    request = view.request(change.id)
-    if request is not None and request.state is RequestState.OPEN:
-        kind = "copy" if isinstance(request, CopyRequest) else "deletion"
-        _put_request(replace(request, state=change.state, detail=change.detail), kind, connection)
+def _delete(change: c.FilesDeleted, connection: Connection, view: SqlDraft, at_us: int) -> None:
+    request = view.request(change.request)
+    gone, now = (FileSet(), None) if request is None else requested.deleted(request, change, view)
+    if now is not None and gone:
+        view.requests.put(now)
+        sql_replicas.delete_files(change.block, change.site, gone, connection, view, at_us)
 
 
-def touched_rows(change: c.Change, view: SqlSnapshot) -> set[tuple[str, str]]:
+def touched_rows(change: c.Change, view: SqlDraft) -> set[tuple[str, str]]:
     """What the side table of the journal keeps of a change: ("dataset", key) and ("site", name)."""
-    if isinstance(change, c.CloseRequest):
-        request = view.request(change.id)
-        if request is None:
-            return set()
-        dataset = {("dataset", str(request.dataset))} if isinstance(request, CopyRequest) else set()
-        return {("site", request.site)} | dataset
-    datasets, sites = c.touched(change)
+    datasets, sites = requested.touched(change, view)
     return {("dataset", str(key)) for key in datasets} | {("site", name) for name in sites}

@@ -11,22 +11,21 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from holdfast.inventory import replicas, schema, sql_replicas, sql_rows
-from holdfast.inventory.sql_snapshot import SqlSnapshot
+from holdfast.inventory.sql_draft import SqlDraft
 from holdfast.model import changes as c
 from holdfast.model.names import BlockKey
-from holdfast.model.records import BlockReplica, FileColumns
+from holdfast.model.records import Block, BlockReplica, FileColumns
 
 
-def register(change: c.RegisterFiles, connection: Connection, view: SqlSnapshot, at_us: int) -> None:
+def register(change: c.RegisterFiles, connection: Connection, view: SqlDraft, at_us: int) -> None:
     """New files at the end of a block, and at a site if the change names one."""
     files = change.files
-    block_id, before = _block_row(change.block, connection, view)
+    block_id, before, size_before = _block_row(change.block, connection, view)
+    size = sum(files.sizes)
     insert_files(connection, view, files, block_id=block_id, first_ordinal=change.first_ordinal)
     table = schema.block
     connection.execute(
-        update(table)
-        .where(table.c.id == block_id)
-        .values(n_files=table.c.n_files + len(files), size=table.c.size + sum(files.sizes))
+        update(table).where(table.c.id == block_id).values(n_files=before + len(files), size=size_before + size)
     )
     present = {each.site: each for each in view.replicas(block=change.block)}
     new = [replicas.of_grown_block(each, before) for site, each in present.items() if site != change.site]
@@ -36,15 +35,16 @@ def register(change: c.RegisterFiles, connection: Connection, view: SqlSnapshot,
             replicas.with_files(
                 replicas.of_grown_block(old, before),
                 range(before, before + len(files)),
-                view.sizes(block_id) if before else files.sizes,
+                Block(change.block, before + len(files), size_before + size),
+                lambda _new: size,
                 verified_us=change.verified_us,
                 at_us=at_us,
             )
         )
-    sql_replicas.put([each for each in new if each != present.get(each.site)], connection, view)
+    sql_replicas.put([each for each in new if each != present.get(each.site)], view)
 
 
-def remove(change: c.RemoveFiles, connection: Connection, view: SqlSnapshot) -> None:
+def remove(change: c.RemoveFiles, connection: Connection, view: SqlDraft) -> None:
     """Files are forgotten, with what is known of their owners; those behind them move up, in every replica, too."""
     key, table = change.block, schema.file
     block_id, before = view.block_id(key), view.files(key)
@@ -64,7 +64,7 @@ def remove(change: c.RemoveFiles, connection: Connection, view: SqlSnapshot) -> 
     )
 
 
-def rename(change: c.RenameFiles, connection: Connection, view: SqlSnapshot) -> None:
+def rename(change: c.RenameFiles, connection: Connection, view: SqlDraft) -> None:
     """Files get other names, with what is known of their owners."""
     key, table = change.block, schema.file
     block_id, before = view.block_id(key), view.files(key)
@@ -106,28 +106,27 @@ def _forget_permissions(places: Sequence[tuple[str, str]], connection: Connectio
     )
 
 
-def _put_changed(
-    changed: Sequence[tuple[BlockReplica, BlockReplica]], connection: Connection, view: SqlSnapshot
-) -> None:
-    sql_replicas.put([new for old, new in changed if new != old], connection, view)
+def _put_changed(changed: Sequence[tuple[BlockReplica, BlockReplica]], connection: Connection, view: SqlDraft) -> None:
+    sql_replicas.put([new for old, new in changed if new != old], view)
 
 
-def _block_row(key: BlockKey, connection: Connection, view: SqlSnapshot) -> tuple[int, int]:
-    """The block's number and its files so far; the block is made if it is not there."""
+def _block_row(key: BlockKey, connection: Connection, view: SqlDraft) -> tuple[int, int, int]:
+    """The block's number, and its files and bytes so far; the block is made if it is not there."""
     table = schema.block
     dataset_id = view.dataset_id(key.dataset)
-    query = select(table.c.id, table.c.n_files).where(table.c.dataset_id == dataset_id, table.c.name == key.block)
+    query = select(table.c.id, table.c.n_files, table.c.size)
+    query = query.where(table.c.dataset_id == dataset_id, table.c.name == key.block)
     row = connection.execute(query).one_or_none()
     if row is not None:
-        return row.id, row.n_files
+        return row.id, row.n_files, row.size
     values = {"dataset_id": dataset_id, "name": key.block, "n_files": 0, "size": 0}
     number = connection.scalar(insert(table).values(**values).returning(table.c.id))
     assert number is not None
-    return int(number), 0
+    return int(number), 0, 0
 
 
 def insert_files(
-    connection: Connection, view: SqlSnapshot, files: FileColumns, *, block_id: int, first_ordinal: int
+    connection: Connection, view: SqlDraft, files: FileColumns, *, block_id: int, first_ordinal: int
 ) -> None:
     """Add rows to ``file``, many a statement; an LFN that is taken raises IntegrityError."""
     numbers = _directory_numbers(files.dirs, connection, view)
@@ -153,7 +152,7 @@ def _digest_column(files: FileColumns, algorithm: str) -> Sequence[int | bytes |
     return [None if text is None else bytes.fromhex(text) for text in column]
 
 
-def _directory_numbers(paths: Sequence[str], connection: Connection, view: SqlSnapshot) -> list[int]:
+def _directory_numbers(paths: Sequence[str], connection: Connection, view: SqlDraft) -> list[int]:
     known = view.directory_ids(paths)
     new = [(path,) for path in sorted(set(paths) - known.keys())]
     if new:

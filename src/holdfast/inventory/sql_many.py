@@ -137,6 +137,15 @@ def replica_rows_of_blocks(connection: Connection, blocks: Iterable[int]) -> Ite
         yield from fetched(connection, f"SELECT {columns} FROM replica WHERE block_id IN ({numbers})")
 
 
+def size_of_files(connection: Connection, block: int, ordinals: Iterable[int]) -> int:
+    """The bytes of some files of a block."""
+    size = 0
+    for numbers in listed(ordinals):
+        query = f"SELECT sum(size) FROM file WHERE block_id = {block} AND ordinal IN ({numbers})"
+        size += int(fetched(connection, query)[0][0] or 0)
+    return size
+
+
 def put_rows(
     connection: Connection, table: str, key: Sequence[str], columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
 ) -> None:

@@ -8,12 +8,11 @@ what the rows do.
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import groupby
 
 from sqlalchemy import Connection
 
-from holdfast.inventory import schema, sql_many
-from holdfast.inventory.sql_snapshot import SqlSnapshot, file_columns
+from holdfast.inventory import sql_many
+from holdfast.inventory.sql_snapshot import SqlSnapshot, files_of_blocks
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import FileColumns
 
@@ -23,12 +22,6 @@ BLOCKS_AHEAD = 1_000
 _BLOCKS = (
     "SELECT dataset.name, dataset.version, block.name, block.id, block.n_files FROM dataset"
     " JOIN block ON block.dataset_id = dataset.id ORDER BY dataset.name, dataset.version, block.name"
-)
-_FILES = (
-    "SELECT file.block_id, directory.path, file.name, file.size,"
-    f" {', '.join(f'file.{algorithm}' for algorithm in schema.DIGEST_COLUMNS)}"
-    " FROM file JOIN directory ON directory.id = file.dir_id"
-    " WHERE file.block_id IN ({}) ORDER BY file.block_id, file.ordinal"
 )
 
 
@@ -66,9 +59,4 @@ class ReadAhead(SqlSnapshot):
             n_files += count
             if n_files >= FILES_AHEAD:
                 break
-        (numbers,) = sql_many.listed(keys)
-        rows = sql_many.fetched(self._connection, _FILES.format(numbers))
-        found = {key: file_columns(()) for key in keys.values()}
-        for number, of_block in groupby(rows, key=lambda row: row[0]):
-            found[keys[number]] = file_columns([row[1:] for row in of_block])
-        return found
+        return files_of_blocks(self._connection, keys)

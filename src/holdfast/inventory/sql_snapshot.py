@@ -3,6 +3,9 @@
 Inside a read transaction it is a snapshot; inside the writer's transaction it
 is the view that rules are checked against, and shows what earlier changes of
 the same change set did: whoever changes the tables then calls ``forget``.
+
+What was asked of blocks, sites, locks and restores is kept until then: the rules
+of one transaction ask for the same again and again.
 """
 
 from __future__ import annotations
@@ -10,13 +13,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, KeysView, Mapping, Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
-from sqlalchemy import Connection, LargeBinary, case, cast, func, select, union
+from sqlalchemy import Connection, LargeBinary, Row, case, cast, func, select, union
 
 from holdfast.inventory import schema, sql_many
 from holdfast.inventory.database import check_version
+from holdfast.inventory.record_text import record_adapter
+from holdfast.inventory.sql_requests import RequestRows
 from holdfast.inventory.store import Head
 from holdfast.model import names
 from holdfast.model.errors import unknown_name
@@ -41,15 +46,11 @@ from holdfast.model.records import (
 
 LOOKUP_ROWS = 500
 """How many directories one statement asks for."""
+KEPT_BLOCKS = 100_000
+"""When so many blocks are known, what was known is forgotten before more are asked for."""
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-
-@lru_cache(maxsize=16)
-def record_adapter(kind: Any) -> TypeAdapter[Any]:
-    """How a record is written into and read from a ``body`` column."""
-    return TypeAdapter(kind)
 
 
 def digest_text(algorithm: str, value: Any) -> str | None:
@@ -67,6 +68,14 @@ _LOOKUP = (
     " AND block.id = file.block_id AND dataset.id = block.dataset_id"
 )
 # Constant rows use the index for each; SQLite answers (a, b) IN (...) by a scan of the table.
+
+
+_FILES = (
+    "SELECT file.block_id, directory.path, file.name, file.size,"
+    f" {', '.join(f'file.{algorithm}' for algorithm in schema.DIGEST_COLUMNS)}"
+    " FROM file JOIN directory ON directory.id = file.dir_id"
+    " WHERE file.block_id IN ({}) ORDER BY file.block_id, file.ordinal"
+)
 
 
 class Made(Mapping[K, V]):
@@ -97,10 +106,18 @@ class SqlSnapshot:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.requests = RequestRows(connection)
+        """Those who change requests put them here, and let them be written in the end."""
         self._asked: tuple[Collection[BlockKey], dict[BlockKey, sql_many.BlockRow]] = (), {}
+        self._known_blocks: dict[BlockKey, sql_many.BlockRow] = {}
+        """Blocks that were asked for, and are there."""
+        self._sites: list[tuple[str, int, str]] | None = None
+        """Name, number and body of all sites, by name; None: not asked for yet."""
+        self._locks: list[Lock] | None = None
         row = connection.execute(select(schema.head)).one()
         check_version(row.schema_version, "the inventory")  # It may have been migrated since it was opened.
         self._head = Head(row.epoch, row.position, row.digest, row.at_us)
+        self._restored: Row[Any] | None = row
 
     @property
     def head(self) -> Head:
@@ -114,15 +131,14 @@ class SqlSnapshot:
 
     def sites(self) -> list[Site]:
         """All sites."""
-        query = select(schema.site.c.body).order_by(schema.site.c.name)
-        return [_site(body) for body in self._connection.scalars(query)]
+        return [site_of(body) for _, _, body in self._site_rows()]
 
     def site(self, name: str) -> Site:
         """One site."""
         body = self._connection.scalar(select(schema.site.c.body).where(schema.site.c.name == name))
         if body is None:
             raise unknown_name("site", name, (site.name for site in self.sites()))
-        return _site(body)
+        return site_of(body)
 
     def groups(self) -> list[str]:
         """The names of all groups."""
@@ -162,6 +178,10 @@ class SqlSnapshot:
             .order_by(table.ordinal)
         )
         return file_columns(self._connection.execute(query).all())
+
+    def find_files(self, keys: Collection[BlockKey]) -> Mapping[BlockKey, FileColumns]:
+        """All files of those of many blocks that are there."""
+        return files_of_blocks(self._connection, {row[0]: key for key, row in self.block_rows(keys).items()})
 
     def replicas(
         self, *, dataset: DatasetKey | None = None, block: BlockKey | None = None, site: str | None = None
@@ -205,7 +225,7 @@ class SqlSnapshot:
         rows = self.block_rows(keys)
         blocks = {number: key for key, (number, *_) in rows.items()}
         found: dict[BlockKey, list[BlockReplica]] = {key: [] for key in rows}
-        sites = self._site_names()
+        sites = {number: name for name, number, _ in self._site_rows()}
         for row in sql_many.replica_rows_of_blocks(self._connection, blocks):
             key = blocks[row[0]]
             found[key].append(replica_of(key, sites[row[1]], row))
@@ -213,9 +233,10 @@ class SqlSnapshot:
             every.sort(key=_by_site)
         return found
 
-    def _site_names(self) -> dict[int, str]:
-        rows = self._connection.execute(select(schema.site.c.id, schema.site.c.name))
-        return {row.id: row.name for row in rows}
+    def _site_rows(self) -> list[tuple[str, int, str]]:
+        if self._sites is None:
+            self._sites = sql_many.fetched(self._connection, "SELECT name, id, body FROM site ORDER BY name")
+        return self._sites
 
     def sums(self) -> list[ReplicaSum]:
         """The sums over all block replicas."""
@@ -268,29 +289,31 @@ class SqlSnapshot:
 
     def locks(self) -> list[Lock]:
         """All locks."""
-        return self._bodies(Lock, select(schema.lock.c.body).order_by(schema.lock.c.id))
+        if self._locks is None:
+            self._locks = self._bodies(Lock, select(schema.lock.c.body).order_by(schema.lock.c.id))
+        return self._locks.copy()
 
-    def copy_requests(self, *, only_open: bool = True) -> list[CopyRequest]:
+    def copy_requests(
+        self, *, only_open: bool = True, dataset: DatasetKey | None = None, site: str | None = None
+    ) -> list[CopyRequest]:
         """Copies that were asked for."""
-        return self._requests(CopyRequest, "copy", only_open)
+        return self.requests.chosen("copy", only_open=only_open, dataset=dataset, site=site)
 
-    def deletion_requests(self, *, only_open: bool = True) -> list[DeletionRequest]:
+    def deletion_requests(
+        self, *, only_open: bool = True, dataset: DatasetKey | None = None, site: str | None = None
+    ) -> list[DeletionRequest]:
         """Deletions that were asked for."""
-        return self._requests(DeletionRequest, "deletion", only_open)
+        return self.requests.chosen("deletion", only_open=only_open, dataset=dataset, site=site)
 
     def request(self, id: str) -> Request | None:
         """One request, open or not."""
-        query = select(schema.request.c.kind, schema.request.c.body).where(schema.request.c.id == id)
-        row = self._connection.execute(query).one_or_none()
-        if row is None:
-            return None
-        kind = CopyRequest if row.kind == "copy" else DeletionRequest
-        found: Request = record_adapter(kind).validate_json(row.body)
-        return found
+        return self.requests.find(id)
 
     def restored(self) -> Restore | None:
         """The last restore of a backup."""
-        row = self._connection.execute(select(schema.head)).one()
+        if self._restored is None:
+            self._restored = self._connection.execute(select(schema.head)).one()
+        row = self._restored
         return None if row.restored_position is None else Restore(row.restored_position, bool(row.restore_confirmed))
 
     def permissions(self) -> list[Permission]:
@@ -339,12 +362,11 @@ class SqlSnapshot:
 
     def block_id(self, key: BlockKey) -> int:
         """The number of a block in the tables; UnknownName."""
-        table = schema.block.c
-        query = select(table.id).where(table.dataset_id == self.dataset_id(key.dataset), table.name == key.block)
-        number: int | None = self._connection.scalar(query)
-        if number is None:
+        row = self.block_rows((key,)).get(key)
+        if row is None:
+            self.dataset_id(key.dataset)
             raise unknown_name("block", str(key), (str(block.key) for block in self.blocks(key.dataset)))
-        return number
+        return row[0]
 
     def site_id(self, name: str) -> int | None:
         """The number of a site in the tables, if it is there."""
@@ -354,11 +376,18 @@ class SqlSnapshot:
     def block_rows(self, keys: Collection[BlockKey]) -> dict[BlockKey, sql_many.BlockRow]:
         """The rows of those blocks that are there.
 
-        The last answer is kept: what a rule has asked about a change, carrying
-        the change out asks again.
+        The answers are kept: what a rule has asked about a change, another one
+        asks, too, and carrying the change out asks again.
         """
-        if keys is not self._asked[0] or not isinstance(keys, tuple):
-            self._asked = keys, sql_many.block_rows(self._connection, keys)
+        if keys is self._asked[0] and isinstance(keys, tuple):
+            return self._asked[1]
+        new = [key for key in keys if key not in self._known_blocks]
+        if new:
+            if len(self._known_blocks) > KEPT_BLOCKS:
+                self._known_blocks.clear()
+                new = list(keys)
+            self._known_blocks.update(sql_many.block_rows(self._connection, new))
+        self._asked = keys, {key: self._known_blocks[key] for key in keys if key in self._known_blocks}
         return self._asked[1]
 
     def replica_rows(self, keys: Collection[BlockKey], site: str) -> dict[BlockKey, Any]:
@@ -372,22 +401,12 @@ class SqlSnapshot:
     def forget(self) -> None:
         """Keep no answer: the tables have changed."""
         self._asked = (), {}
-
-    def sizes(self, block_id: int) -> list[int]:
-        """The sizes of a block's files, by ordinal."""
-        table = schema.file.c
-        return list(
-            self._connection.scalars(select(table.size).where(table.block_id == block_id).order_by(table.ordinal))
-        )
+        self._known_blocks.clear()
+        self._sites = self._locks = self._restored = None
 
     def _bodies(self, kind: Any, query: Any) -> list[Any]:
         adapter = record_adapter(kind)
         return [adapter.validate_json(body) for body in self._connection.scalars(query)]
-
-    def _requests(self, kind: Any, word: str, only_open: bool) -> list[Any]:
-        query = select(schema.request.c.body).where(schema.request.c.kind == word)
-        found = self._bodies(kind, query.where(schema.request.c.state == "open") if only_open else query)
-        return sorted(found, key=lambda request: (request.created_us, request.id))
 
 
 def file_columns(rows: Sequence[Sequence[Any]]) -> FileColumns:
@@ -403,6 +422,16 @@ def file_columns(rows: Sequence[Sequence[Any]]) -> FileColumns:
         if any(value is not None for value in column)
     }
     return FileColumns(tuple(places), dir_index, file_names, sizes, checksums)
+
+
+def files_of_blocks(connection: Connection, keys: Mapping[int, BlockKey]) -> dict[BlockKey, FileColumns]:
+    """All files of blocks by their numbers."""
+    found = {key: file_columns(()) for key in keys.values()}
+    for numbers in sql_many.listed(keys):
+        rows = sql_many.fetched(connection, _FILES.format(numbers))
+        for number, of_block in groupby(rows, key=lambda row: row[0]):
+            found[keys[number]] = file_columns([row[1:] for row in of_block])
+    return found
 
 
 def _file_record(dir: str, row: Sequence[Any]) -> FileRecord:
@@ -425,12 +454,7 @@ def _by_site(replica: BlockReplica) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _site(body: str) -> Site:
+def site_of(body: str) -> Site:
     """A site from its body; every transaction asks for some, and they seldom change."""
     found: Site = record_adapter(Site).validate_json(body)
     return found
-
-
-def body_of(record: Any) -> str:
-    """A record as text for a ``body`` column."""
-    return json.dumps(record_adapter(record.__class__).dump_python(record, mode="json"), separators=(",", ":"))

@@ -1,7 +1,8 @@
 """The SQLite file under an inventory: how it is opened, whose it is, and what its complaints mean.
 
 Write-ahead log, ``synchronous=FULL``: what a transaction has committed is on
-disk. Foreign errors come out as OperatorError with the file and the remedy.
+disk. Foreign errors come out as OperatorError with the file and the remedy, as
+DatabaseAway if another program has held the file for too long.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.inventory import schema
 from holdfast.inventory.database import check_version
-from holdfast.model.errors import OperatorError
+from holdfast.model.errors import DatabaseAway, OperatorError
 
 BUSY_TIMEOUT_MS = 60_000
 FULL_BYTES = 1 << 20
@@ -104,7 +105,8 @@ def translated(path: Path) -> Iterator[None]:
         if code not in _REMEDIES:
             raise
         problem, hint = _FULL if code == sqlite3.SQLITE_IOERR and _is_full(path) else _REMEDIES[code]
-        raise OperatorError(problem, place=str(path), hint=hint) from error
+        kind = DatabaseAway if code == sqlite3.SQLITE_BUSY else OperatorError
+        raise kind(problem, place=str(path), hint=hint) from error
 
 
 def _is_full(path: Path) -> bool:

@@ -141,6 +141,9 @@ class Snapshot(Protocol):
     def files(self, block: BlockKey) -> FileColumns:
         """All files of a block by ordinal; UnknownName."""
 
+    def find_files(self, keys: Collection[BlockKey]) -> Mapping[BlockKey, FileColumns]:
+        """All files of those of many blocks that are there, by ordinal."""
+
     def replicas(
         self, *, dataset: DatasetKey | None = None, block: BlockKey | None = None, site: str | None = None
     ) -> list[BlockReplica]:
@@ -167,11 +170,15 @@ class Snapshot(Protocol):
     def locks(self) -> list[Lock]:
         """All locks, expired ones too."""
 
-    def copy_requests(self, *, only_open: bool = True) -> list[CopyRequest]:
-        """Copies that were asked for."""
+    def copy_requests(
+        self, *, only_open: bool = True, dataset: DatasetKey | None = None, site: str | None = None
+    ) -> list[CopyRequest]:
+        """Copies that were asked for, of all datasets to all sites or of one, oldest first."""
 
-    def deletion_requests(self, *, only_open: bool = True) -> list[DeletionRequest]:
-        """Deletions that were asked for."""
+    def deletion_requests(
+        self, *, only_open: bool = True, dataset: DatasetKey | None = None, site: str | None = None
+    ) -> list[DeletionRequest]:
+        """Deletions that were asked for, oldest first; with ``dataset`` those of its replicas only."""
 
     def request(self, id: str) -> Request | None:
         """One request, open or not; None if there is none."""

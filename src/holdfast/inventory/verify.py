@@ -24,13 +24,14 @@ from holdfast.inventory.bodies import check_bodies
 from holdfast.inventory.comparing import differences as differences
 from holdfast.inventory.image import sql_load
 from holdfast.inventory.image.image import Image
-from holdfast.inventory.invariants import CONNECTION_CHECKS, SNAPSHOT_CHECKS, Finding
+from holdfast.inventory.invariants import SNAPSHOT_CHECKS, Finding
 from holdfast.inventory.replayed_digests import ReplayedDigests
 from holdfast.inventory.sql_read_ahead import ReadAhead
 from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.sqlite_database import SqliteDatabase
 from holdfast.inventory.store import Head
+from holdfast.inventory.table_invariants import CONNECTION_CHECKS
 from holdfast.model.errors import HoldfastError
 
 Progress = Callable[[str], None]
@@ -48,12 +49,13 @@ INVARIANTS: dict[str, str] = {
     "I5": "replicas have a block and a site and say truly what they hold",
     "I6": "staged datasets say where they come from",
     "I7": "open copies have replicas to fill",
-    "I8": "open deletions touch nothing that is had or awaited",
+    "I8": "open deletions of orphans touch nothing that is had or awaited",
     "I9": "no reader's cursor is ahead of the journal, before it, or on another history",
     "I10": "the database is sound and its references hold",
     "I11": "the journal, replayed under the rules, gives the tables",
     "I12": "behind a trimmed journal stands a checkpoint, sound and on this history",
     "I13": "what is asked of a record by its columns is what the record says",
+    "I14": "what open requests name is there",
 }
 """Number and sentence of every invariant that is checked on a live inventory."""
 

@@ -1,7 +1,7 @@
 """Changes are data: what a transaction does to the inventory, and what it requires.
 
 A ChangeSet is a list of typed changes with the requirements under which they
-hold, who wants them and why. The journal keeps it, messages carry it, a
+hold (``requirements``), who wants them and why. The journal keeps it, messages carry it, a
 follower folds it into its image. Changes are applied in order; each is checked
 against the state its predecessors left (``holdfast.inventory.rules``).
 
@@ -10,6 +10,7 @@ Rules
     the state before it alone: no clocks, no randomness, no database ids.
   * Changes that report an outcome are idempotent: the second delivery is
     accepted and alters nothing.
+  * A proof (``verified_us``) is no later than the moment in which it is committed.
   * Bulk changes are columns, never a change per row.
 """
 
@@ -21,6 +22,7 @@ from typing import Any, Literal
 
 from holdfast.model.names import BlockKey, DatasetKey, join
 from holdfast.model.records import (
+    BlockFiles,
     CopyRequest,
     Dataset,
     DatasetStatus,
@@ -30,9 +32,11 @@ from holdfast.model.records import (
     Group,
     Lock,
     Permission,
+    Request,
     RequestState,
     Site,
 )
+from holdfast.model.requirements import Requirement
 
 ROWS_MAX = 50_000
 """Most rows (files, ordinals, paths) in one change set."""
@@ -42,10 +46,15 @@ BYTES_MAX = 8_000_000
 
 @dataclass(frozen=True, slots=True)
 class PutSite:
-    """Add a site or replace its record."""
+    """Add a site or replace its record.
+
+    If its first door leads elsewhere then, nothing that it holds is proved any
+    more. Earlier releases left the proofs, and wrote "put-site": so do such
+    entries.
+    """
 
     site: Site
-    kind: Literal["put-site"] = "put-site"
+    kind: Literal["put-site", "set-site"] = "set-site"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +149,7 @@ class RequestCopy:
 
 @dataclass(frozen=True, slots=True)
 class RequestDeletion:
-    """Ask for the removal of orphans; passes the check of ``holdfast.inventory.deletion``."""
+    """Ask for the removal of orphans or of replicas; passes the check of ``holdfast.inventory.deletion``."""
 
     request: DeletionRequest
     kind: Literal["request-deletion"] = "request-deletion"
@@ -148,12 +157,48 @@ class RequestDeletion:
 
 @dataclass(frozen=True, slots=True)
 class CloseRequest:
-    """The final outcome of a request."""
+    """The final outcome of a request.
+
+    Of a copy, replicas at its site that hold nothing and that no other open
+    copy names are forgotten with it; they stay if it was to ``replace`` what
+    was there and was not cancelled. The first release did not forget them, and
+    wrote "close-request": such entries leave all replicas as they are.
+    """
 
     id: str
     state: RequestState
     detail: str = ""
-    kind: Literal["close-request"] = "close-request"
+    kind: Literal["close-request", "end-request"] = "end-request"
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceRequest:
+    """These files are not asked for any more, by a copy or a deletion of replicas; ordinals None: nothing of a block.
+
+    What the request does not ask for is passed over. One that loses all that it
+    has left is closed as cancelled, with ``reason`` as its detail.
+    """
+
+    id: str
+    scope: tuple[BlockFiles, ...]
+    reason: str = ""
+    kind: Literal["reduce-request"] = "reduce-request"
+
+
+@dataclass(frozen=True, slots=True)
+class FilesDeleted:
+    """The bytes of these files are gone from a site, as the open deletion ``request`` asked.
+
+    They leave the replica and the scope of the request. What is in its scope no
+    more is passed over, and so is all of a closed request. A replica that then
+    holds nothing and that no open copy request names is forgotten.
+    """
+
+    block: BlockKey
+    site: str
+    ordinals: tuple[int, ...]
+    request: str
+    kind: Literal["files-deleted"] = "files-deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +384,8 @@ Change = (
     | RequestCopy
     | RequestDeletion
     | CloseRequest
+    | ReduceRequest
+    | FilesDeleted
     | FilesArrived
     | FilesGone
     | FilesVerified
@@ -352,84 +399,6 @@ Change = (
     | SetPermissions
     | StartEpoch
     | ConfirmRestore
-)
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetUnchanged:
-    """Nothing has touched the dataset after ``position`` of ``epoch`` ("": the present one), a point of our history."""
-
-    dataset: DatasetKey
-    position: int
-    epoch: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SiteUnchanged:
-    """Nothing has touched the site after ``position`` of ``epoch`` ("": the present one), a point of our history."""
-
-    site: str
-    position: int
-    epoch: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetVisible:
-    """The dataset is there and revealed."""
-
-    dataset: DatasetKey
-
-
-@dataclass(frozen=True, slots=True)
-class NotLocked:
-    """No lock on the dataset, its blocks or files covers the site and group now."""
-
-    dataset: DatasetKey
-    site: str = ""
-    group: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class StillThere:
-    """Each of these LFNs is registered."""
-
-    lfns: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicasThere:
-    """Each of these blocks has a replica at the site, complete or not."""
-
-    site: str
-    blocks: tuple[BlockKey, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RequestIsOpen:
-    """The request has no final outcome yet."""
-
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class StillOrphans:
-    """The check of every deletion, again: nobody knows, wants or locks these paths now."""
-
-    site: str
-    orphans: tuple[str, ...]
-    request: str = ""
-    """The deletion request that asks, which is not in its own way."""
-
-
-Requirement = (
-    DatasetUnchanged
-    | SiteUnchanged
-    | DatasetVisible
-    | NotLocked
-    | StillThere
-    | ReplicasThere
-    | RequestIsOpen
-    | StillOrphans
 )
 
 
@@ -457,12 +426,14 @@ def rows(change: Change) -> int:
     match change:
         case RegisterFiles():
             return len(change.files)
-        case FilesArrived() | FilesGone():
+        case FilesArrived() | FilesGone() | FilesDeleted():
             return len(change.ordinals or ()) or 1
         case RequestCopy():
-            return sum(len(part.ordinals or ()) or 1 for part in change.request.scope)
+            return _named(change.request.scope)
+        case ReduceRequest():
+            return _named(change.scope)
         case RequestDeletion():
-            return len(change.request.orphans)
+            return len(change.request.orphans) + _named(change.request.scope)
         case FilesVerified() | BlocksArrived() | RemoveReplicas() | AssignReplicas():
             return len(change.blocks) or 1
         case RemoveFiles() | RenameFiles():
@@ -473,8 +444,12 @@ def rows(change: Change) -> int:
             return 1
 
 
+def _named(scope: tuple[BlockFiles, ...]) -> int:
+    return sum(len(part.ordinals or ()) or 1 for part in scope)
+
+
 def touched(change: Change) -> tuple[frozenset[DatasetKey], frozenset[str]]:
-    """The datasets and sites a change names; CloseRequest's are those of its request."""
+    """The datasets and sites a change names; those of CloseRequest and ReduceRequest are their request's."""
     match change:
         case PutSite():
             return frozenset(), frozenset({change.site.name})
@@ -484,15 +459,18 @@ def touched(change: Change) -> tuple[frozenset[DatasetKey], frozenset[str]]:
             return frozenset({change.dataset.key}), frozenset()
         case UpdateDataset() | RevealDataset() | AbandonStaged():
             return frozenset({change.dataset}), frozenset()
-        case RegisterFiles() | FilesArrived() | FilesGone():
+        case RegisterFiles() | FilesArrived() | FilesGone() | FilesDeleted():
             return frozenset({change.block.dataset}), frozenset({change.site} - {""})
-        case RequestCopy():
-            return frozenset({change.request.dataset}), frozenset({change.request.site})
-        case RequestDeletion():
-            return frozenset(), frozenset({change.request.site})
+        case RequestCopy() | RequestDeletion():
+            return touched_by(change.request)
         case FilesVerified() | BlocksArrived() | RemoveReplicas() | AssignReplicas():
             return frozenset(block.dataset for block in change.blocks), frozenset({change.site})
         case RemoveFiles() | RenameFiles():
             return frozenset({change.block.dataset}), frozenset()
         case _:
             return frozenset(), frozenset()
+
+
+def touched_by(request: Request) -> tuple[frozenset[DatasetKey], frozenset[str]]:
+    """The datasets and sites of whatever becomes of a request."""
+    return frozenset(() if request.dataset is None else (request.dataset,)), frozenset({request.site})

@@ -33,10 +33,13 @@ class HoldfastError(Exception):
         self.place = place
         self.hint = hint
 
+    @property
+    def advised(self) -> str:
+        """The message with its hint, for those who know the place."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
     def __str__(self) -> str:
-        where = f"{self.place}: " if self.place else ""
-        remedy = f" ({self.hint})" if self.hint else ""
-        return f"{where}{self.message}{remedy}"
+        return f"{self.place}: {self.advised}" if self.place else self.advised
 
 
 class BadInput(HoldfastError):
@@ -112,6 +115,10 @@ class PeerError(HoldfastError):
 
     exit_code = 3
     retryable = True
+
+
+class WorkerStuck(PeerError):
+    """Calls of a storage do not end, though nobody waits for their answer: only with the process that made them."""
 
 
 class Conflict(HoldfastError):

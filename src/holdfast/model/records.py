@@ -26,6 +26,9 @@ ROOT_BYTES_MAX = 4096
 BLOCK_FILES_MAX = 10_000
 """Automatic blocks hold at most this many files."""
 
+PRIORITY_LEAST, PRIORITY_USUAL, PRIORITY_MOST = 1, 3, 5
+"""How urgent a request can be."""
+
 
 class StorageType(StrEnum):
     """What a site stores on."""
@@ -88,6 +91,11 @@ class Door:
         """The root as plain text, for comparing: without ``file://``, doubled or trailing slashes and dot names."""
         plain = posixpath.normpath(self.root.removeprefix("file://"))
         return f"/{plain.lstrip('/')}" if plain.startswith("/") else plain
+
+    def leads_to_same(self, other: Door) -> bool:
+        """Whether every file is in the same place behind both, as far as their texts tell."""
+        first, second = ((door.protocol, door.place, door.rules.chains) for door in (self, other))
+        return first == second
 
     def overlaps(self, other: Door) -> bool:
         """Whether one root lies in the other, as far as their texts tell."""
@@ -345,6 +353,10 @@ class BlockFiles:
     block: str
     ordinals: tuple[int, ...] | None = None
 
+    def files(self, n_files: int) -> FileSet:
+        """The files it names, of a block that has ``n_files``."""
+        return FileSet.full(n_files) if self.ordinals is None else FileSet.of(self.ordinals)
+
 
 @dataclass(frozen=True, slots=True)
 class CopyRequest:
@@ -353,6 +365,8 @@ class CopyRequest:
     ``replace``: what lies in a file's place and is not that file may be
     overwritten, once a proved copy is at hand; else it stays and the copy of
     that file fails.
+
+    ``owner`` is on whose account it goes, ``deadline_us`` when it is of no use any more.
     """
 
     id: str
@@ -365,6 +379,9 @@ class CopyRequest:
     detail: str = ""
     created_us: int = 0
     replace: bool = False
+    owner: str = ""
+    priority: int = PRIORITY_USUAL
+    deadline_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,15 +396,24 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class DeletionRequest:
-    """Remove orphans from a site."""
+    """Remove from a site either orphans, or what it holds of some files of a dataset.
+
+    While the latter is open, the files of its scope are condemned at that site:
+    they count as nobody's copy and are nobody's source. What is gone leaves the
+    scope, so what was asked for is in the journal only.
+    """
 
     id: str
     site: str
-    orphans: tuple[Orphan, ...]
+    orphans: tuple[Orphan, ...] = ()
     reason: str = ""
     state: RequestState = RequestState.OPEN
     detail: str = ""
     created_us: int = 0
+    dataset: DatasetKey | None = None
+    scope: tuple[BlockFiles, ...] = ()
+    owner: str = ""
+    priority: int = PRIORITY_USUAL
 
 
 Request = CopyRequest | DeletionRequest

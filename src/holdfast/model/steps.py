@@ -26,8 +26,22 @@ STEPS: dict[str, tuple[str, ...]] = {
         "copy.claimed",
         "copy.part-written",
         "copy.renamed",
-        "copy.task-done",
         "copy.reported",
+    ),
+    "deletion": (
+        "deletion.requested",
+        "deletion.planned",
+        "deletion.claimed",
+        "deletion.deleted",
+        "deletion.reported",
+    ),
+    "work": (
+        "work.registered",
+        "work.buried",
+    ),
+    "fts": (
+        "fts.kept",
+        "fts.submitted",
     ),
     "check": (
         "check.snapshot-taken",
@@ -36,8 +50,6 @@ STEPS: dict[str, tuple[str, ...]] = {
         "check.renamed",
         "check.reported",
         "check.repair-requested",
-        "check.deletion-claimed",
-        "check.orphan-deleted",
     ),
     "listing": (
         "listing.part-written",

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from holdfast.inventory import replicas
+from holdfast.inventory import proofs, replicas, requested
 from holdfast.model import changes as c
+from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
 from holdfast.model.records import (
     Block,
@@ -18,9 +19,9 @@ from holdfast.model.records import (
     FileColumns,
     Group,
     Permission,
-    RequestState,
     Restore,
 )
+from holdfast.testing.memory_snapshot import MemorySnapshot
 from holdfast.testing.memory_tables import Tables, joined
 
 NO_FILES = FileColumns((), (), (), ())
@@ -31,6 +32,8 @@ def apply(change: c.Change, draft: Tables, *, at_us: int, position: int) -> None
     _touch(change, draft, position)
     match change:
         case c.PutSite(site):
+            if proofs.are_void(change, MemorySnapshot(draft)):
+                _take_proofs_back(site.name, draft)
             draft.sites.own()[site.name] = site
         case c.RemoveSite(name):
             draft.sites.own().pop(name, None)
@@ -50,8 +53,10 @@ def apply(change: c.Change, draft: Tables, *, at_us: int, position: int) -> None
             _request_copy(replace(request, created_us=at_us), draft, at_us)
         case c.RequestDeletion(request):
             draft.requests.own()[request.id] = replace(request, created_us=at_us)
-        case c.CloseRequest():
-            _close(change, draft)
+        case c.CloseRequest() | c.ReduceRequest():
+            _end(change, draft)
+        case c.FilesDeleted():
+            _delete(change, draft, at_us)
         case c.FilesArrived() | c.FilesGone():
             _move_files(change, draft, at_us)
         case c.FilesVerified():
@@ -83,11 +88,7 @@ def apply(change: c.Change, draft: Tables, *, at_us: int, position: int) -> None
 
 
 def _touch(change: c.Change, draft: Tables, position: int) -> None:
-    datasets, sites = c.touched(change)
-    if isinstance(change, c.CloseRequest):
-        request = draft.requests.rows.get(change.id)
-        sites = frozenset({request.site} if request is not None else ())
-        datasets = frozenset({request.dataset} if isinstance(request, CopyRequest) else ())
+    datasets, sites = requested.touched(change, MemorySnapshot(draft))
     if datasets:
         draft.touched_datasets.own().update(dict.fromkeys(datasets, position))
     if sites:
@@ -116,7 +117,8 @@ def _register(change: c.RegisterFiles, draft: Tables, at_us: int) -> None:
         new = replicas.with_files(
             replicas.of_grown_block(old, before),
             range(before, len(files)),
-            files.sizes,
+            block,
+            replicas.summed(files.sizes),
             verified_us=change.verified_us,
             at_us=at_us,
         )
@@ -139,6 +141,12 @@ def _put_replica(replica: BlockReplica, draft: Tables) -> None:
     by_site = draft.replicas.rows.get(replica.block, {})
     if by_site.get(replica.site) != replica:
         draft.replicas.own()[replica.block] = {**by_site, replica.site: replica}
+
+
+def _take_proofs_back(site: str, draft: Tables) -> None:
+    for by_site in list(draft.replicas.rows.values()):
+        if site in by_site:
+            _put_replica(replicas.unproved(by_site[site]), draft)
 
 
 def _remove_replica(block: BlockKey, site: str, draft: Tables) -> None:
@@ -201,20 +209,42 @@ def _request_copy(request: CopyRequest, draft: Tables, at_us: int) -> None:
             _put_replica(replicas.awaited(known, request.site, request.group, at_us), draft)
 
 
-def _close(change: c.CloseRequest, draft: Tables) -> None:
-    request = draft.requests.rows[change.id]
-    if request.state is RequestState.OPEN:
-        draft.requests.own()[change.id] = replace(request, state=change.state, detail=change.detail)
+def _end(change: c.CloseRequest | c.ReduceRequest, draft: Tables) -> None:
+    view, before = MemorySnapshot(draft), draft.requests.rows[change.id]
+    now = requested.after(change, before, view)
+    draft.requests.own()[change.id] = now
+    if now is not before:
+        for block in requested.left_empty(change, before, now, view):
+            _remove_replica(block, before.site, draft)
+
+
+def _delete(change: c.FilesDeleted, draft: Tables, at_us: int) -> None:
+    view = MemorySnapshot(draft)
+    gone, now = requested.deleted(draft.requests.rows[change.request], change, view)
+    draft.requests.own()[change.request] = now
+    replica = draft.replicas.rows.get(change.block, {}).get(change.site)
+    if not gone or replica is None:
+        return
+    size_of = replicas.summed(draft.files.rows[change.block].sizes)
+    left = replicas.without_files(replica, gone, _block(change.block, draft), size_of, at_us=at_us)
+    _put_replica(left, draft)
+    for block in requested.needless((left,), view):
+        _remove_replica(block, change.site, draft)
 
 
 def _move_files(change: c.FilesArrived | c.FilesGone, draft: Tables, at_us: int) -> None:
     replica = draft.replicas.rows[change.block][change.site]
-    sizes = draft.files.rows[change.block].sizes
+    block, size_of = _block(change.block, draft), replicas.summed(draft.files.rows[change.block].sizes)
     if isinstance(change, c.FilesArrived):
-        new = replicas.with_files(replica, change.ordinals, sizes, verified_us=change.verified_us, at_us=at_us)
+        proof = change.verified_us
+        new = replicas.with_files(replica, change.ordinals, block, size_of, verified_us=proof, at_us=at_us)
     else:
-        new = replicas.without_files(replica, change.ordinals, sizes, at_us=at_us)
+        new = replicas.without_files(replica, FileSet.of(change.ordinals), block, size_of, at_us=at_us)
     _put_replica(new, draft)
+
+
+def _block(key: BlockKey, draft: Tables) -> Block:
+    return draft.blocks.rows[key.dataset][key.block]
 
 
 def _set_permissions(items: tuple[Permission, ...], draft: Tables) -> None:

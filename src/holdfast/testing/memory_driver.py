@@ -49,7 +49,7 @@ from holdfast.testing.memory_tree import MemoryTree, Node
 
 Faults = Callable[[str, str], None]
 
-FULL = Capabilities(permissions=True, checksums=ALGORITHMS, second_look=True, pages=True)
+FULL = Capabilities(permissions=True, checksums=ALGORITHMS, second_look=True, pages=True, outlives_caller=False)
 """All there is; take from it with ``dataclasses.replace``. What is put into ``told`` is answered as of the last
 honest writing, whatever has become of the bytes."""
 

@@ -88,6 +88,11 @@ class MemorySnapshot:
         self._check_block(block)
         return self._tables.files.rows[block]
 
+    def find_files(self, keys: Collection[BlockKey]) -> dict[BlockKey, FileColumns]:
+        """All files of those of many blocks that are there."""
+        rows = self._tables.files.rows
+        return {key: rows[key] for key in keys if key in rows}
+
     def replicas(
         self, *, dataset: DatasetKey | None = None, block: BlockKey | None = None, site: str | None = None
     ) -> list[BlockReplica]:
@@ -166,17 +171,26 @@ class MemorySnapshot:
         """All locks."""
         return [lock for _, lock in sorted(self._tables.locks.rows.items())]
 
-    def copy_requests(self, *, only_open: bool = True) -> list[CopyRequest]:
+    def copy_requests(
+        self, *, only_open: bool = True, dataset: DatasetKey | None = None, site: str | None = None
+    ) -> list[CopyRequest]:
         """Copies that were asked for."""
-        return [each for each in self._requests(only_open) if isinstance(each, CopyRequest)]
+        return [each for each in self._requests(only_open, dataset, site) if isinstance(each, CopyRequest)]
 
-    def deletion_requests(self, *, only_open: bool = True) -> list[DeletionRequest]:
+    def deletion_requests(
+        self, *, only_open: bool = True, dataset: DatasetKey | None = None, site: str | None = None
+    ) -> list[DeletionRequest]:
         """Deletions that were asked for."""
-        return [each for each in self._requests(only_open) if isinstance(each, DeletionRequest)]
+        return [each for each in self._requests(only_open, dataset, site) if isinstance(each, DeletionRequest)]
 
-    def _requests(self, only_open: bool) -> list[Request]:
-        every = self._tables.requests.rows.values()
-        found = [each for each in every if not only_open or each.state is RequestState.OPEN]
+    def _requests(self, only_open: bool, dataset: DatasetKey | None, site: str | None) -> list[Request]:
+        found = [
+            each
+            for each in self._tables.requests.rows.values()
+            if (not only_open or each.state is RequestState.OPEN)
+            and dataset in (None, each.dataset)
+            and site in (None, each.site)
+        ]
         return sorted(found, key=lambda request: (request.created_us, request.id))
 
     def request(self, id: str) -> Request | None:

@@ -109,7 +109,7 @@ class MemoryStore:
 
     def commit(self, change_set: ChangeSet, *, also: Callable[[Connection], None] | None = None) -> Head:
         """Do it all or nothing; returns the head after it."""
-        change_set, body = journal.written(change_set)
+        change_set, body = journal.written(change_set, now_us=self._clock())
         with self._turn() as disk:
             self._faults("commit")
             before = disk.tables.head
@@ -243,8 +243,7 @@ def _drafted(change_set: ChangeSet, tables: Tables, *, at_us: int, now_us: int) 
     """The state after a change set, if its requirements hold and the rules allow it."""
     draft = tables.draft()
     view = MemorySnapshot(draft)
-    for requirement in change_set.requirements:
-        requirements.check(requirement, view, now_us=now_us)
+    requirements.check_all(change_set.requirements, view, now_us=now_us)
     for change in change_set.changes:
         rules.check_change(change, view, now_us=now_us)
         conflict = rules.already_registered(change, view) if isinstance(change, RegisterFiles) else None

@@ -1,6 +1,6 @@
 """Random change sets, from a seed, over a world so small that they get in each other's way.
 
-Three sites, three datasets of two blocks each, some thirty files, four ids:
+Three sites, three datasets of two blocks each, some thirty files, few ids:
 changes then meet what others did. They prefer what a view shows, so that about
 half of them are accepted; the others are refused for every reason there is.
 
@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from holdfast.inventory.store import Snapshot
 from holdfast.model import changes as c
+from holdfast.model import requirements as need
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.pfn import PfnRules
 from holdfast.model.records import (
@@ -45,6 +46,8 @@ BLOCKS = tuple(BlockKey(dataset, name) for dataset in DATASETS for name in "xy")
 DIRECTORIES = ("/d", "/d/e")
 SITES = ("A", "B", "C")
 IDS = ("1", "2", "3", "4")
+REQUEST_IDS = tuple(str(number) for number in range(1, 21))
+"""Of a request an id is never used again."""
 BEGINNING = c.ChangeSet(
     (
         *(c.PutSite(Site(name, (Door("posix", f"/store/{name}"),))) for name in SITES),
@@ -72,6 +75,10 @@ class Source:
     def seldom(self) -> bool:
         """One time in ten."""
         return self.random.random() < 0.1
+
+    def proof_us(self) -> int:
+        """When something was proved, seldom by a clock that is far ahead."""
+        return 2**60 if self.seldom() else self.random.randrange(10)
 
     def one(self, present: Iterable[T], every: Sequence[T]) -> T:
         """One that is there, or seldom any."""
@@ -114,7 +121,10 @@ def _put_site(source: Source) -> c.Change:
     random = source.random
     rules = random.choice([PfnRules(), PfnRules.prefix("/d", "/d")])
     status = random.choice([SiteStatus.READY, SiteStatus.READY, SiteStatus.MORGUE])
-    return c.PutSite(Site(random.choice(SITES), (Door("posix", f"/store{random.randrange(3)}", rules),), status=status))
+    kind: Literal["put-site", "set-site"] = "put-site" if source.seldom() else "set-site"
+    name, moved = random.choice(SITES), (Door("posix", f"/store{random.randrange(3)}", rules),)
+    present = [site.doors for site in source.view.sites() if site.name == name]
+    return c.PutSite(Site(name, random.choice([moved, *present]), status=status), kind)
 
 
 def _create(source: Source) -> c.Change:
@@ -164,28 +174,63 @@ def _reveal(source: Source) -> c.Change:
     return c.RevealDataset(dataset, n_files, sum(block.size for block in blocks))
 
 
+def _scope(source: Source, block: str) -> tuple[BlockFiles, ...]:
+    """All or some files of a block, seldom in two parts, or of others, too."""
+    parts = [BlockFiles(block, source.random.choice([None, source.ordinals()]))]
+    if source.random.random() < 0.2:
+        parts.append(BlockFiles(source.random.choice("xy"), source.random.choice([None, source.ordinals()])))
+    return tuple(parts)
+
+
 def _request_copy(source: Source) -> c.Change:
-    block = source.block()
-    scope = (BlockFiles(block.block, source.random.choice([None, source.ordinals()])),)
-    id, group = source.random.choice(IDS), source.random.choice(["", "physics"])
-    return c.RequestCopy(CopyRequest(id, block.dataset, source.site(), scope, group=group))
+    block, choice = source.block(), source.random.choice
+    scope, group = _scope(source, block.block), choice(["", "physics"])
+    request = CopyRequest(
+        choice(REQUEST_IDS), block.dataset, source.site(), scope, group=group, replace=choice([True, False])
+    )
+    return c.RequestCopy(request)
 
 
 def _request_deletion(source: Source) -> c.Change:
-    orphans = tuple(Orphan(source.path(), 1, 1) for _ in range(source.random.randint(1, 2)))
-    return c.RequestDeletion(DeletionRequest(source.random.choice(IDS), source.site(), orphans))
+    id = source.random.choice(REQUEST_IDS)
+    if source.random.random() < 0.3:
+        orphans = tuple(Orphan(source.path(), 1, 1) for _ in range(source.random.randint(1, 2)))
+        return c.RequestDeletion(DeletionRequest(id, source.site(), orphans))
+    block, site = source.replica()
+    return c.RequestDeletion(DeletionRequest(id, site, dataset=block.dataset, scope=_scope(source, block.block)))
+
+
+def _request_id(source: Source) -> str:
+    requests: list[Request] = [*source.view.copy_requests(), *source.view.deletion_requests()]
+    return source.one((request.id for request in requests), REQUEST_IDS)
 
 
 def _close(source: Source) -> c.Change:
-    requests: list[Request] = [*source.view.copy_requests(), *source.view.deletion_requests()]
-    id = source.one((request.id for request in requests), IDS)
-    return c.CloseRequest(id, source.random.choice(list(RequestState)), source.random.choice(["", "why"]))
+    kind: Literal["close-request", "end-request"] = "close-request" if source.seldom() else "end-request"
+    state, detail = source.random.choice(list(RequestState)), source.random.choice(["", "why"])
+    return c.CloseRequest(_request_id(source), state, detail, kind)
+
+
+def _reduce(source: Source) -> c.Change:
+    return c.ReduceRequest(_request_id(source), _scope(source, source.random.choice("xy")), "why")
+
+
+def _deleted(source: Source) -> c.Change:
+    asked = [
+        (BlockKey(each.dataset, part.block), each.site, part.ordinals or source.ordinals(), each.id)
+        for each in source.view.deletion_requests()
+        if each.dataset is not None
+        for part in each.scope
+    ]
+    any_one = *source.replica(), source.ordinals(), source.random.choice(REQUEST_IDS)
+    block, site, ordinals, id = source.one(asked, [any_one])
+    return c.FilesDeleted(block, site, ordinals, id)
 
 
 def _arrived(source: Source) -> c.Change:
     block, site = source.replica()
     ordinals = source.random.choice([None, source.ordinals(), source.ordinals()])
-    return c.FilesArrived(block, site, ordinals, verified_us=source.random.randrange(10))
+    return c.FilesArrived(block, site, ordinals, verified_us=source.proof_us())
 
 
 def _gone(source: Source) -> c.Change:
@@ -196,7 +241,7 @@ def _gone(source: Source) -> c.Change:
 def _verified(source: Source) -> c.Change:
     block, site = source.replica()
     blocks = (block, source.block()) if source.seldom() else (block,)
-    return c.FilesVerified(site, blocks, verified_us=source.random.randrange(10))
+    return c.FilesVerified(site, blocks, verified_us=source.proof_us())
 
 
 def _blocks(source: Source) -> tuple[BlockKey, ...]:
@@ -276,6 +321,8 @@ CHANGES: Mapping[type[c.Change], Callable[[Source], c.Change]] = {
     c.RequestCopy: _request_copy,
     c.RequestDeletion: _request_deletion,
     c.CloseRequest: _close,
+    c.ReduceRequest: _reduce,
+    c.FilesDeleted: _deleted,
     c.FilesArrived: _arrived,
     c.FilesGone: _gone,
     c.FilesVerified: _verified,
@@ -293,21 +340,22 @@ CHANGES: Mapping[type[c.Change], Callable[[Source], c.Change]] = {
 
 # The world is quickly full of sites and datasets; what fills and empties replicas should come more often.
 _OFTEN = (*(c.RegisterFiles,) * 4, *(c.RequestCopy,) * 2, *(c.FilesArrived,) * 3, *(c.RemoveFiles, c.RenameFiles) * 2)
-_KINDS = (*CHANGES, *_OFTEN, c.FilesGone, c.CloseRequest)
+_KINDS = (*CHANGES, *_OFTEN, c.FilesGone, c.CloseRequest, *(c.RequestDeletion,) * 3, *(c.FilesDeleted,) * 3)
 
 
-def _requirement(source: Source) -> c.Requirement:
+def _requirement(source: Source) -> need.Requirement:
     last = source.view.head.position
     position = source.random.choice([last, source.random.randint(0, last)])
-    made: list[c.Requirement] = [
-        c.DatasetUnchanged(source.dataset(), position),
-        c.SiteUnchanged(source.site(), position),
-        c.DatasetVisible(source.dataset()),
-        c.NotLocked(source.dataset(), source.site(), "physics"),
-        c.ReplicasThere(source.site(), (source.block(),)),
-        c.StillThere((source.path(), source.path())),
-        c.RequestIsOpen(source.random.choice(IDS)),
-        c.StillOrphans(source.site(), (source.path(),)),
+    made: list[need.Requirement] = [
+        need.DatasetUnchanged(source.dataset(), position),
+        need.SiteUnchanged(source.site(), position),
+        need.DatasetVisible(source.dataset()),
+        need.NotLocked(source.dataset(), source.site(), "physics"),
+        need.ReplicasThere(source.site(), (source.block(),)),
+        need.StillThere((source.path(), source.path())),
+        need.RequestIsOpen(source.random.choice(REQUEST_IDS)),
+        need.StillOrphans(source.site(), (source.path(),)),
+        need.StillDeletable(_request_id(source), source.block(), source.ordinals()),
     ]
     return source.random.choice(made)
 

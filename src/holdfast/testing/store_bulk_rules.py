@@ -216,9 +216,9 @@ class RemoveReplicasRules(BulkHooks):
 
     def test_a_replica_that_holds_nothing_may_go(self) -> None:
         self.begin()
-        self.commit(copy_request())
+        self.commit(copy_request(replace=True))
         self.refused(Conflict, c.RemoveReplicas("B", (BLOCK,), Evidence.DECLARED), says="by request copy")
-        self.commit(c.CloseRequest("copy", RequestState.CANCELLED))
+        self.commit(c.CloseRequest("copy", RequestState.FAILED))
         assert self.replica("B").held == FileSet()
         self.commit(c.RemoveReplicas("B", (BLOCK,), Evidence.STATED))
         assert [each.site for each in self.view().replicas()] == ["A"]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from holdfast.model import changes as c
+from holdfast.model import requirements as need
 from holdfast.model.errors import BadInput, Conflict, UnknownName
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.pfn import PfnRules, Step
@@ -49,12 +50,12 @@ class DeletionRules(StoreHooks):
         innocent = "/entirely/dark"
         error = self.refused(Conflict, deletion_request(innocent, path, at=at), says=reason)
         assert error.rows == (path,)
-        error = self.refused(Conflict, require=[c.StillOrphans(at, (path, innocent))], says=reason)
+        error = self.refused(Conflict, require=[need.StillOrphans(at, (path, innocent))], says=reason)
         assert error.rows == (path,)
 
     def check_goes(self, path: str, *, at: str = "A") -> None:
         """Check that ``path`` may go."""
-        self.commit(require=[c.StillOrphans(at, (path,))])
+        self.commit(require=[need.StillOrphans(at, (path,))])
         id = f"deletion at {self.store.head().position}"
         self.commit(deletion_request(path, at=at, id=id))
         self.commit(c.CloseRequest(id, RequestState.CANCELLED))
@@ -66,29 +67,29 @@ class DeletionRules(StoreHooks):
         self.commit(c.RequestDeletion(asked))
         assert self.view().deletion_requests() == [replace(asked, created_us=START_US)]
         assert self.view().request("deletion") == replace(asked, created_us=START_US)
-        self.commit(require=[c.StillOrphans("A", tuple(each.path for each in asked.orphans), request="deletion")])
+        self.commit(require=[need.StillOrphans("A", tuple(each.path for each in asked.orphans), request="deletion")])
 
     def test_a_deletion_of_nothing_is_refused(self) -> None:
         self.begin()
         self.refused(BadInput, deletion_request(), says="nothing")
         self.refused(UnknownName, deletion_request("/dark", at="none"))
-        self.refused(UnknownName, require=[c.StillOrphans("none", ("/dark",))])
+        self.refused(UnknownName, require=[need.StillOrphans("none", ("/dark",))])
 
     def test_a_file_that_is_known_here_stays(self) -> None:
         self.begin()
         self.copied()
-        self.check_stays(KNOWN, "has or awaits it here", at="B")
+        self.check_stays(KNOWN, "has a replica of its block here", at="B")
 
     def test_a_file_that_is_awaited_here_stays(self) -> None:
         self.begin()
         self.commit(copy_request())
-        self.check_stays(KNOWN, "has or awaits it here", at="B")
+        self.check_stays(KNOWN, "has a replica of its block here", at="B")
 
     def test_a_file_that_is_gone_from_here_stays_while_it_is_awaited(self) -> None:
         self.begin()
         self.copied()
         self.commit(c.FilesGone(BLOCK, "B", (0, 1, 2, 3), Evidence.STATED))
-        self.check_stays(KNOWN, "has or awaits it here", at="B")
+        self.check_stays(KNOWN, "has a replica of its block here", at="B")
 
     def test_a_file_that_is_whole_elsewhere_may_go(self) -> None:
         self.begin()
@@ -103,6 +104,24 @@ class DeletionRules(StoreHooks):
         self.check_stays(KNOWN, "last copy", at="B")
         self.commit(c.FilesArrived(BLOCK, "C", (1,), PROVED_US))
         self.check_goes(KNOWN, at="B")
+
+    def test_only_copies_at_ready_sites_count(self) -> None:
+        self.begin()
+        for status in set(SiteStatus) - {SiteStatus.READY}:
+            self.commit(c.PutSite(site("A", status=status)))
+            self.check_stays(KNOWN, "last copy", at="B")
+        self.copied("C")
+        self.check_goes(KNOWN, at="B")
+
+    def test_as_many_others_have_it_as_its_dataset_requires(self) -> None:
+        self.begin()
+        self.commit(c.UpdateDataset(DATA, required_copies=2))
+        self.check_stays(KNOWN, "1 of 2 copies that are required", at="B")
+        self.copied("C")
+        self.check_goes(KNOWN, at="B")
+        self.commit(c.FilesGone(BLOCK, "C", (1,), Evidence.DECLARED))
+        self.check_stays(KNOWN, "1 of 2 copies", at="B")
+        self.check_goes("/data/one/file2", at="B")
 
     def test_what_is_being_published_stays(self) -> None:
         self.begin()
@@ -139,7 +158,7 @@ class DeletionRules(StoreHooks):
         flat = PfnRules(((Step("/data/[a-z]*(/.*)", "/x{0}"),),), ((Step("/x(/.*)", "/data/none{0}"),),))
         self.commit(c.PutSite(site("X", rules=flat)))
         self.commit(copy_request(to="X"))
-        self.check_stays("/x/file1", "has or awaits /data/one/file1 here", at="X")
+        self.check_stays("/x/file1", "/data/one/file1 goes by that path", at="X")
         self.check_goes("/x/dark", at="X")
 
     def test_two_files_at_one_path_are_refused(self) -> None:
@@ -184,7 +203,7 @@ class DeletionRules(StoreHooks):
     def check_stays_all(self, path: str, reason: str) -> None:
         """Check that ``path`` and whatever is asked with it may not go."""
         self.refused(Conflict, deletion_request(path), says=reason)
-        self.refused(Conflict, require=[c.StillOrphans("A", (path,))], says=reason)
+        self.refused(Conflict, require=[need.StillOrphans("A", (path,))], says=reason)
 
     def test_a_lock_counts_by_the_clock_and_not_by_the_time_of_the_journal(self) -> None:
         self.begin()
@@ -209,7 +228,7 @@ class DeletionRules(StoreHooks):
         self.begin()
         self.commit(c.PutSite(site("X", rules=PfnRules.prefix("/data", "/x"))))
         self.commit(copy_request(to="X"))
-        self.check_stays("/x/one/file1", "has or awaits it here", at="X")
+        self.check_stays("/x/one/file1", "has a replica of its block here", at="X")
         self.check_goes("/x/one/dark", at="X")
         self.check_goes("/data/one/file1", at="X")
 
@@ -261,7 +280,7 @@ class DeletionRules(StoreHooks):
     def test_an_orphan_may_be_known_again_when_it_is_claimed(self) -> None:
         self.begin()
         self.commit(deletion_request("/dark", KNOWN, at="B"))
-        claim = c.StillOrphans("B", ("/dark", KNOWN), request="deletion")
+        claim = need.StillOrphans("B", ("/dark", KNOWN), request="deletion")
         self.commit(require=[claim])
         self.commit(c.PutLock(Lock("l", "me", DATA)))
         error = self.refused(Conflict, require=[claim])
@@ -271,11 +290,11 @@ class DeletionRules(StoreHooks):
 class RequirementRules(StoreHooks):
     """What a change set may require."""
 
-    def check_holds(self, requirement: c.Requirement) -> None:
+    def check_holds(self, requirement: need.Requirement) -> None:
         """Check that a change set with the requirement is accepted."""
         self.commit(c.PutGroup(Group("any")), require=[requirement])
 
-    def check_fails(self, requirement: c.Requirement, *, says: str = "") -> Conflict:
+    def check_fails(self, requirement: need.Requirement, *, says: str = "") -> Conflict:
         """Check that a change set with the requirement is refused."""
         return self.refused(Conflict, c.PutGroup(Group("any")), require=[requirement], says=says)
 
@@ -283,22 +302,22 @@ class RequirementRules(StoreHooks):
         self.begin()
         before = self.store.head()
         self.store = self.restored(self.store, self.clock)
-        self.check_holds(c.DatasetUnchanged(DATA, before.position, self.store.head().epoch))
+        self.check_holds(need.DatasetUnchanged(DATA, before.position, self.store.head().epoch))
         for requirement in (
-            c.DatasetUnchanged(DATA, before.position, before.epoch),
-            c.DatasetUnchanged(DATA, before.position, "nonsense"),
-            c.DatasetUnchanged(DATA, before.position + 1, before.epoch),
-            c.SiteUnchanged("A", before.position + 1, before.epoch),
-            c.DatasetUnchanged(DATA, before.position + 100),
+            need.DatasetUnchanged(DATA, before.position, before.epoch),
+            need.DatasetUnchanged(DATA, before.position, "nonsense"),
+            need.DatasetUnchanged(DATA, before.position + 1, before.epoch),
+            need.SiteUnchanged("A", before.position + 1, before.epoch),
+            need.DatasetUnchanged(DATA, before.position + 100),
         ):
             self.check_fails(requirement, says="not on this history")
 
     def test_dataset_unchanged(self) -> None:
         self.begin()
         position = self.store.head().position
-        self.check_holds(c.DatasetUnchanged(DATA, position))
-        self.check_holds(c.DatasetUnchanged(DatasetKey("/none"), 0))
-        error = self.check_fails(c.DatasetUnchanged(DATA, position - 1), says="has changed")
+        self.check_holds(need.DatasetUnchanged(DATA, position))
+        self.check_holds(need.DatasetUnchanged(DatasetKey("/none"), 0))
+        error = self.check_fails(need.DatasetUnchanged(DATA, position - 1), says="has changed")
         assert error.rows == (str(DATA),)
         touching: list[c.Change] = [
             c.UpdateDataset(DATA),
@@ -317,32 +336,32 @@ class RequirementRules(StoreHooks):
         for change in touching:
             position = self.store.head().position
             self.commit(change)
-            self.check_fails(c.DatasetUnchanged(DATA, position))
-            self.check_holds(c.DatasetUnchanged(DATA, position + 1))
+            self.check_fails(need.DatasetUnchanged(DATA, position))
+            self.check_holds(need.DatasetUnchanged(DATA, position + 1))
 
     def test_still_there(self) -> None:
         self.begin()
-        self.check_holds(c.StillThere(()))
-        self.check_holds(c.StillThere(("/data/one/file3", "/data/one/file0")))
-        error = self.check_fails(c.StillThere(("/none", "/data/one/file0", "/no")), says="not registered any more")
+        self.check_holds(need.StillThere(()))
+        self.check_holds(need.StillThere(("/data/one/file3", "/data/one/file0")))
+        error = self.check_fails(need.StillThere(("/none", "/data/one/file0", "/no")), says="not registered any more")
         assert error.rows == ("/none", "/no")
 
     def test_replicas_there(self) -> None:
         self.begin()
         self.commit(copy_request())
-        self.check_holds(c.ReplicasThere("A", (BLOCK,)))
-        self.check_holds(c.ReplicasThere("B", (BLOCK,)))
-        error = self.check_fails(c.ReplicasThere("C", (BLOCK,)), says="no replica at C")
+        self.check_holds(need.ReplicasThere("A", (BLOCK,)))
+        self.check_holds(need.ReplicasThere("B", (BLOCK,)))
+        error = self.check_fails(need.ReplicasThere("C", (BLOCK,)), says="no replica at C")
         assert error.rows == (str(BLOCK),)
-        unknown = c.ReplicasThere("A", (BlockKey(DATA, "none"),))
+        unknown = need.ReplicasThere("A", (BlockKey(DATA, "none"),))
         self.refused(UnknownName, c.PutGroup(Group("any")), require=[unknown])
 
     def test_site_unchanged(self) -> None:
         self.begin()
         position = self.store.head().position
-        self.check_holds(c.SiteUnchanged("A", position))
-        self.check_holds(c.SiteUnchanged("none", 0))
-        error = self.check_fails(c.SiteUnchanged("A", position - 1), says="has changed")
+        self.check_holds(need.SiteUnchanged("A", position))
+        self.check_holds(need.SiteUnchanged("none", 0))
+        error = self.check_fails(need.SiteUnchanged("A", position - 1), says="has changed")
         assert error.rows == ("A",)
         touching: list[c.Change] = [
             c.PutSite(site("B")),
@@ -355,38 +374,38 @@ class RequirementRules(StoreHooks):
         for change in touching:
             position = self.store.head().position
             self.commit(change)
-            self.check_fails(c.SiteUnchanged("B", position))
-            self.check_holds(c.SiteUnchanged("A", position))
+            self.check_fails(need.SiteUnchanged("B", position))
+            self.check_holds(need.SiteUnchanged("A", position))
 
     def test_dataset_visible(self) -> None:
         self.begin()
         self.stage(1)
-        self.check_holds(c.DatasetVisible(DATA))
-        self.check_fails(c.DatasetVisible(STAGED), says="still being published")
-        self.refused(UnknownName, require=[c.DatasetVisible(DatasetKey("/none"))])
+        self.check_holds(need.DatasetVisible(DATA))
+        self.check_fails(need.DatasetVisible(STAGED), says="still being published")
+        self.refused(UnknownName, require=[need.DatasetVisible(DatasetKey("/none"))])
         self.commit(c.RevealDataset(STAGED, 1, 10))
-        self.check_holds(c.DatasetVisible(STAGED))
+        self.check_holds(need.DatasetVisible(STAGED))
 
     @pytest.mark.parametrize("lock", [{"dataset": DATA}, {"dataset": DATA, "block": "block"}, {"lfn": KNOWN}], ids=str)
     def test_not_locked(self, lock: dict[str, object]) -> None:
         self.begin()
         self.stage(1)
-        self.check_holds(c.NotLocked(DATA, "A"))
+        self.check_holds(need.NotLocked(DATA, "A"))
         self.commit(c.PutLock(Lock("l", "me", **lock)))  # type: ignore[arg-type]
-        assert self.check_fails(c.NotLocked(DATA, "A"), says="locked by me").rows == ("l",)
-        self.check_holds(c.NotLocked(STAGED, "A"))
-        self.refused(UnknownName, require=[c.NotLocked(DatasetKey("/none"), "A")])
+        assert self.check_fails(need.NotLocked(DATA, "A"), says="locked by me").rows == ("l",)
+        self.check_holds(need.NotLocked(STAGED, "A"))
+        self.refused(UnknownName, require=[need.NotLocked(DatasetKey("/none"), "A")])
 
     def test_not_locked_for_a_site_and_a_group(self) -> None:
         self.begin()
         self.commit(c.PutLock(Lock("l", "me", DATA, sites="T2_*", groups="phys*", expires_us=START_US + 10)))
-        self.check_fails(c.NotLocked(DATA, "T2_X", "physics"))
-        self.check_holds(c.NotLocked(DATA, "T1_X", "physics"))
-        self.check_holds(c.NotLocked(DATA, "T2_X", "admin"))
-        self.check_fails(c.NotLocked(DATA), says="locked by me")
+        self.check_fails(need.NotLocked(DATA, "T2_X", "physics"))
+        self.check_holds(need.NotLocked(DATA, "T1_X", "physics"))
+        self.check_holds(need.NotLocked(DATA, "T2_X", "admin"))
+        self.check_fails(need.NotLocked(DATA), says="locked by me")
         self.clock.now_us += 10
-        self.check_holds(c.NotLocked(DATA, "T2_X", "physics"))
-        self.check_holds(c.NotLocked(DATA))
+        self.check_holds(need.NotLocked(DATA, "T2_X", "physics"))
+        self.check_holds(need.NotLocked(DATA))
 
     @pytest.mark.parametrize("pattern", ["[a-z]*", "", "A B", "A,B", "A/B"])
     def test_a_pattern_that_no_name_fits_is_refused(self, pattern: str) -> None:
@@ -397,13 +416,18 @@ class RequirementRules(StoreHooks):
     def test_request_is_open(self) -> None:
         self.begin()
         self.commit(copy_request())
-        self.check_holds(c.RequestIsOpen("copy"))
+        self.check_holds(need.RequestIsOpen("copy"))
         self.commit(c.CloseRequest("copy", RequestState.FAILED))
-        assert self.check_fails(c.RequestIsOpen("copy"), says="is failed").rows == ("copy",)
-        self.refused(UnknownName, require=[c.RequestIsOpen("none")])
+        assert self.check_fails(need.RequestIsOpen("copy"), says="is failed").rows == ("copy",)
+        self.refused(UnknownName, require=[need.RequestIsOpen("none")])
+
+    def test_the_same_history(self) -> None:
+        self.begin()
+        self.check_holds(need.SameHistory(self.store.head().epoch))
+        self.check_fails(need.SameHistory("before the restore"), says="not on this history")
 
     def test_every_requirement_must_hold(self) -> None:
         self.begin()
-        good, bad = c.DatasetVisible(DATA), c.SiteUnchanged("A", 0)
+        good, bad = need.DatasetVisible(DATA), need.SiteUnchanged("A", 0)
         self.refused(Conflict, c.PutGroup(Group("any")), require=[good, bad])
         self.refused(Conflict, c.PutGroup(Group("any")), require=[bad, good])

@@ -85,7 +85,7 @@ class RemoveFilesRules(FileHooks):
         self.commit(c.RegisterFiles(BLOCK, 4, files(3, first=4)))
         self.commit(copy_request(ordinals=(2,)))
         self.commit(c.FilesArrived(BLOCK, "B", (2, 4), 700), c.CloseRequest("copy", RequestState.DONE))
-        self.commit(copy_request("empty", to="C"), c.CloseRequest("empty", RequestState.CANCELLED))
+        self.commit(copy_request("empty", to="C", replace=True), c.CloseRequest("empty", RequestState.FAILED))
         at_a, at_b = self.replica("A"), self.replica("B")
         self.clock.now_us += 5
         self.commit(c.RemoveFiles(BLOCK, (5,)))
@@ -108,7 +108,7 @@ class RemoveFilesRules(FileHooks):
 
     def test_a_block_without_files_stays_and_its_replicas_are_complete(self) -> None:
         self.begin_loose()
-        self.commit(copy_request(blocks=["loose"]), c.CloseRequest("copy", RequestState.CANCELLED))
+        self.commit(copy_request(blocks=["loose"], replace=True), c.CloseRequest("copy", RequestState.FAILED))
         before = self.replica("B", LOOSE)
         self.commit(c.RemoveFiles(LOOSE, (0, 1, 2, 3, 4)))
         assert self.view().find_blocks([LOOSE]) == {LOOSE: Block(LOOSE)}
@@ -291,7 +291,8 @@ class RenameFilesRules(FileHooks):
         other = BlockKey(DATA, "flat")
         self.commit(c.PutSite(site("C", rules=PfnRules(((Step("/.*/([a-z0-9]+)", "/{0}"),),)))))
         self.commit(c.RegisterFiles(other, 0, files(1, directory="/flat", stem="x"), site="C"))
-        self.commit(copy_request("held", to="C", blocks=["loose"]), c.CloseRequest("held", RequestState.CANCELLED))
+        repair = copy_request("held", to="C", blocks=["loose"], replace=True)
+        self.commit(repair, c.CloseRequest("held", RequestState.FAILED))
         self.refused(Conflict, renaming("x0"), says="same path")
         self.commit(renaming("x1"))
 

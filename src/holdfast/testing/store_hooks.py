@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from holdfast.inventory.store import Cursor, Head, Snapshot, Store
 from holdfast.model import changes as c
+from holdfast.model import requirements as need
 from holdfast.model.clock import Clock
 from holdfast.model.errors import HoldfastError
 from holdfast.model.names import BlockKey, DatasetKey
@@ -96,6 +97,20 @@ def deletion_request(*paths: str, id: str = "deletion", at: str = "A", **more: A
     return c.RequestDeletion(DeletionRequest(id, at, tuple(Orphan(path, 1, 2) for path in paths), **more))
 
 
+def replica_deletion(
+    id: str = "removal",
+    *,
+    dataset: DatasetKey = DATA,
+    at: str = "A",
+    ordinals: tuple[int, ...] | None = None,
+    blocks: Sequence[str] = ("block",),
+    **more: Any,
+) -> c.RequestDeletion:
+    """Ask for the deletion of what a site holds of blocks of a dataset."""
+    scope = tuple(BlockFiles(block, ordinals) for block in blocks)
+    return c.RequestDeletion(DeletionRequest(id, at, dataset=dataset, scope=scope, **more))
+
+
 class StoreHooks:
     """A fresh store for each test, and short words for what tests do with it."""
 
@@ -129,14 +144,14 @@ class StoreHooks:
     def commit(
         self,
         *changes: c.Change,
-        require: Sequence[c.Requirement] = (),
+        require: Sequence[need.Requirement] = (),
         also: Callable[[Connection], None] | None = None,
     ) -> Head:
         """One change set."""
         return self.store.commit(c.ChangeSet(changes, "tester", "a test", tuple(require)), also=also)
 
     def refused(
-        self, error: type[Error], *changes: c.Change, require: Sequence[c.Requirement] = (), says: str = ""
+        self, error: type[Error], *changes: c.Change, require: Sequence[need.Requirement] = (), says: str = ""
     ) -> Error:
         """Check that a change set is refused whole, with this very kind of error; returns it."""
         before = self.described()

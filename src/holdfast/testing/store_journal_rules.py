@@ -9,6 +9,7 @@ import pytest
 from holdfast.inventory import journal
 from holdfast.inventory.store import Cursor, Store
 from holdfast.model import changes as c
+from holdfast.model import requirements as need
 from holdfast.model.errors import BadInput, Conflict, InvalidName, ResyncNeeded, UnknownName
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import Dataset, Group, Lock, Permission
@@ -109,17 +110,17 @@ class JournalRules(StoreHooks):
     def test_requirements_are_of_the_state_before(self) -> None:
         self.begin()
         new = DatasetKey("/new")
-        self.refused(UnknownName, c.CreateDataset(Dataset(new)), require=[c.DatasetVisible(new)])
+        self.refused(UnknownName, c.CreateDataset(Dataset(new)), require=[need.DatasetVisible(new)])
         position = self.store.head().position
-        self.commit(c.UpdateDataset(DATA, required_copies=2), require=[c.DatasetUnchanged(DATA, position)])
+        self.commit(c.UpdateDataset(DATA, required_copies=2), require=[need.DatasetUnchanged(DATA, position)])
 
     def test_an_empty_change_set_takes_no_position(self) -> None:
         self.begin()
         before = self.store.head()
         self.clock.now_us += 5
-        assert self.commit(require=[c.DatasetVisible(DATA)]) == before
+        assert self.commit(require=[need.DatasetVisible(DATA)]) == before
         assert self.store.head() == before
-        self.refused(UnknownName, require=[c.DatasetVisible(DatasetKey("/none"))])
+        self.refused(UnknownName, require=[need.DatasetVisible(DatasetKey("/none"))])
 
     def test_an_epoch_is_not_started_by_a_commit(self) -> None:
         self.refused(BadInput, c.StartEpoch("old", 0, ""), says="restore only")
@@ -247,7 +248,7 @@ class NewsRules(StoreHooks):
         self.begin()
         position = self.store.head().position
         self.refused(UnknownName, c.RemoveLock("none"))
-        self.commit(require=[c.DatasetVisible(DATA)])
+        self.commit(require=[need.DatasetVisible(DATA)])
         self.store.advance("reader", self.store.head().cursor)
         assert not self.store.wait(position, 0)
 

@@ -209,6 +209,8 @@ class ReadingRules(StoreHooks):
             BLOCK: Block(BLOCK, 4, 46),
             STAGED_BLOCK: Block(STAGED_BLOCK, 2, 21),
         }
+        assert dict(view.find_files(keys)) == {key: view.files(key) for key in (BLOCK, STAGED_BLOCK)}
+        assert not view.find_files(())
         every = view.replicas()
         assert dict(view.find_replicas(keys, "A")) == {BLOCK: every[0], STAGED_BLOCK: every[2]}
         assert dict(view.find_replicas(keys, "B")) == {BLOCK: every[1]}

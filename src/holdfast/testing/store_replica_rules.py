@@ -62,9 +62,11 @@ class RequestRules(StoreHooks):
         self.refused(Conflict, copy_request(dataset=STAGED), says="still being published")
         self.refused(UnknownName, copy_request(to="none"))
         self.refused(UnknownName, copy_request(group="none"))
-        for status in set(SiteStatus) - {SiteStatus.READY}:
+        for status in (SiteStatus.MORGUE, SiteStatus.UNKNOWN):
             self.commit(c.PutSite(site("B", status=status)))
             self.refused(Conflict, copy_request(), says=status.value)
+        self.commit(c.PutSite(site("B", status=SiteStatus.WAITROOM)))
+        self.commit(copy_request())
 
     def test_a_copy_to_paths_that_are_being_deleted_is_refused(self) -> None:
         self.begin()

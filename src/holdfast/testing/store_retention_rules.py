@@ -8,6 +8,7 @@ from holdfast.inventory import journal
 from holdfast.inventory.image.image import Image, follow, load
 from holdfast.inventory.store import Cursor
 from holdfast.model import changes as c
+from holdfast.model import requirements as need
 from holdfast.model.errors import BadInput, Conflict, ResyncNeeded
 from holdfast.model.records import Group
 from holdfast.testing.snapshots import assert_same
@@ -115,13 +116,13 @@ class RetentionRules(StoreHooks):
         points = self.begun()
         self.store.trim(points[-1].position - 1)
         for position in range(points[-1].position + 1):
-            unchanged = c.DatasetUnchanged(DATA, position)
+            unchanged = need.DatasetUnchanged(DATA, position)
             if position < 5:
                 self.refused(Conflict, require=[unchanged], says=f"after position {position}")
             else:
                 self.commit(require=[unchanged])
-        self.refused(Conflict, require=[c.SiteUnchanged("C", 0)])
-        self.commit(require=[c.SiteUnchanged("C", 1)])
+        self.refused(Conflict, require=[need.SiteUnchanged("C", 0)])
+        self.commit(require=[need.SiteUnchanged("C", 1)])
 
     def test_images_are_the_same_however_they_came_about(self) -> None:
         self.begun()

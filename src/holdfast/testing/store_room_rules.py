@@ -13,6 +13,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, inser
 
 from holdfast.inventory.store import RoomTables
 from holdfast.model import changes as c
+from holdfast.model import requirements as need
 from holdfast.model.errors import BrokenInvariant, Conflict, UnknownName
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import Group
@@ -81,7 +82,7 @@ class RoomRules(StoreHooks):
         room = self.store.room(ROOM)
         self.begin()
         before = self.store.head()
-        assert self.commit(require=[c.DatasetVisible(DATA)], also=add_task(1)) == before
+        assert self.commit(require=[need.DatasetVisible(DATA)], also=add_task(1)) == before
         assert tasks(room) == [(1, "new")]
 
     @pytest.mark.parametrize("error", [ValueError, Crash])
@@ -104,7 +105,7 @@ class RoomRules(StoreHooks):
         with pytest.raises(UnknownName):
             self.commit(c.PutSite(site("D")), c.RemoveLock("none"), also=add_task(1))
         with pytest.raises(UnknownName):
-            self.commit(c.PutSite(site("D")), require=[c.DatasetVisible(DatasetKey("/none"))], also=add_task(2))
+            self.commit(c.PutSite(site("D")), require=[need.DatasetVisible(DatasetKey("/none"))], also=add_task(2))
         assert tasks(room) == []
 
     def test_who_has_the_turn_does_not_get_it_again(self) -> None:
@@ -203,7 +204,7 @@ class ConcurrencyRules(StoreHooks):
         def work(worker: int) -> bool:
             together.wait()
             try:
-                required = [c.DatasetUnchanged(DATA, position)]
+                required = [need.DatasetUnchanged(DATA, position)]
                 self.commit(c.UpdateDataset(DATA, required_copies=worker + 2), require=required)
             except Conflict:
                 return False

@@ -28,8 +28,11 @@ for _name in (
     "store_deletion_rules",
     "store_file_rules",
     "store_journal_rules",
+    "store_proof_rules",
     "store_reading_rules",
+    "store_replica_deletion_rules",
     "store_replica_rules",
+    "store_request_rules",
     "store_retention_rules",
     "store_room_rules",
 ):
@@ -41,8 +44,11 @@ from holdfast.testing.store_dataset_rules import DatasetRules, RegistrationRules
 from holdfast.testing.store_deletion_rules import DeletionRules, RequirementRules  # noqa: E402
 from holdfast.testing.store_file_rules import RemoveFilesRules, RenameFilesRules  # noqa: E402
 from holdfast.testing.store_journal_rules import EpochRules, JournalRules, NewsRules  # noqa: E402
+from holdfast.testing.store_proof_rules import MovedSiteRules, ProofRules  # noqa: E402
 from holdfast.testing.store_reading_rules import ReadingRules  # noqa: E402
+from holdfast.testing.store_replica_deletion_rules import ReplicaDeletionRules  # noqa: E402
 from holdfast.testing.store_replica_rules import LockRules, ReplicaRules, RequestRules  # noqa: E402
+from holdfast.testing.store_request_rules import EndOfCopyRules, FilesDeletedRules, ReduceRequestRules  # noqa: E402
 from holdfast.testing.store_retention_rules import RetentionRules  # noqa: E402
 from holdfast.testing.store_room_rules import ConcurrencyRules, RoomRules  # noqa: E402
 
@@ -58,14 +64,20 @@ class StoreSuite(
     DatasetRules,
     RegistrationRules,
     RequestRules,
+    ReduceRequestRules,
+    FilesDeletedRules,
+    EndOfCopyRules,
     ReplicaRules,
     LockRules,
+    ProofRules,
+    MovedSiteRules,
     BlocksArrivedRules,
     RemoveReplicasRules,
     AssignReplicasRules,
     RemoveFilesRules,
     RenameFilesRules,
     DeletionRules,
+    ReplicaDeletionRules,
     RequirementRules,
     ReadingRules,
 ):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from holdfast.inventory import replicas
+from holdfast.inventory import proofs, replicas, requested
 from holdfast.inventory.image import apply_files, apply_replicas
 from holdfast.inventory.image.layered import GONE
+from holdfast.inventory.image.snapshot import ImageSnapshot
 from holdfast.inventory.image.tables import Tables
 from holdfast.model import changes as c
 from holdfast.model.names import BlockKey
-from holdfast.model.records import CopyRequest, Dataset, Group, RequestState, Restore
+from holdfast.model.records import CopyRequest, Dataset, Group, Request, Restore
 
 
 def apply(change: c.Change, tables: Tables, *, at_us: int, position: int) -> Tables:
@@ -22,6 +23,8 @@ def apply(change: c.Change, tables: Tables, *, at_us: int, position: int) -> Tab
     tables = _touched(change, tables, position)
     match change:
         case c.PutSite(site):
+            if proofs.are_void(change, ImageSnapshot(tables)):
+                tables = apply_replicas.unproved(site.name, tables)
             return replace(tables, sites=tables.sites.with_item(site.name, site))
         case c.RemoveSite(name):
             return replace(tables, sites=tables.sites.with_item(name, GONE))
@@ -50,10 +53,11 @@ def apply(change: c.Change, tables: Tables, *, at_us: int, position: int) -> Tab
         case c.RequestCopy(request):
             return _request_copy(replace(request, created_us=at_us), tables, at_us)
         case c.RequestDeletion(request):
-            new = replace(request, created_us=at_us)
-            return replace(tables, requests=tables.requests.with_item(request.id, new))
-        case c.CloseRequest():
-            return _closed(change, tables)
+            return tables.with_request(replace(request, created_us=at_us))
+        case c.CloseRequest() | c.ReduceRequest():
+            return _ended(change, tables)
+        case c.FilesDeleted():
+            return _deleted(change, tables, at_us)
         case c.PutLock(lock):
             return replace(tables, locks=tables.locks.with_item(lock.id, lock))
         case c.RemoveLock(id):
@@ -68,11 +72,7 @@ def apply(change: c.Change, tables: Tables, *, at_us: int, position: int) -> Tab
 
 
 def _touched(change: c.Change, tables: Tables, position: int) -> Tables:
-    datasets, sites = c.touched(change)
-    if isinstance(change, c.CloseRequest):
-        request = tables.requests.get(change.id)
-        sites = frozenset({request.site} if request is not None else ())
-        datasets = frozenset({request.dataset} if isinstance(request, CopyRequest) else ())
+    datasets, sites = requested.touched(change, ImageSnapshot(tables))
     if datasets:
         tables = replace(tables, touched_datasets=tables.touched_datasets.with_items(dict.fromkeys(datasets, position)))
     if sites:
@@ -85,7 +85,7 @@ def _saved(dataset: Dataset, tables: Tables) -> Tables:
 
 
 def _request_copy(request: CopyRequest, tables: Tables, at_us: int) -> Tables:
-    tables = replace(tables, requests=tables.requests.with_item(request.id, request))
+    tables = tables.with_request(request)
     blocks = [BlockKey(request.dataset, part.block) for part in request.scope]
     lacking = [key for key in blocks if tables.replica_at(key, request.site) is None]
     return tables.with_replicas(
@@ -93,9 +93,25 @@ def _request_copy(request: CopyRequest, tables: Tables, at_us: int) -> Tables:
     )
 
 
-def _closed(change: c.CloseRequest, tables: Tables) -> Tables:
-    request = tables.requests[change.id]
-    if request.state is not RequestState.OPEN:
+def _ended(change: c.CloseRequest | c.ReduceRequest, tables: Tables) -> Tables:
+    before = _request(change.id, tables)
+    now = requested.after(change, before, ImageSnapshot(tables))
+    if now is before:
         return tables
-    closed = replace(request, state=change.state, detail=change.detail)
-    return replace(tables, requests=tables.requests.with_item(change.id, closed))
+    tables = tables.with_request(now)
+    left = requested.left_empty(change, before, now, ImageSnapshot(tables))
+    return tables.without_replicas(left, before.site) if left else tables
+
+
+def _deleted(change: c.FilesDeleted, tables: Tables, at_us: int) -> Tables:
+    gone, now = requested.deleted(_request(change.request, tables), change, ImageSnapshot(tables))
+    if not gone:
+        return tables
+    return apply_replicas.delete_files(change.block, change.site, gone, tables.with_request(now), at_us=at_us)
+
+
+def _request(id: str, tables: Tables) -> Request:
+    request = tables.request(id)
+    if request is None:
+        raise LookupError(f"request {id}")
+    return request

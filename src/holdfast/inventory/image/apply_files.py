@@ -27,7 +27,8 @@ def register(change: c.RegisterFiles, tables: Tables, *, at_us: int) -> Tables:
             replicas.with_files(
                 replicas.of_grown_block(old, before),
                 range(before, before + len(files)),
-                tables.files.sizes_of(number).tolist() if before else files.sizes,
+                tables.block(key),
+                replicas.summed((*(0,) * before, *files.sizes)),
                 verified_us=change.verified_us,
                 at_us=at_us,
             )

@@ -3,25 +3,57 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
-from holdfast.inventory import replicas
+from holdfast.inventory import replicas, requested
 from holdfast.inventory.image import row_changes
 from holdfast.inventory.image.replica_columns import ReplicaRow
+from holdfast.inventory.image.snapshot import ImageSnapshot
 from holdfast.inventory.image.tables import Tables
 from holdfast.model import changes as c
+from holdfast.model.fileset import FileSet
+from holdfast.model.names import BlockKey
 
 
 def move_files(change: c.FilesArrived | c.FilesGone, tables: Tables, *, at_us: int) -> Tables:
     """Files of one block came to a site, or are there no more."""
-    replica, row = tables.replica_at(change.block, change.site), tables.blocks.row(change.block)
-    if replica is None or row is None:
+    replica, block = tables.replica_at(change.block, change.site), tables.block(change.block)
+    if replica is None:
         raise LookupError(f"{change.block} at {change.site}")
-    sizes = tables.files.sizes_of(row.number).tolist()
+    size_of = partial(_size_of, change.block, tables)
     if isinstance(change, c.FilesArrived):
-        new = replicas.with_files(replica, change.ordinals, sizes, verified_us=change.verified_us, at_us=at_us)
+        proof = change.verified_us
+        new = replicas.with_files(replica, change.ordinals, block, size_of, verified_us=proof, at_us=at_us)
     else:
-        new = replicas.without_files(replica, change.ordinals, sizes, at_us=at_us)
+        new = replicas.without_files(replica, FileSet.of(change.ordinals), block, size_of, at_us=at_us)
     return tables if new == replica else tables.with_replicas((new,))
+
+
+def delete_files(key: BlockKey, site: str, gone: FileSet, tables: Tables, *, at_us: int) -> Tables:
+    """Files of one block were deleted at a site; the replica goes with the last one, unless it is awaited."""
+    found = tables.replica_at(key, site)
+    if found is None:
+        return tables
+    new = replicas.without_files(found, gone, tables.block(key), partial(_size_of, key, tables), at_us=at_us)
+    if requested.needless((new,), ImageSnapshot(tables)):
+        return tables.without_replicas((key,), site)
+    return tables if new == found else tables.with_replicas((new,))
+
+
+def unproved(site: str, tables: Tables) -> Tables:
+    """Nothing that a site holds is proved any more."""
+    number = tables.site_numbers.by_word.get(site)
+    if number is None:
+        return tables
+    blocks = tables.replicas.blocks_at(number)
+    rows = zip(blocks, tables.replicas.rows_at(blocks, number), strict=True)
+    proved = {block: row for block, row in rows if row is not None and row.verified_us is not None}
+    changed = {block: row._replace(verified_us=None) for block, row in proved.items()}
+    return replace(tables, replicas=tables.replicas.with_rows_at(number, changed))
+
+
+def _size_of(key: BlockKey, tables: Tables, files: FileSet) -> int:
+    return int(tables.files.sizes_of(tables.number(key))[list(files)].sum())
 
 
 def change_many(change: c.BlocksArrived | c.FilesVerified | c.AssignReplicas, tables: Tables, *, at_us: int) -> Tables:

@@ -32,7 +32,7 @@ from holdfast.inventory.store import Entry, Head, Snapshot, Store
 from holdfast.model import steps
 from holdfast.model.changes import StartEpoch
 from holdfast.model.errors import BrokenInvariant, ResyncNeeded
-from holdfast.model.records import Request
+from holdfast.model.records import Request, RequestState
 
 
 class Image:
@@ -143,7 +143,8 @@ def small_tables(snapshot: Snapshot) -> Tables:
         groups=Layered(dict.fromkeys(snapshot.groups())),
         datasets=Layered({dataset.key: dataset for dataset in snapshot.datasets(staged=True)}),
         locks=Layered({lock.id: lock for lock in snapshot.locks()}),
-        requests=Layered({request.id: request for request in requests}),
+        open_requests=Layered({each.id: each for each in requests if each.state is RequestState.OPEN}),
+        closed_requests=Layered({each.id: each for each in requests if each.state is not RequestState.OPEN}),
         permissions=Layered({(item.dir, item.name): item for item in snapshot.permissions()}),
         touched_datasets=Layered(datasets),
         touched_sites=Layered(sites),

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from holdfast.inventory import request_text
 from holdfast.inventory.image.block_columns import BlockColumns, BlockRow
 from holdfast.inventory.image.block_table import BlockTable
 from holdfast.inventory.image.file_table import FileTable
@@ -27,7 +28,7 @@ from holdfast.inventory.image.tables import Numbers, Tables
 from holdfast.inventory.record_text import body_of, record_adapter
 from holdfast.inventory.store import Head
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.records import CopyRequest, Dataset, DeletionRequest, Lock, Permission, Restore, Site
+from holdfast.model.records import Dataset, Lock, Permission, Request, Restore, Site
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -71,9 +72,13 @@ def _record(kind: Any, text: str) -> Any:
     return record_adapter(kind).validate_json(text)
 
 
-def _request(text: str) -> CopyRequest | DeletionRequest:
-    found: CopyRequest | DeletionRequest = _record(CopyRequest | DeletionRequest, text)
-    return found
+def _request_text(request: Request) -> str:
+    return f"{request_text.kind_of(request)} {request_text.written(request)}"
+
+
+def _request(text: str) -> Request:
+    kind, _, body = text.partition(" ")
+    return request_text.read(kind, body)
 
 
 def _nothing(_: object) -> str:
@@ -89,7 +94,8 @@ FORMS: Mapping[str, Form] = {
     "groups": Form(_same, _same, _nothing, _none),
     "datasets": Form("\0".join, _dataset_key, body_of, partial(_record, Dataset)),
     "locks": Form(_same, _same, body_of, partial(_record, Lock)),
-    "requests": Form(_same, _same, body_of, _request),
+    "open_requests": Form(_same, _same, _request_text, _request),
+    "closed_requests": Form(_same, _same, _request_text, _request),
     "permissions": Form("\0".join, _pair, body_of, partial(_record, Permission)),
     "touched_datasets": Form("\0".join, _dataset_key, str, int),
     "touched_sites": Form(_same, _same, str, int),

@@ -31,7 +31,7 @@ from holdfast.inventory.image.tables import Tables
 from holdfast.model import steps
 from holdfast.model.errors import Conflict, OperatorError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 _LOCK = ".publisher"
 BOOT = Path("/proc/sys/kernel/random/boot_id")

@@ -8,6 +8,7 @@ up nor waits for anybody.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -30,7 +31,6 @@ from holdfast.model.records import (
     Permission,
     ReplicaSum,
     Request,
-    RequestState,
     Restore,
     Site,
 )
@@ -92,6 +92,10 @@ class ImageSnapshot:
     def files(self, block: BlockKey) -> FileColumns:
         """All files of a block by ordinal."""
         return self.tables.files.files_of(self._number(block))
+
+    def find_files(self, keys: Collection[BlockKey]) -> dict[BlockKey, FileColumns]:
+        """All files of those of many blocks that are there."""
+        return {key: self.files(key) for key in self.find_blocks(keys)}
 
     def replicas(
         self, *, dataset: DatasetKey | None = None, block: BlockKey | None = None, site: str | None = None
@@ -171,22 +175,27 @@ class ImageSnapshot:
         """All locks."""
         return [lock for _, lock in sorted(self.tables.locks.items())]
 
-    def copy_requests(self, *, only_open: bool = True) -> list[CopyRequest]:
+    def copy_requests(
+        self, *, only_open: bool = True, dataset: DatasetKey | None = None, site: str | None = None
+    ) -> list[CopyRequest]:
         """Copies that were asked for."""
-        return [each for each in self._requests(only_open) if isinstance(each, CopyRequest)]
+        return [each for each in self._requests(only_open, dataset, site) if isinstance(each, CopyRequest)]
 
-    def deletion_requests(self, *, only_open: bool = True) -> list[DeletionRequest]:
+    def deletion_requests(
+        self, *, only_open: bool = True, dataset: DatasetKey | None = None, site: str | None = None
+    ) -> list[DeletionRequest]:
         """Deletions that were asked for."""
-        return [each for each in self._requests(only_open) if isinstance(each, DeletionRequest)]
+        return [each for each in self._requests(only_open, dataset, site) if isinstance(each, DeletionRequest)]
 
-    def _requests(self, only_open: bool) -> list[Request]:
-        every = self.tables.requests.values()
-        found = [each for each in every if not only_open or each.state is RequestState.OPEN]
+    def _requests(self, only_open: bool, dataset: DatasetKey | None, site: str | None) -> list[Request]:
+        tables = self.tables
+        every = chain(tables.open_requests.values(), () if only_open else tables.closed_requests.values())
+        found = [each for each in every if dataset in (None, each.dataset) and site in (None, each.site)]
         return sorted(found, key=lambda request: (request.created_us, request.id))
 
     def request(self, id: str) -> Request | None:
         """One request, open or not."""
-        return self.tables.requests.get(id)
+        return self.tables.request(id)
 
     def restored(self) -> Restore | None:
         """The last restore of a backup."""

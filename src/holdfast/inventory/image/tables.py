@@ -15,15 +15,25 @@ from holdfast.inventory.image import file_table, replica_table
 from holdfast.inventory.image.block_columns import BlockRow
 from holdfast.inventory.image.block_table import BlockTable
 from holdfast.inventory.image.file_table import FileTable
-from holdfast.inventory.image.layered import Layered
+from holdfast.inventory.image.layered import GONE, Layered
 from holdfast.inventory.image.replica_columns import ReplicaRow
 from holdfast.inventory.image.replica_table import ReplicaTable
 from holdfast.inventory.store import Head
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.records import Block, BlockReplica, Dataset, Lock, Permission, Request, Restore, Site
+from holdfast.model.records import Block, BlockReplica, Dataset, Lock, Permission, Request, RequestState, Restore, Site
 
-SMALL = ("sites", "groups", "datasets", "locks", "requests", "permissions", "touched_datasets", "touched_sites")
+SMALL = (
+    "sites",
+    "groups",
+    "datasets",
+    "locks",
+    "open_requests",
+    "closed_requests",
+    "permissions",
+    "touched_datasets",
+    "touched_sites",
+)
 """The tables that are mappings of records."""
 
 
@@ -64,7 +74,9 @@ class Tables:
     site_numbers: Numbers = field(default_factory=Numbers)
     owner_numbers: Numbers = field(default_factory=Numbers)
     locks: Layered[str, Lock] = field(default_factory=Layered)
-    requests: Layered[str, Request] = field(default_factory=Layered)
+    open_requests: Layered[str, Request] = field(default_factory=Layered)
+    closed_requests: Layered[str, Request] = field(default_factory=Layered)
+    """Apart, because they grow for ever, and the open ones are asked for all the time."""
     permissions: Layered[tuple[str, str], Permission] = field(default_factory=Layered)
     touched_datasets: Layered[DatasetKey, int] = field(default_factory=Layered)
     """The last position that touched each dataset, forgotten ones too."""
@@ -138,6 +150,19 @@ class Tables:
         found = self.replicas.rows_at([row.number for _, row in known], number)
         pairs = zip(known, found, strict=True)
         return [self.replica(key, row, number, each) for (key, row), each in pairs if each is not None]
+
+    def request(self, id: str) -> Request | None:
+        """A request, open or not."""
+        return self.open_requests.get(id) or self.closed_requests.get(id)
+
+    def with_request(self, request: Request) -> Tables:
+        """These tables after a request was put, a new one or one that has changed; a closed one stays closed."""
+        if request.state is RequestState.OPEN:
+            return replace(self, open_requests=self.open_requests.with_item(request.id, request))
+        left = self.open_requests
+        if request.id in left:
+            left = left.with_item(request.id, GONE)
+        return replace(self, open_requests=left, closed_requests=self.closed_requests.with_item(request.id, request))
 
     def with_replicas(self, replicas: Iterable[BlockReplica]) -> Tables:
         """These tables after replicas of known blocks were put."""

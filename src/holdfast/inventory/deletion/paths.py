@@ -1,14 +1,10 @@
-"""The one check that every deletion passes: may these bytes go?
-
-Pure: a snapshot, paths at a site and a moment in, obstacles out. It runs in the
-transaction that requests a deletion and again, at the then current position,
-in the one that claims it for execution. Whatever it does not understand stands
-in the way.
+"""May files that nobody knows go? Part of the one check of ``holdfast.inventory.deletion``.
 
 A path may go only if
   * our rules can tell which file it is, or prove that it is none;
-  * the inventory neither has nor awaits that file at this site;
-  * a file that the inventory knows is held by another site, complete there;
+  * the inventory has no replica of that file's block at this site, which may hold or await it;
+  * a file that the inventory knows is held to stay by as many other sites as its
+    dataset requires copies, one at least, all of them READY;
   * no dataset is being published from a directory above it;
   * no restored backup waits for a person to say what was published after it;
   * no lock in force covers the file, its block or its dataset.
@@ -16,32 +12,17 @@ A path may go only if
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
+from holdfast.inventory.deletion.condemned import condemned
+from holdfast.inventory.deletion.grounds import FORGOTTEN, Ground, has_forgotten
 from holdfast.inventory.store import Snapshot
 from holdfast.model import pfn
 from holdfast.model.errors import Conflict
+from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
-from holdfast.model.records import BlockReplica, FileRecord, Lock, Site, Staging
-
-
-class Ground(StrEnum):
-    """On which ground a path must stay."""
-
-    WANTED = "wanted"
-    """The inventory has or awaits it here, or it is being published: it is no orphan."""
-    UNKNOWN = "unknown"
-    """We cannot tell which file it is."""
-    LAST_COPY = "last-copy"
-    LOCKED = "locked"
-
-
-FORGOTTEN = (
-    "the inventory was restored from a backup and has forgotten what was published since;"
-    " publish that again, then run `holdfast restore --confirm`"
-)
+from holdfast.model.records import FileRecord, Lock, Site, SiteStatus, Staging
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +36,7 @@ class Obstacle:
 
 def obstacles(view: Snapshot, site: Site, paths: Sequence[str], *, now_us: int) -> list[Obstacle]:
     """What stands in the way, at most one obstacle a path, in the order of ``paths``."""
-    restored = view.restored()
-    if restored is not None and not restored.is_confirmed:
+    if has_forgotten(view):
         return [Obstacle(path, Ground.UNKNOWN, FORGOTTEN) for path in paths]
     rules = site.doors[0].rules
     lfns = [pfn.lfn_of(rules, path) for path in paths]
@@ -65,18 +45,15 @@ def obstacles(view: Snapshot, site: Site, paths: Sequence[str], *, now_us: int) 
     stagings = [each.staging for each in view.datasets(staged=True) if each.staging and each.staging.site == site.name]
     locks = [lock for lock in view.locks() if lock.in_force(now_us)]
     shared = _other_files(view, site, paths)
-    replicas: dict[BlockKey, list[BlockReplica]] = {}
+    copies = _Copies(view, site.name, {record.block for record in records.values() if record is not None})
     found = []
     for path, lfn in zip(paths, lfns, strict=True):
         record = records.get(lfn) if lfn is not None else None
-        if record is not None and record.block not in replicas:
-            replicas[record.block] = view.replicas(block=record.block)
-        held = replicas[record.block] if record is not None else []
         obstacle = (
             _being_published(path, stagings)
             or shared.get(path)
             or _unknown(path, lfn, rules)
-            or _known_file(path, record, site.name, held)
+            or (record and copies.obstacle(path, record))
             or _locked(path, lfn, record, site.name, locks, now_us)
         )
         if obstacle is not None:
@@ -94,7 +71,7 @@ def refuse(view: Snapshot, site: str, paths: Sequence[str], *, now_us: int) -> N
 
 
 def _other_files(view: Snapshot, site: Site, paths: Sequence[str]) -> dict[str, Obstacle]:
-    """Which paths are those of files the inventory has or awaits here, by going forth from each such file.
+    """Which paths are those of files of blocks with a replica here, by going forth from each such file.
 
     Going back from a path finds one LFN. That is enough where the rules give
     no two LFNs the same path; elsewhere every file at the site has to be asked.
@@ -108,7 +85,7 @@ def _other_files(view: Snapshot, site: Site, paths: Sequence[str]) -> dict[str, 
         for lfn in view.files(replica.block).lfns():
             path = pfn.path_of(rules, lfn)
             if path in wanted and path is not None:
-                reason = f"the inventory has or awaits {lfn} here, in {replica.block}"
+                reason = f"{lfn} goes by that path, too, and its block has a replica here, {replica.block}"
                 found[path] = Obstacle(path, Ground.WANTED, reason)
     return found
 
@@ -130,14 +107,34 @@ def _unknown(path: str, lfn: str | None, rules: pfn.PfnRules) -> Obstacle | None
     return None
 
 
-def _known_file(path: str, record: FileRecord | None, site: str, replicas: Sequence[BlockReplica]) -> Obstacle | None:
-    if record is None:
-        return None
-    if any(replica.site == site for replica in replicas):
-        return Obstacle(path, Ground.WANTED, f"the inventory has or awaits it here, in {record.block}")
-    if not any(replica.holds(record.ordinal) for replica in replicas):
-        return Obstacle(path, Ground.LAST_COPY, f"it may be the last copy of a file of {record.block}")
-    return None
+class _Copies:
+    """The copies of known files that lie where nobody asked for them."""
+
+    def __init__(self, view: Snapshot, site: str, blocks: Collection[BlockKey]) -> None:
+        self._site = site
+        self._ready = {each.name for each in view.sites() if each.status is SiteStatus.READY and each.name != site}
+        self._replicas = view.find_replicas_of_blocks(blocks)
+        datasets = {key.dataset for key in blocks}
+        self._datasets = view.find_datasets(datasets)
+        self._going = {dataset: condemned(view, dataset) for dataset in datasets}
+
+    def obstacle(self, path: str, record: FileRecord) -> Obstacle | None:
+        """Why a file must stay that the inventory knows: it is wanted here, or too few others have it to stay."""
+        replicas, dataset = self._replicas[record.block], record.block.dataset
+        if any(replica.site == self._site for replica in replicas):
+            return Obstacle(path, Ground.WANTED, f"the inventory has a replica of its block here, {record.block}")
+        others = [replica for replica in replicas if replica.site in self._ready and replica.holds(record.ordinal)]
+        n_staying = sum(
+            record.ordinal not in self._going[dataset].get((record.block.block, replica.site), FileSet())
+            for replica in others
+        )
+        n_required = max(1, self._datasets[dataset].required_copies)
+        if n_staying >= n_required:
+            return None
+        reason = f"it may be the last copy of a file of {record.block}"
+        if n_required > 1:
+            reason = f"{n_staying} of {n_required} copies that are required are to stay at other ready sites"
+        return Obstacle(path, Ground.LAST_COPY, reason)
 
 
 def _locked(
