@@ -49,6 +49,7 @@ from holdfast.storage.listing.summary import Plan
 from holdfast.storage.listing.tables import ENTRIES
 from holdfast.testing.driver_suite import DriverSuite
 from storage.dumps import NOON, PATHS, files, opened, read, refusal, written
+from support.soak import examples
 
 ALGORITHMS = ("adler32", "crc32c", "md5", "sha256", "blake3")
 
@@ -506,7 +507,7 @@ def test_no_room_for_staging_is_the_operators_business(tmp_path: Path, monkeypat
 
 
 @given(lines=st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_no_line_of_a_dump_is_silently_absent(lines: list[bytes]) -> None:
     """Any bytes: every line is a file, a directory, an unnameable name, or the dump is refused with its line."""
     lines = [line.replace(b"\n", b"_") for line in lines]

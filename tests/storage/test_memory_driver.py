@@ -13,6 +13,7 @@ from holdfast.storage.driver import Capabilities, NotAllowed, NotThere, StorageD
 from holdfast.storage.parts import is_part_name
 from holdfast.testing.driver_hooks import everything, stream
 from holdfast.testing.driver_suite import DriverSuite
+from holdfast.testing.memory_copying import CopyingMemoryDriver, Network
 from holdfast.testing.memory_driver import FAULT_POINTS, FULL, PAGE_ENTRIES, MemoryDriver
 from holdfast.testing.memory_tree import MemoryTree
 
@@ -42,6 +43,22 @@ class TestMemoryDriver(DriverSuite):
 
     def outside_state(self) -> object:
         return None
+
+
+class TestCopying(TestMemoryDriver):
+    @pytest.fixture(autouse=True)
+    def _network(self) -> None:
+        self.network: Network = {}
+        self.far = MemoryTree(lambda: 1_700_000_000_123_456)
+
+    def make_driver(self) -> StorageDriver:
+        return CopyingMemoryDriver(self.network, tree=self.tree, label="memory")
+
+    def make_far_driver(self) -> StorageDriver:
+        return CopyingMemoryDriver(self.network, tree=self.far, label="far")
+
+    def put_far(self, path: str, data: bytes) -> None:
+        self.far.put(path, data)
 
 
 class TestWithoutRename(TestMemoryDriver):

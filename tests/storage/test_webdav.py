@@ -54,15 +54,34 @@ def rclone() -> Iterator[RcloneServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def far_xrootd(xrootd: XrootdServer) -> Iterator[XrootdServer]:
+    """Another one, to copy from."""
+    from holdfast.testing.servers.xrootd_server import xrootd_server
+
+    with xrootd_server(authority=xrootd.authority) as server:
+        yield server
+
+
 @pytest.mark.real("xrootd")
 class TestOnXrootd(DriverSuite):
     supports_links = False
 
     @pytest.fixture(autouse=True)
-    def _storage(self, xrootd: XrootdServer) -> None:
+    def _storage(self, xrootd: XrootdServer, request: pytest.FixtureRequest) -> None:
         self.server = xrootd
         self.folder = f"/t{next(_FOLDERS)}"
+        self.request = request
         xrootd.make_directory(self.folder)
+
+    def make_far_driver(self) -> StorageDriver:
+        self.far_server: XrootdServer = self.request.getfixturevalue("far_xrootd")
+        self.far_server.make_directory(self.folder)
+        access = access_to(self.far_server.authority.bundle)
+        return WebdavDriver(self.far_server.https_url + self.folder, site="FAR", access=access)
+
+    def put_far(self, path: str, data: bytes) -> None:
+        self.far_server.put(self.folder + path, data)
 
     def make_driver(self) -> StorageDriver:
         access = access_to(self.server.authority.bundle)

@@ -13,7 +13,7 @@ import pytest
 from holdfast.model.errors import HoldfastError, OperatorError, PeerError
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.driver import AlreadyThere, FarFile, Kind, NotAFile, NotAllowed, NotThere, Unsupported
-from holdfast.storage.webdav import copy as webdav_copy
+from holdfast.storage.webdav import markers
 from holdfast.storage.webdav.driver import WebdavDriver
 from holdfast.testing.driver_hooks import pattern
 from support import real
@@ -69,7 +69,7 @@ def test_a_file_is_pulled(pair: Pair, size: int) -> None:
 
     async def scenario() -> None:
         driver, heard = pair.driver(), list[int]()
-        stat = await driver.pull("/new/target", pair.far("source"), progress=heard.append)
+        stat = (await driver.pull("/new/target", pair.far("source"), progress=heard.append)).stat
         assert (stat.kind, stat.size) == (Kind.FILE, size)
         assert stat == await driver.stat("/new/target")
         assert heard == sorted(heard)
@@ -304,7 +304,7 @@ def test_the_far_files_address_and_token_are_never_shown(words: str) -> None:
     path, query, token = "store/sig-abc/secretpath", "sig=a%2Bshort&x=1", "tok-1/2"
     url = f"https://127.0.0.1:1/{path}?{query}"
     said = words.format(url=url, path=path, query=query, token=token, quoted=url.replace("/", "%2F"))
-    hidden = str(webdav_copy._failure(webdav_copy._stripped(said, FarFile(url, token), "own"), "SITE:/x"))
+    hidden = str(markers.failure(said, FarFile(url, token), "own", "SITE:/x"))
     assert not any(secret in hidden for secret in ("secretpath", "short", token, "someone"))
     with pytest.raises(PeerError, match="copy between storages failed") as caught:
         pull_by(Copier(f"failure: {said}".replace(token, "").encode()), FarFile(url))

@@ -96,13 +96,33 @@ def using(root: str, scenario: Callable[[XrootDriver], Awaitable[_T]], *, to: Ac
     return asyncio.run(whole())
 
 
+@pytest.fixture(scope="module")
+def far_server(server: XrootdServer) -> Iterator[XrootdServer]:
+    """Another one, to copy from."""
+    from holdfast.testing.servers.xrootd_server import xrootd_server
+
+    with xrootd_server(authority=server.authority) as running:
+        yield running
+
+
 class TestXrootDriver(DriverSuite):
     supports_links = True
 
     @pytest.fixture(autouse=True)
-    def _storage(self, server: XrootdServer, folder: str) -> None:
+    def _storage(self, server: XrootdServer, folder: str, request: pytest.FixtureRequest) -> None:
         self.server = server
         self.folder = folder
+        self.request = request
+
+    def make_far_driver(self) -> StorageDriver:
+        from holdfast.storage.xroot.driver import XrootDriver
+
+        self.far_server: XrootdServer = self.request.getfixturevalue("far_server")
+        self.far_server.make_directory(self.folder)
+        return XrootDriver(self.far_server.root_url + self.folder, label="FAR")
+
+    def put_far(self, path: str, data: bytes) -> None:
+        self.far_server.put(self.folder + path, data)
 
     def make_driver(self) -> StorageDriver:
         from holdfast.storage.xroot.driver import XrootDriver

@@ -89,6 +89,33 @@ def kinds(told: dict[str, str]) -> list[str]:
     return [told[deed].partition(":")[0] for deed in DEEDS]
 
 
+# ---- what other storages are told -------------------------------------------
+
+
+@pytest.mark.real("xrootd python client")
+def test_the_other_end_of_a_copy_is_shown_what_the_site_asks_for(alice: TestUser, tmp_path: Path):
+    """And nobody else: neither the repr of it nor the label of the door has any of that."""
+    from holdfast.storage.xroot.driver import XrootDriver
+
+    proxy, token = alice.proxy(tmp_path / "proxy"), put(tmp_path / "token", b"abcdef.ghijkl.mnopqr")
+
+    async def shown(root: str, settings: AccessSettings) -> str:
+        driver = XrootDriver(root, access=Access(settings))
+        far = await driver.far_file("/a/file")
+        assert repr(far) == "FarFile()"
+        assert not any(secret in driver.label for secret in ("abcdef", str(proxy)))
+        await driver.close()
+        return far.url
+
+    by_proxy = asyncio.run(shown("root://h.example//base", AccessSettings(proxy=proxy)))
+    assert by_proxy.startswith("root://h.example//base/a/file?")
+    assert f"xrd.gsiusrpxy={proxy}" in by_proxy
+    assert "authz" not in by_proxy
+    by_token = asyncio.run(shown("roots://h.example//base", AccessSettings(token=token)))
+    assert "authz=Bearer%20abcdef.ghijkl.mnopqr" in by_token
+    assert "xrd.gsiusrpxy=/dev/null" in by_token
+
+
 # ---- tokens -----------------------------------------------------------------
 
 

@@ -75,7 +75,13 @@ def _path_of_url(url: str) -> str:
 
 
 def _open_posix(root: str, *, site: str, access: Access) -> StorageDriver:
-    return PosixDriver(posix_root(root), label=f"{site}:{root}")
+    limits = access.settings
+    return PosixDriver(
+        posix_root(root),
+        label=f"{site}:{root}",
+        silence_s=limits.call_timeout_s,
+        opening_s=limits.connect_timeout_s,
+    )
 
 
 def _plug_in(protocol: str, site: str) -> EntryPoint:

@@ -50,7 +50,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 from holdfast.model.checksums import Checksums
 from holdfast.model.errors import BadInput, Conflict, HoldfastError, OperatorError, PeerError
@@ -97,6 +97,14 @@ class Unsupported(BadInput):
     """The protocol cannot do this; see the driver's capabilities."""
 
 
+class NotKept(PeerError):
+    """The storage said that it has taken a file, and has nothing."""
+
+
+class FarNotAllowed(NotAllowed):
+    """In a copy from storage to storage, the other one refuses the one that was asked."""
+
+
 class Kind(StrEnum):
     """What a name stands for."""
 
@@ -136,6 +144,11 @@ class Capabilities:
     """The driver is also a PagingDriver."""
     third_party_copy: bool = False
     """The driver is also a ThirdPartyCopyDriver."""
+    blocking: bool = False
+    """The driver is also a BlockingDriver."""
+    outlives_caller: bool = True
+    """A request that was sent may still be carried out after its sender has died: there is a server. Where this is
+    False, nothing happens any more once the process that asked for it is gone."""
     calls_max: int = 1024
     """How many calls at once this way of asking bears at most, whatever the far side bears."""
     mtime_resolution_ns: int = 1
@@ -353,31 +366,118 @@ class TakenDriver(Protocol):
         """When that was."""
 
 
-@dataclass(frozen=True, slots=True)
-class FarFile:
-    """A file at another door, as the storages speak to each other about it.
+class BlockingReader(Protocol):
+    """One file being read from its beginning to its end; the errors of ``read``."""
 
-    ``url`` is the whole PFN; ``token`` is shown to that storage, "" for none. Neither is in any error.
+    def next_into(self, buffer: memoryview) -> int:
+        """Read into ``buffer``; how many bytes, 0 at the end."""
+
+    def verify(self) -> Stat:
+        """The Stat of what was read, at the end; ChangedWhileRead if it moved."""
+
+    def close(self) -> None:
+        """Let go of it; calling twice does no harm."""
+
+
+class BlockingWriter(Protocol):
+    """One new file being written; the errors of ``write``."""
+
+    def append(self, data: memoryview) -> None:
+        """Write the next bytes."""
+
+    def finish(self) -> Stat:
+        """Give the file its name, durably."""
+
+    def discard(self) -> None:
+        """Remove what is not finished, and let go; calling twice does no harm."""
+
+
+@runtime_checkable
+class BlockingDriver(Protocol):
+    """The optional ability behind ``capabilities.blocking``: files that a thread of the caller reads and writes.
+
+    What ``read`` and ``write`` do, without a trip to a thread for each chunk. Each object is used by one thread at a
+    time; whoever opens one closes or discards it.
     """
 
-    url: str
+    @property
+    def silence_s(self) -> float:
+        """After how long without a byte whoever waits for that thread gives up."""
+
+    def open_reader(self, path: str) -> BlockingReader:
+        """A file opened to be read."""
+
+    def open_writer(self, path: str) -> BlockingWriter:
+        """A new file to be written, its missing parent directories made; AlreadyThere."""
+
+
+@dataclass(frozen=True, slots=True)
+class FarFile:
+    """A file at another door, as storages speak to each other about it.
+
+    ``url`` is the whole address, with whatever parameters it takes to get there; ``token`` is shown to that storage,
+    "" for none. Neither is in any error.
+    """
+
+    url: str = field(repr=False)
     token: str = field(default="", repr=False)
+
+
+Progress = Callable[[int], None]
+"""Told how many bytes of a copy are done so far, as often as the storage says so."""
 
 
 @runtime_checkable
 class ThirdPartyCopyDriver(Protocol):
     """The optional ability behind ``capabilities.third_party_copy``: bytes go from storage to storage, past us."""
 
-    async def pull(self, path: str, source: FarFile, *, progress: Callable[[int], None] | None = None) -> Stat:
-        """Let this storage fetch ``source`` as the new file ``path``; AlreadyThere if anything has the name.
+    @property
+    def copies_over(self) -> str:
+        """The protocol that storages of this kind speak to each other, "http" or "root": alike on both ends."""
 
-        ``progress`` hears of bytes done so far. On failure, and on what looks like success and is none, the
-        storage's words are in the error (PeerError, NotThere: the source is not there) and nothing stays
-        under ``path`` but what somebody else put there.
+    async def far_file(self, path: str) -> FarFile:
+        """A file here, whether it is there or not, as the ``pull`` or ``push`` of another door takes it."""
+
+    async def told(self, path: str, algorithms: Sequence[str], *, size: int = 0) -> Digest:
+        """What the storage itself says of a file: its Stat, and the first of ``algorithms`` that it tells, if any.
+
+        No bytes are read by us; the storage may have to, and is waited for according to ``size``, as large as the
+        file is believed to be. ``checksums`` is empty if it tells none of them. In the Stat the time may be NOT_TOLD.
         """
 
-    async def push(self, path: str, destination: FarFile, *, progress: Callable[[int], None] | None = None) -> None:
+    async def pull(
+        self,
+        path: str,
+        source: FarFile,
+        *,
+        size: int | None = None,
+        wanted: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> Digest:
+        """Let this storage fetch ``source`` as the new file ``path``; AlreadyThere if anything has the name.
+
+        ``size`` is how many bytes there must be; None: what the other storage says. Missing parent directories are
+        made. What is ``wanted`` may be told of the new file at once, as by ``told``; it need not be.
+
+        On failure, and on what looks like success and is none, the storage's words are in the error (PeerError,
+        NotThere: the source is not there) and nothing stays under ``path`` but what somebody else put there. A
+        storage that has begun and tells nothing of its progress costs the time limit of a call, and so does one that
+        tells for long that there is none.
+        """
+
+    async def push(self, path: str, destination: FarFile, *, progress: Progress | None = None) -> None:
         """Let this storage send the file ``path`` to ``destination``; AlreadyThere if something is there.
 
         Removing what a failed push has left at the other end is the business of who may do so there.
         """
+
+
+def copying(driver: StorageDriver) -> ThirdPartyCopyDriver | None:
+    """The driver as one that copies, if it declares that it is."""
+    # Not by isinstance: for a protocol that takes longer than all else that is done for a small file.
+    return cast(ThirdPartyCopyDriver, driver) if driver.capabilities.third_party_copy else None
+
+
+def blocking(driver: StorageDriver) -> BlockingDriver | None:
+    """The driver as one with blocking calls, if it declares that it is."""
+    return cast(BlockingDriver, driver) if driver.capabilities.blocking else None

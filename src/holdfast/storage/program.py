@@ -6,7 +6,10 @@ Rules
   * Whatever happens - an error, a limit, a cancellation - at the end the
     program and all it has started are gone.
   * A program that is not installed is OperatorError that names the package.
-  * A limit that passes is PeerError: the far side of the program is silent.
+  * A limit that passes is PeerError: the far side of the program is silent. It
+    may be one on all that the program does, or on the time without a word.
+  * What it writes is kept up to a limit. Beyond, it is an error, or only the
+    end is kept, as the caller likes.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -27,6 +30,11 @@ _T = TypeVar("_T")
 
 BUFFER_BYTES = 1 << 30
 """The longest that a reader may grow while it looks for an end; what is read is bounded by the far side only."""
+OUTPUT_BYTES_MAX = 64 << 20
+"""How much of what a program writes is kept at most, unless the caller says otherwise."""
+AFTER_S = 2.0
+"""How long the outputs of a program that has ended are still read, if they do not end with it."""
+LOOK_S = 0.2
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 """Where programs, libraries and room for them are; nothing of this is a secret."""
 
@@ -92,6 +100,11 @@ class Running:
     def is_alive(self) -> bool:
         """Whether it has not ended, as far as is known."""
         return self._process.returncode is None
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code; None if it has not ended, as far as is known."""
+        return self._process.returncode
 
     async def ended(self) -> int:
         """Wait for its end; its exit code."""
@@ -160,11 +173,75 @@ async def running(program: Program, arguments: Sequence[str | bytes], *, feed: b
         await started.end()
 
 
-async def run(program: Program, arguments: Sequence[str | bytes], *, limit_s: float) -> Ended:
-    """Run a program to its end; PeerError if that takes longer than ``limit_s``."""
+async def run(
+    program: Program,
+    arguments: Sequence[str | bytes],
+    *,
+    limit_s: float,
+    silence_s: float | None = None,
+    output_bytes_max: int = OUTPUT_BYTES_MAX,
+    keeps_end: bool = False,
+) -> Ended:
+    """Run a program to its end; PeerError if that takes longer than ``limit_s``, or it says nothing for ``silence_s``.
+
+    Of each of its two outputs ``output_bytes_max`` are kept at most: with ``keeps_end`` the last of them, else writing
+    more is PeerError. What others that it has left behind write afterwards is not waited for.
+    """
     async with running(program, arguments) as started:
-        out, err = await within(limit_s, asyncio.gather(started.stdout.read(), started.stderr.read()))
-        return Ended(await within(limit_s, started.ended()), out, err)
+        outputs = [_Output(stream, output_bytes_max, keeps_end) for stream in (started.stdout, started.stderr)]
+        try:
+            async with asyncio.timeout(limit_s):
+                code = await _listened(program.name, started, outputs, silence_s)
+        except TimeoutError as error:
+            raise PeerError(f"{program.name} was ended because it took longer than {limit_s:g} s") from error
+        return Ended(code, *(bytes(output.kept) for output in outputs))
+
+
+async def _listened(name: str, started: Running, outputs: Sequence[_Output], silence_s: float | None) -> int:
+    """Its exit code, once all that it has written has been read."""
+    try:
+        async with asyncio.timeout(silence_s) as silence:
+            loop = asyncio.get_running_loop()
+
+            def note() -> None:
+                if silence_s is not None:
+                    silence.reschedule(loop.time() + silence_s)
+
+            reading = asyncio.gather(*(output.read(note) for output in outputs))
+            try:
+                # Its pipes may be held open by what it has started, and waiting for its end means waiting for them.
+                while not reading.done() and started.is_alive:
+                    await asyncio.wait([reading], timeout=LOOK_S)
+                await asyncio.wait([reading], timeout=None if started.is_alive else AFTER_S)
+                if not reading.done() and started.code is not None:
+                    return started.code
+                await reading
+                return await started.ended()
+            finally:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
+    except TimeoutError as error:
+        raise PeerError(f"{name} was ended because it said nothing for {silence_s:g} s") from error
+
+
+class _Output:
+    """One of a program's two outputs, read until its end, as far as it is kept."""
+
+    def __init__(self, stream: asyncio.StreamReader, bytes_max: int, keeps_end: bool) -> None:
+        self._stream = stream
+        self._bytes_max = bytes_max
+        self._keeps_end = keeps_end
+        self.kept = bytearray()
+
+    async def read(self, note: Callable[[], None]) -> None:
+        """Read all of it; ``note`` is called whenever there is something."""
+        while data := await self._stream.read(CHUNK_BYTES):
+            note()
+            self.kept += data
+            if len(self.kept) > self._bytes_max:
+                if not self._keeps_end:
+                    raise PeerError(f"a program's output has more than {self._bytes_max} bytes")
+                del self.kept[: len(self.kept) - self._bytes_max]
 
 
 async def within(limit_s: float, waiting: Awaitable[_T]) -> _T:

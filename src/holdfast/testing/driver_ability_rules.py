@@ -11,6 +11,7 @@ import pytest
 
 from holdfast.model.errors import BrokenInvariant, InvalidName
 from holdfast.storage.driver import (
+    BlockingDriver,
     Capabilities,
     DirectoryListing,
     NotADirectory,
@@ -54,6 +55,7 @@ class AbilityRules(DriverHooks):
             assert isinstance(driver, SecondLookDriver) or not declared.second_look
             assert isinstance(driver, PagingDriver) or not declared.pages
             assert isinstance(driver, ThirdPartyCopyDriver) or not declared.third_party_copy
+            assert isinstance(driver, BlockingDriver) or not declared.blocking
             assert declared.told <= declared.checksums
             assert declared.calls_max >= 1
 

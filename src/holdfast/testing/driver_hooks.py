@@ -121,6 +121,9 @@ class SourceFailedError(Exception):
 class DriverHooks:
     """What a test class tells the suite of its storage."""
 
+    sends: ClassVar[bool] = True
+    """Whether the far storage takes what this one sends it."""
+
     supports_links: ClassVar[bool]
     """Whether symbolic links, or what is like them, can be made on this storage."""
 
@@ -137,6 +140,14 @@ class DriverHooks:
 
     def get(self, path: str) -> bytes | None:
         """The bytes of a file without the driver; None if there is no such file."""
+        raise NotImplementedError
+
+    def make_far_driver(self) -> StorageDriver:
+        """A driver of another storage, empty too, that this one copies from; only with ``third_party_copy``."""
+        pytest.skip("there is no other storage to copy from")
+
+    def put_far(self, path: str, data: bytes) -> None:
+        """Make a file at the other storage, without its driver; only with ``third_party_copy``."""
         raise NotImplementedError
 
     def make_link(self, path: str, target: str) -> None:

@@ -40,18 +40,22 @@ from holdfast.testing.driver_hooks import everything, pattern, shown, stream
 # Before they are imported: asserts in them then tell what was compared, like those in test files.
 pytest.register_assert_rewrite(
     "holdfast.testing.driver_ability_rules",
+    "holdfast.testing.driver_blocking_rules",
+    "holdfast.testing.driver_copying_rules",
     "holdfast.testing.driver_link_rules",
     "holdfast.testing.driver_reading_rules",
     "holdfast.testing.driver_writing_rules",
 )
 
 from holdfast.testing.driver_ability_rules import AbilityRules  # noqa: E402
+from holdfast.testing.driver_blocking_rules import BlockingRules  # noqa: E402
+from holdfast.testing.driver_copying_rules import CopyingRules  # noqa: E402
 from holdfast.testing.driver_link_rules import LinkRules  # noqa: E402
 from holdfast.testing.driver_reading_rules import ReadingRules  # noqa: E402
 from holdfast.testing.driver_writing_rules import WritingRules  # noqa: E402
 
 
-class DriverSuite(ReadingRules, WritingRules, AbilityRules, LinkRules):
+class DriverSuite(ReadingRules, WritingRules, AbilityRules, BlockingRules, CopyingRules, LinkRules):
     """All rules. See the module's docstring for what a subclass has to give."""
 
     # Working together, errors, the end.

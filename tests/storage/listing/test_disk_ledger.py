@@ -36,6 +36,7 @@ from holdfast.storage.listing.summary import SHOWN_MAX, Plan
 from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES, SCHEMAS, Directory, State
 from storage.listing.ledgers import PLAN, a_tree, counts_wanted, find, rows_of, rows_wanted
 from support.fast_folder import fast_folder
+from support.soak import examples
 
 FILE = Stat(Kind.FILE, 1, 5)
 FOLDER = Stat(Kind.DIRECTORY, 0, 5)
@@ -80,7 +81,7 @@ def run_through(ledger: DiskLedger, tree: dict[str, Directory], source: random.R
 # Going on.
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.integers(0, 2**32), st.integers(0, 6))
 def test_broken_off_anywhere_it_comes_to_the_same(seed: int, breaks: int) -> None:
     source, tree = random.Random(seed), a_tree(seed)

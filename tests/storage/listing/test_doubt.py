@@ -34,6 +34,7 @@ from holdfast.storage.listing.doubt import LISTS_MAX, Look, Step, next_step, sus
 from holdfast.storage.listing.tables import Directory, Odd, State
 from holdfast.testing.memory_tree import MemoryTree
 from holdfast.testing.simulation.timeless import SimulatedClock, run
+from support.soak import examples
 
 
 @pytest.mark.parametrize(
@@ -365,7 +366,7 @@ def test_a_large_directory_in_doubt_whose_second_look_fails_keeps_what_it_has() 
     assert outcome.files == 20
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.integers(0, 2**32))
 def test_a_listing_of_a_lying_site_comes_to_an_end(seed: int) -> None:
     chance = random.Random(seed)

@@ -31,6 +31,7 @@ from holdfast.storage.posix.driver import PosixDriver
 from holdfast.testing.memory_driver import MemoryDriver
 from holdfast.testing.simulation.timeless import SimulatedClock, run
 from support.logged import logged
+from support.soak import examples
 
 BOTH_WAYS = pytest.mark.parametrize("pages", [False, True], ids=["whole", "in pages"])
 
@@ -649,7 +650,7 @@ def expected(root: bytes) -> tuple[set[tuple[str, int, int]], set[str], set[tupl
     return found, directories, odd
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.dictionaries(NAMES, TREES, max_size=6), st.integers(1, 5))
 def test_the_engine_finds_what_os_walk_finds(tree: Any, concurrency: int) -> None:
     root = Path(tempfile.mkdtemp(prefix="holdfast-listing-"))

@@ -35,6 +35,7 @@ from holdfast.storage.posix.driver import PosixDriver
 from storage.listing.ledgers import rows_of
 from storage.listing.planted import TREES, Killing, Noting, Raising, plant, plant_many, skip_b
 from support.fast_folder import fast_folder
+from support.soak import examples
 from support.users import Unprivileged
 
 
@@ -84,7 +85,7 @@ def shrink(patch: pytest.MonkeyPatch, amount: int) -> None:
 # The result.
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(TREES, st.integers(0, 9), st.integers(1, 30))
 def test_it_finds_what_the_engine_finds(tree: Any, amount: int, rows_max: int) -> None:
     with fast_folder() as folder, pytest.MonkeyPatch.context() as patch:

@@ -93,6 +93,7 @@ class DumpDriver:
             checksums=algorithms,
             told=algorithms,
             pages=True,
+            outlives_caller=False,
             calls_max=16,
             mtime_resolution_ns=self._plan.mtime_resolution_ns,
         )

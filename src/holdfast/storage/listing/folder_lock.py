@@ -1,7 +1,7 @@
-"""FolderLock: one process at a time works on a listing's folder.
+"""FolderLock: one process at a time works on a folder: that of a listing, or another one.
 
 The system lets go of the lock when its holder dies, however it dies. The file
-stays where it is as long as the listing goes on; whoever removes it holds it.
+stays where it is as long as the work goes on; whoever removes it holds it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,18 @@ LOCK = "ledger.lock"
 
 
 class FolderLock:
-    """Taken at once, or Conflict that names who has it."""
+    """Taken at once, or Conflict that says what is ``busy`` and names who has it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / LOCK
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str = LOCK,
+        busy: str = "the listing is going on already",
+        hint: str = "wait for it, or list into another folder",
+    ) -> None:
+        self._path = folder / name
+        self._busy, self._hint = busy, hint
         self._handle = -1
         with told_of(self._path):
             while self._handle < 0:
@@ -41,11 +49,7 @@ class FolderLock:
         except BlockingIOError:
             holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
             os.close(handle)
-            raise Conflict(
-                f"the listing is going on already: {holder} has it",
-                place=str(self._path.parent),
-                hint="wait for it, or list into another folder",
-            ) from None
+            raise Conflict(f"{self._busy}: {holder} has it", place=str(self._path.parent), hint=self._hint) from None
         except BaseException:
             os.close(handle)
             raise

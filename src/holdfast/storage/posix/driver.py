@@ -10,6 +10,9 @@ Rules, beside those of the contract
   * A call that changes something is not abandoned when its task is
     cancelled: the cancellation is seen once the system has answered, so that
     nothing happens behind the caller's back.
+  * A system that gives no sign of life for ``silence_s`` (a mount whose server
+    has gone) is PeerError, cancelled or not. What was asked of it may still
+    happen some time; as with a far server, nobody knows (``bounded``).
   * ``version`` is inode and change time: it also moves when only the mode does.
 
 What never leaves the root is in ``rooted``; what never replaces, in
@@ -18,7 +21,6 @@ What never leaves the root is in ``rooted``; what never replaces, in
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import errno
 import grp
@@ -28,13 +30,16 @@ import stat as modes
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from holdfast.model import names
 from holdfast.model.errors import BadInput, HoldfastError, InvalidName, OperatorError, PeerError
+from holdfast.storage.bounded import Bounded
 from holdfast.storage.digest import ALGORITHMS, Hasher
 from holdfast.storage.driver import (
     CHUNK_BYTES,
+    BlockingReader,
+    BlockingWriter,
     Capabilities,
     ChangedWhileRead,
     Digest,
@@ -49,10 +54,17 @@ from holdfast.storage.driver import (
 from holdfast.storage.posix import acl, noreplace
 from holdfast.storage.posix.files import Part, Reading, digest, look, require_file, stat_of
 from holdfast.storage.posix.rooted import Rooted, meaning, sync_directory
-from holdfast.storage.settled import settled
 
 # Without O_PATH there is no safe way to the mode of a file that may not be opened.
-CAPABILITIES = Capabilities(permissions=hasattr(os, "O_PATH"), second_look=True, checksums=ALGORITHMS)
+CAPABILITIES = Capabilities(
+    permissions=hasattr(os, "O_PATH"), second_look=True, checksums=ALGORITHMS, blocking=True, outlives_caller=False
+)
+
+SILENCE_S = 60.0
+OPENING_S = 5.0
+"""What the limits are, unless somebody says so."""
+SLOWEST_BYTES_PER_S = 10_000_000
+"""As fast as that any disk is: for so much longer nothing is heard while a file is brought to it in the end."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -61,14 +73,21 @@ _T = TypeVar("_T")
 class PosixDriver:
     """The tree below ``root``; ``label`` names it in errors, the root's path if not given.
 
-    Raises OperatorError if the root is not a directory that can be opened.
+    Raises OperatorError if the root is not a directory that can be opened, PeerError if that takes too long.
     """
 
-    def __init__(self, root: Path, *, label: str = "") -> None:
+    def __init__(
+        self, root: Path, *, label: str = "", silence_s: float = SILENCE_S, opening_s: float = OPENING_S
+    ) -> None:
+        """``silence_s``: how long a call waits without a sign of life; ``opening_s``: opening the root."""
         self._label = label or str(root)
         self.root = root
+        self._calls = Bounded(silence_s)
         try:
-            self._rooted = Rooted(root.resolve(strict=True))
+            self._rooted = self._calls.now(lambda: Rooted(root.resolve(strict=True)), opening_s)
+        except PeerError as error:
+            error.place = str(root)
+            raise
         except (OSError, RuntimeError) as error:
             reason = os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else str(error)
             raise OperatorError(
@@ -87,9 +106,16 @@ class PosixDriver:
         """The label given, or the root's path."""
         return self._label
 
+    @property
+    def silence_s(self) -> float:
+        """As given."""
+        return self._calls.limit_s
+
     async def list(self, path: str) -> DirectoryListing:
         """The entries of one directory; what vanishes while it is looked at is left out."""
-        return await self._look(self._checked(path), _list, self._rooted, path)
+        with _errors_at(self._checked(path)):
+            entries: builtins.list[tuple[bytes, Entry]] = []
+            return await self._calls.look(lambda: _list(self._rooted, path, entries), moved=lambda: len(entries))
 
     async def names(self, path: str) -> DirectoryNames:
         """The names in a directory that is opened anew, without a look at what they stand for."""
@@ -101,35 +127,56 @@ class PosixDriver:
 
     async def checksum(self, path: str, algorithms: Sequence[str], *, read: bool = False) -> Digest:
         """Read the file once through all ``algorithms``."""
-        return await self._look(self._checked(path), digest, self._rooted, path, Hasher(algorithms))
+        with _errors_at(self._checked(path)):
+            hasher = Hasher(algorithms)
+            return await self._calls.look(lambda: digest(self._rooted, path, hasher), moved=lambda: hasher.size)
 
     async def read(self, path: str) -> AsyncIterator[bytes]:
         """The bytes of a file; a small file takes one trip."""
         place = self._checked(path)
-        reading = Reading(self._rooted, path)
+        reading, lane = Reading(self._rooted, path), self._calls.lane()
         try:
-            data, more = await self._act(place, _first_chunk, reading)
+            with _errors_at(place):
+                data, more = await lane.act(lambda: _first_chunk(reading))
             while data:
                 yield data
-                data = await self._act(place, _next_chunk, reading) if more else b""
+                with _errors_at(place):
+                    data = await lane.act(lambda: _next_chunk(reading)) if more else b""
         finally:
-            reading.close()
+            if not lane.ends_later(reading.close):
+                reading.close()
 
     async def write(self, path: str, chunks: AsyncIterable[bytes]) -> Stat:
         """Make a new file; a failure leaves at most directories that were made for it."""
         place = self._checked(path)
-        part = Part(self._rooted, path)
+        part, lane = Part(self._rooted, path), self._calls.lane()
+
+        async def act(function: Callable[..., _T], *args: Any, size: int = 0) -> _T:
+            with _errors_at(place):
+                return await lane.act(lambda: function(*args), patience_s=lambda: size / SLOWEST_BYTES_PER_S)
+
+        size = 0
         try:
-            await self._act(place, part.open)
+            await act(part.open)
             held = b""
             async for block in _blocks(chunks):
+                size += len(block)
                 if held:
-                    await self._act(place, part.append, held)
+                    await act(part.append, held)
                 held = block
-            return await self._act(place, part.finish, held)
+            return await act(part.finish, held, size=size)
         except BaseException:
-            await self._act(place, part.discard)
+            part.is_unwanted = True
+            await lane.end(part.discard)
             raise
+
+    def open_reader(self, path: str) -> BlockingReader:
+        """A file opened to be read, by blocking calls."""
+        return _Reader(self._rooted, path, self._checked(path))
+
+    def open_writer(self, path: str) -> BlockingWriter:
+        """A new file to be written, by blocking calls."""
+        return _Writer(self._rooted, path, self._checked(path))
 
     async def rename(self, source: str, target: str, *, replace: bool = False) -> None:
         """Move a file; the target's directory has to be there."""
@@ -175,12 +222,56 @@ class PosixDriver:
     async def _look(self, place: str, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run what changes nothing in a thread; a cancelled caller does not wait for it."""
         with _errors_at(place):
-            return await asyncio.to_thread(function, *args, **kwargs)
+            return await self._calls.look(lambda: function(*args, **kwargs))
 
     async def _act(self, place: str, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run ``function`` in a thread to its end, even if the caller is cancelled meanwhile."""
         with _errors_at(place):
-            return await settled(function, *args, **kwargs)
+            return await self._calls.act(lambda: function(*args, **kwargs))
+
+
+class _Reader:
+    """A Reading whose errors are those of the contract."""
+
+    def __init__(self, rooted: Rooted, path: str, place: str) -> None:
+        self._reading, self._place = Reading(rooted, path), place
+        with _errors_at(place):
+            self._reading.open()
+
+    def next_into(self, buffer: memoryview) -> int:
+        with _errors_at(self._place):
+            return self._reading.next_into(buffer)
+
+    def verify(self) -> Stat:
+        with _errors_at(self._place):
+            return self._reading.verify()
+
+    def close(self) -> None:
+        self._reading.close()
+
+
+class _Writer:
+    """A Part whose errors are those of the contract."""
+
+    def __init__(self, rooted: Rooted, path: str, place: str) -> None:
+        self._part, self._place = Part(rooted, path), place
+        with _errors_at(place):
+            try:
+                self._part.open()
+            except BaseException:
+                self._part.discard()
+                raise
+
+    def append(self, data: memoryview) -> None:
+        with _errors_at(self._place):
+            self._part.append(data)
+
+    def finish(self) -> Stat:
+        with _errors_at(self._place):
+            return self._part.finish(b"")
+
+    def discard(self) -> None:
+        self._part.discard()
 
 
 @contextmanager
@@ -207,8 +298,7 @@ async def _blocks(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     yield b"".join(held)
 
 
-def _list(rooted: Rooted, path: str) -> DirectoryListing:
-    entries: list[tuple[bytes, Entry]] = []
+def _list(rooted: Rooted, path: str, entries: list[tuple[bytes, Entry]]) -> DirectoryListing:
     unnameable: list[Unnameable] = []
     with rooted.directory(path, readable=True) as handle, os.scandir(handle) as scan:
         for found in scan:

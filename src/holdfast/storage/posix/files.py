@@ -10,9 +10,10 @@ Rules
     opened: same inode, change time and size, as many bytes as the size says.
   * ``Part`` writes under a part's name and gives the final name only to a
     whole, synchronised file, never replacing another. Until then ``discard``
-    removes every trace but the directories made on the way. What is to be a
-    part anyway is written under its own name: a part of a part would be left
-    behind by a dying process, and nobody would know whose it was.
+    removes every trace but the directories made on the way. One that nobody
+    wants any more gets no name. What is to be a part anyway is written under its
+    own name: a part of a part would be left behind by a dying process, and nobody
+    would know whose it was.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from holdfast.storage.digest import BUFFER_BYTES, Hasher
 from holdfast.storage.driver import AlreadyThere, ChangedWhileRead, Digest, Kind, NotAFile, Stat
 from holdfast.storage.posix import noreplace
 from holdfast.storage.posix.rooted import Rooted, sync_directory
+from holdfast.storage.posix.writing_back import WritingBack
 
 # Without O_NONBLOCK the opening of a pipe that took the file's place would wait for ever.
 _OPEN_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -129,6 +131,9 @@ class Part:
         self._directory = -1
         self._handle = -1
         self._made = False
+        self._writing_back = WritingBack()
+        self.is_unwanted = False
+        """Whoever wanted it has given it up, maybe while it was being finished: it gets no name."""
 
     def open(self) -> None:
         """Make the part, and the directories it needs; AlreadyThere if the final name is taken."""
@@ -143,16 +148,19 @@ class Part:
         self._handle = os.open(self._name, _OPEN_PART, 0o666, dir_fd=self._directory)
         self._made = True
 
-    def append(self, data: bytes) -> None:
+    def append(self, data: bytes | memoryview) -> None:
         """Write the next bytes."""
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self._handle, rest) :]
+        self._writing_back.wrote(self._handle, len(data))
 
     def finish(self, data: bytes) -> Stat:
         """Write the last bytes and give the file its name; the Stat of the file at its place."""
         self.append(data)
         os.fsync(self._handle)
+        if self.is_unwanted:
+            raise PeerError("nobody waits for it any more")
         written = os.fstat(self._handle)
         self._close_file()
         if self._name != self._final:

@@ -1,97 +1,157 @@
 """Copies from one storage to another over HTTP, past us (third-party copy).
 
 The storage that is asked by COPY fetches (header ``Source``) or sends (header
-``Destination``), and tells how far it is in *performance markers*:
-
-    Perf Marker
-    Stripe Index: 0
-    Stripe Bytes Transferred: 1048576
-    Total Stripe Count: 1
-    End
-    success: Created          or          failure: why
+``Destination``), and tells how far it is (``markers``).
 
 Rules
   * The status says only that it began. It has succeeded if the last line begins
-    with ``success``; an answer that ends otherwise is PeerError.
+    with ``success``; an answer that ends otherwise is PeerError. Only servers
+    that know COPY as the standard has it, within themselves, say anything, of
+    known length, when they have sent a file.
   * Success is believed when the file is there with all its bytes.
   * What is fetched travels under a part's name like any other new file, so that
     whatever a failure leaves behind is ours and is removed.
-  * The token for the other storage is handed on only over https. Of the
-    storage's words errors have one line, without addresses, queries, the tokens
-    that were used, and whatever else looks like a secret.
+  * The token for the other storage is handed on only over https.
+  * A storage that is silent costs the time limit of a call, and so does one that
+    tells again and again that no further byte has come.
+  * A part is nobody else's, so it need not be looked for before it is fetched,
+    once it is known that the server leaves alone what is there if it is told
+    so. That is found out with the first copy, asked for twice.
   * Where nobody says how many bytes there must be, no bytes are no file.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable
-from urllib.parse import quote, unquote
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
+from holdfast.model import names
 from holdfast.model.errors import BadInput, HoldfastError, OperatorError, PeerError
+from holdfast.storage import parts
 from holdfast.storage.driver import (
     NOT_TOLD,
     AlreadyThere,
+    Digest,
     FarFile,
     Kind,
     NotAFile,
-    NotAllowed,
+    NotKept,
     NotThere,
+    Progress,
     Stat,
     Unsupported,
 )
+from holdfast.storage.webdav import markers
 from holdfast.storage.webdav import members as webdav_members
 from holdfast.storage.webdav.door import SCHEMES, Door, Reply
 from holdfast.storage.webdav.files import Files, Part
 from holdfast.storage.webdav.habits import MULTISTATUS, XML
 from holdfast.storage.webdav.looks import Looks
 from holdfast.storage.webdav.propfind import NOT_FOUND, OK, PROPERTIES, few
+from holdfast.storage.webdav.telling import Telling
 
-LINE_BYTES_MAX = 1 << 16
-WORDS_MAX = 200
-HIDDEN_CHARS_MIN = 4
-"""What is shorter is no secret, and in many a word."""
+TWICE_BYTES_MAX = 64 << 20
+"""Only files up to this size are copied twice to learn how the server takes that."""
 
 _BEGUN = frozenset({200, 201, 202})
-_BYTES = re.compile(rb"\s*Stripe Bytes Transferred:\s*(\d{1,19})\s*\Z")
-_STRIPE = re.compile(rb"\s*Stripe Index:\s*(\d{1,6})\s*\Z")
-_STATUS = re.compile(r"status(?: code)?:? (\d{3})\b")
-_SECRETS = re.compile(r"(?i)[a-z][a-z0-9+.\-]*://\S*|\?\S*|bearer\s+\S+|[A-Za-z0-9_\-]{40,}(?:\.[A-Za-z0-9_\-]+)*")
-
-Progress = Callable[[int], None] | None
+_DONE = 201
+_NO_PULL = frozenset({400, 405, 501})
+_NO_PUSH = frozenset({405, 501, 502})
+"""Statuses of storages that do not copy this way at all."""
 MakeDirectory = Callable[[str], Awaitable[None]]
 
 
 class Copies:
     """Copies that the storage behind one door makes."""
 
-    def __init__(self, door: Door, looks: Looks, files: Files) -> None:
+    def __init__(self, door: Door, looks: Looks, files: Files, telling: Telling) -> None:
         self._door = door
         self._looks = looks
         self._files = files
+        self._telling = telling
+        self._keeps: bool | None = None
+        """Whether COPY leaves alone what is there, if it is told so; None: not known yet."""
+        self._learning = asyncio.Lock()
 
-    async def pull(self, path: str, source: FarFile, make_directory: MakeDirectory, progress: Progress) -> Stat:
+    async def pull(
+        self,
+        path: str,
+        source: FarFile,
+        make_directory: MakeDirectory,
+        size: int | None,
+        wanted: Sequence[str],
+        progress: Progress | None,
+    ) -> Digest:
         """Let the storage fetch ``source``."""
         place = self._door.place(path)
-        await self._files.require_free(path, make_directory)
         headers = {"Source": _address(source, place), "Overwrite": "F", **self._credentials(source, place)}
-        try:
-            size = await self._far_size(source, place)
-        except NotAFile:
-            raise
-        except (BadInput, OperatorError, PeerError):
-            size = NOT_TOLD  # Only the storage gets there.
+        is_part = parts.is_part_name(names.split(path)[1])
+        is_unseen = is_part and bool(self._keeps)
+        if not is_unseen:
+            await self._files.require_free(path, make_directory)
+        expected = await self._size_of_source(source, place) if size is None else size
 
         async def send(part: Part) -> int:
             def begun() -> None:
                 part.made = True
 
-            await self._copy(part.path, headers, source, place, progress, begun, frozenset({400, 405, 501}))
-            return size
+            async def copy() -> None:
+                await self._copy(part.path, headers, source, place, expected, progress, begun, _NO_PULL)
 
-        return await self._files.arrive(path, send)
+            try:
+                await copy()
+            except (BadInput, NotThere):
+                # Whoever has not looked may find no directory to put it in, which servers say in many ways.
+                if part.made or not is_unseen or await self._is_there(names.split(path)[0]):
+                    raise
+                await make_directory(names.split(path)[0])
+                await copy()
+            if is_part and self._keeps is None and 0 <= expected <= TWICE_BYTES_MAX:
+                await self._learn(copy)
+            return expected
 
-    async def push(self, path: str, destination: FarFile, progress: Progress) -> None:
+        told: dict[str, str] = {}
+
+        async def look(part: str) -> Stat:
+            # What is there, and its digest, in one answer.
+            with suppress(PeerError):
+                found = await self._telling.first(part, wanted, Stat(Kind.FILE, expected, NOT_TOLD), expected)
+                if found.checksums:
+                    told.update(found.checksums)
+                    return found.stat
+            return await self._looks.stat(part)
+
+        arrive = self._files.arrive_unseen if is_unseen else self._files.arrive
+        return Digest(told, await arrive(path, send, look), frozenset(told))
+
+    async def _learn(self, copy: Callable[[], Awaitable[None]]) -> None:
+        """Once for a door: whether the same copy, asked for again, is refused because there is a file by now."""
+        if self._learning.locked():
+            return
+        async with self._learning:
+            self._keeps = False
+            try:
+                await copy()
+            except AlreadyThere:
+                self._keeps = True
+
+    async def _is_there(self, path: str) -> bool:
+        try:
+            await self._looks.stat(path)
+        except NotThere:
+            return False
+        return True
+
+    async def _size_of_source(self, source: FarFile, place: str) -> int:
+        try:
+            return await self._far_size(source, place)
+        except NotAFile:
+            raise
+        except (BadInput, OperatorError, PeerError):
+            return NOT_TOLD  # Only the storage gets there.
+
+    async def push(self, path: str, destination: FarFile, progress: Progress | None) -> None:
         """Let the storage send the file ``path``. Storages replace what is there, told so or not: so we look first."""
         place = self._door.place(path)
         stat = await self._files.file(path)
@@ -103,11 +163,11 @@ class Copies:
             raise AlreadyThere("something is at the destination already", place=place)
         headers = {"Destination": _address(destination, place), "Overwrite": "F"}
         headers |= self._credentials(destination, place)
-        await self._copy(path, headers, destination, place, progress, lambda: None, frozenset({405, 501, 502}))
+        await self._copy(path, headers, destination, place, stat.size, progress, lambda: None, _NO_PUSH)
         try:
             arrived = await self._far_size(destination, place)
         except NotThere:
-            raise PeerError("the storage says that it has sent the file, and it is not there", place=place) from None
+            raise NotKept("the storage says that it has sent the file, and it is not there", place=place) from None
         if arrived not in (stat.size, NOT_TOLD):
             raise PeerError(f"{arrived} of {stat.size} bytes have arrived at the destination", place=place)
 
@@ -117,7 +177,8 @@ class Copies:
         headers: dict[str, str],
         far: FarFile,
         place: str,
-        progress: Progress,
+        size: int,
+        progress: Progress | None,
         begun: Callable[[], None],
         unsupported: frozenset[int],
     ) -> None:
@@ -128,12 +189,14 @@ class Copies:
             if reply.status not in _BEGUN:
                 raise self._door.refusal(reply, path)
             begun()
-            last = await _followed(reply, progress, place)
+            last = await markers.followed(reply, place, size=size, limit_s=self._door.silence_s, progress=progress)
         if last.lower().startswith("success"):
             return
         if not last.lower().startswith("failure"):
+            if "Destination" in headers and reply.status == _DONE and reply.content_length is not None:
+                return
             raise PeerError("the storage broke off before it said how the copy ended", place=place)
-        raise _failure(_stripped(last, far, own_token), place)
+        raise markers.failure(last, far, own_token, place)
 
     def _credentials(self, far: FarFile, place: str) -> dict[str, str]:
         if not far.token:
@@ -172,46 +235,6 @@ async def _size_told(reply: Reply, place: str) -> int:
     if stat.kind is not Kind.FILE:
         raise NotAFile("what the other storage has is no file", place=place)
     return stat.size
-
-
-async def _followed(reply: Reply, progress: Progress, place: str) -> str:
-    """The last line of the answer that says something; ``progress`` hears what the markers say."""
-    done: dict[int, int] = {}
-    stripe, last, held = 0, b"", b""
-    async for data in reply.content.iter_any():
-        *lines, held = (held + data).split(b"\n")
-        for line in lines:
-            last = line.strip() or last
-            if found := _STRIPE.match(line):
-                stripe = int(found[1])
-            elif found := _BYTES.match(line):
-                done[stripe] = int(found[1])
-                if progress is not None:
-                    progress(sum(done.values()))
-        if len(held) > LINE_BYTES_MAX or len(done) > LINE_BYTES_MAX:
-            raise PeerError("the storage tells of the copy in lines without end", place=place)
-    return (held.strip() or last).decode(errors="replace")
-
-
-def _stripped(words: str, far: FarFile, own_token: str) -> str:
-    """``words`` without what nobody is to see: the address of the far file and its parts, and the tokens."""
-    address = far.url.partition("://")[2]
-    path, _, query = address.partition("?")
-    hidden = {far.url, address, path.partition("/")[2], query, far.token, own_token}
-    hidden |= {pair.partition("=")[2] for pair in query.split("&")}
-    hidden |= {change(each) for each in hidden for change in (unquote, quote, lambda text: quote(text, safe=""))}
-    for each in sorted(hidden, key=len, reverse=True):
-        if len(each) >= HIDDEN_CHARS_MIN or (each and each in (far.token, own_token)):
-            words = words.replace(each, "...")
-    return words
-
-
-def _failure(words: str, place: str) -> HoldfastError:
-    """What the last line says that went wrong; the status of the other side, where it is named, decides the family."""
-    found = _STATUS.search(words)
-    shown = _SECRETS.sub("...", "".join(each if each.isprintable() else " " for each in words))[:WORDS_MAX]
-    family = {"404": NotThere, "401": NotAllowed, "403": NotAllowed}.get(found[1] if found else "", PeerError)
-    return family(f"the copy between storages failed: {shown}", place=place)
 
 
 def _of_the_other(error: HoldfastError, place: str) -> HoldfastError:

@@ -27,9 +27,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 from urllib.parse import quote, unquote, urlsplit
-from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -39,6 +37,7 @@ from yarl import URL
 from holdfast.model import names
 from holdfast.model.errors import BadInput, BrokenInvariant, HoldfastError, InvalidName, PeerError
 from holdfast.storage.access import Access
+from holdfast.storage.connector import Connector
 from holdfast.storage.driver import CHUNK_BYTES, NotAllowed
 from holdfast.storage.webdav import errors as webdav_errors
 from holdfast.storage.webdav import redirections as webdav_redirections
@@ -47,7 +46,6 @@ from holdfast.storage.webdav.errors import Disconnected
 
 CONNECTIONS_MAX = 256
 REDIRECTIONS_MAX = 5
-GOODBYE_S = 1.0
 
 Reply = aiohttp.ClientResponse
 
@@ -126,23 +124,15 @@ class _Resolver(AbstractResolver):
         await self._resolver.close()
 
 
-class _Connector(aiohttp.TCPConnector):
-    """One whose ``close`` is over when the connections are, also those that the far side let go: TLS says goodbye."""
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is asked, wherever the server sends us with it."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._made: WeakSet[Any] = WeakSet()
-
-    async def _create_connection(self, *args: Any, **kwargs: Any) -> Any:
-        protocol = await super()._create_connection(*args, **kwargs)
-        self._made.add(protocol)
-        return protocol
-
-    async def close(self, *, abort_ssl: bool = False) -> None:
-        await super().close(abort_ssl=abort_ssl)
-        leaving = [protocol.closed for protocol in self._made]
-        if leaving := [each for each in leaving if each is not None]:
-            await asyncio.wait(leaving, timeout=GOODBYE_S)
+    method: str
+    headers: Mapping[str, str]
+    body: Body | bytes | None
+    by: By
+    silence_s: float
 
 
 class Door:
@@ -153,23 +143,18 @@ class Door:
         self.label = label
         self._access = access
         self._origin = URL(root.origin)
-        self._silence_s = access.settings.call_timeout_s
+        self.silence_s = access.settings.call_timeout_s
         self._sends_elsewhere = False
         self._sessions = {By.KEPT: self._make_session(force_close=False)}
 
     def _make_session(self, *, force_close: bool) -> aiohttp.ClientSession:
         settings = self._access.settings
-        connector = _Connector(
+        connector = Connector(
             limit=CONNECTIONS_MAX, force_close=force_close, resolver=_Resolver(settings.connect_timeout_s)
         )
         return aiohttp.ClientSession(
             connector=connector,
-            timeout=aiohttp.ClientTimeout(
-                total=None,
-                connect=settings.connect_timeout_s + settings.call_timeout_s,
-                sock_connect=settings.connect_timeout_s,
-                sock_read=settings.call_timeout_s,
-            ),
+            timeout=self._timeout(self.silence_s),
             headers={"Accept-Encoding": "identity", "User-Agent": "holdfast"},
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -213,16 +198,21 @@ class Door:
         headers: Mapping[str, str] | None = None,
         body: Body | bytes | None = None,
         by: By = By.KEPT,
+        silence_s: float | None = None,
     ) -> AsyncIterator[Reply]:
-        """The reply to one request, whatever its status; what breaks while it is read becomes our error, too."""
+        """The reply to one request, whatever its status; what breaks while it is read becomes our error, too.
+
+        ``silence_s``: how long to wait for a byte, where that is longer than for any other request.
+        """
         place = self.place(path)
-        reply = await self._followed(method, URL(self.url(path), encoded=True), dict(headers or {}), body, by, place)
+        request = _Request(method, dict(headers or {}), body, by, self.silence_s if silence_s is None else silence_s)
+        reply = await self._followed(request, URL(self.url(path), encoded=True), place)
         try:
             yield reply
             await self._drain(reply)
         except _TRANSPORT_ERRORS as error:
             reply.close()
-            raise webdav_errors.broken(error, place=place, silence_s=self._silence_s) from error
+            raise webdav_errors.broken(error, place=place, silence_s=request.silence_s) from error
         finally:
             # Gives the connection back if all was read, else ends it: nobody reads on for somebody who went away.
             reply.release()
@@ -244,11 +234,11 @@ class Door:
                 allow_redirects=False,
             )
         except _REQUEST_ERRORS as error:
-            raise webdav_errors.broken(error, place=place, silence_s=self._silence_s) from error
+            raise webdav_errors.broken(error, place=place, silence_s=self.silence_s) from error
         try:
             yield reply
         except _TRANSPORT_ERRORS as error:
-            raise webdav_errors.broken(error, place=place, silence_s=self._silence_s) from error
+            raise webdav_errors.broken(error, place=place, silence_s=self.silence_s) from error
         finally:
             reply.close()
 
@@ -261,59 +251,63 @@ class Door:
             error.hint = "tokens are shown over https only"
         return error
 
-    async def _followed(
-        self, method: str, url: URL, headers: dict[str, str], body: Body | bytes | None, by: By, place: str
-    ) -> Reply:
+    async def _followed(self, request: _Request, url: URL, place: str) -> Reply:
         for count in range(REDIRECTIONS_MAX + 1):
-            if isinstance(body, Body):
-                body.patient = self._sends_elsewhere and count == 0
-            reply = await self._asked(method, url, headers, body, by, place)
-            if not webdav_redirections.is_one(method, reply.status):
+            if isinstance(request.body, Body):
+                request.body.patient = self._sends_elsewhere and count == 0
+            reply = await self._asked(request, url, place)
+            if not webdav_redirections.is_one(request.method, reply.status):
                 return reply
             reply.close()
             url = webdav_redirections.target_of(reply, self._origin.host, place)
-            self._sends_elsewhere = self._sends_elsewhere or isinstance(body, Body)
+            self._sends_elsewhere = self._sends_elsewhere or isinstance(request.body, Body)
         raise PeerError(f"the storage sends us on and on, more than {REDIRECTIONS_MAX} times", place=place)
 
-    async def _asked(
-        self, method: str, url: URL, headers: dict[str, str], body: Body | bytes | None, by: By, place: str
-    ) -> Reply:
+    async def _asked(self, request: _Request, url: URL, place: str) -> Reply:
         """One request; once more if a connection that lay idle turns out to be closed."""
         try:
-            return await self._asked_once(method, url, headers, body, by, place)
+            return await self._asked_once(request, url, request.by, place)
         except Disconnected:
-            if method not in _TWICE:
+            if request.method not in _TWICE:
                 raise
-        if isinstance(body, Body):
+        if isinstance(request.body, Body):
             # A storage that sends us elsewhere may close the connection while we still write: wait for its answer.
-            body.patient = True
-        return await self._asked_once(method, url, headers, body, By.FRESH if by is By.KEPT else by, place)
+            request.body.patient = True
+        return await self._asked_once(request, url, By.FRESH if request.by is By.KEPT else request.by, place)
 
-    async def _asked_once(
-        self, method: str, url: URL, headers: dict[str, str], body: Body | bytes | None, by: By, place: str
-    ) -> Reply:
+    async def _asked_once(self, request: _Request, url: URL, by: By, place: str) -> Reply:
         if self.closed:
             raise BrokenInvariant("the driver has been closed", place=place)
-        headers = {**headers, **await self.authorization(url)}
-        if isinstance(body, Body):
-            headers["Content-Length"] = str(body.size)
+        headers = {**request.headers, **await self.authorization(url)}
+        if isinstance(request.body, Body):
+            headers["Content-Length"] = str(request.body.size)
         try:
             async with asyncio.timeout(None) as limit:
                 return await self._session_for(by).request(
-                    method,
+                    request.method,
                     url,
                     headers=headers,
-                    data=self._data(body, limit),
+                    data=self._data(request.body, limit),
                     ssl=await self._access.tls() if url.scheme == "https" else True,
                     allow_redirects=False,
+                    timeout=self._timeout(request.silence_s),
                 )
         except _REQUEST_ERRORS as error:
-            raise webdav_errors.broken(error, place=place, silence_s=self._silence_s) from error
+            raise webdav_errors.broken(error, place=place, silence_s=request.silence_s) from error
+
+    def _timeout(self, silence_s: float) -> aiohttp.ClientTimeout:
+        settings = self._access.settings
+        return aiohttp.ClientTimeout(
+            total=None,
+            connect=settings.connect_timeout_s + settings.call_timeout_s,
+            sock_connect=settings.connect_timeout_s,
+            sock_read=silence_s,
+        )
 
     def _data(self, body: Body | bytes | None, limit: asyncio.Timeout) -> AsyncIterator[bytes] | bytes | None:
         if not isinstance(body, Body):
             return body
-        return body.sent(limit, self._silence_s) if body.size else b""
+        return body.sent(limit, self.silence_s) if body.size else b""
 
     def _session_for(self, by: By) -> aiohttp.ClientSession:
         if by not in self._sessions:

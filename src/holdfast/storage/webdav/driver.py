@@ -24,14 +24,14 @@ copies between storages in ``copy``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
+import functools
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import replace as changed
 from itertools import chain
 
 from holdfast.model import names
 from holdfast.model.errors import BrokenInvariant, HoldfastError, PeerError
-from holdfast.storage import told
 from holdfast.storage.access import Access
 from holdfast.storage.digest import ALGORITHMS, Hasher
 from holdfast.storage.driver import (
@@ -48,10 +48,12 @@ from holdfast.storage.driver import (
     NotAFile,
     NotAllowed,
     NotThere,
+    Progress,
     Stat,
     StorageDriver,
 )
 from holdfast.storage.webdav import copy as webdav_copy
+from holdfast.storage.webdav import telling as webdav_telling
 from holdfast.storage.webdav.body import Body
 from holdfast.storage.webdav.door import CONNECTIONS_MAX, Door, root_of
 from holdfast.storage.webdav.files import Files
@@ -59,22 +61,26 @@ from holdfast.storage.webdav.habits import SHORTENED_BYTES, Habits
 from holdfast.storage.webdav.looks import Looks
 from holdfast.storage.webdav.times import SECOND_NS
 
-_TOLD = {"adler32": "adler32", "crc32c": "crc32c", "md5": "md5", "sha256": "sha-256"}
-"""Algorithms that have a name in HTTP, with that name."""
-
-_DIGESTS = ("Digest", "Repr-Digest")
-
 CAPABILITIES = Capabilities(
     atomic_rename=False,
     follows_links=True,
     checksums=ALGORITHMS,
-    told=frozenset(_TOLD),
+    told=frozenset(webdav_telling.NAMES),
     second_look=True,
     pages=True,
     third_party_copy=True,
     calls_max=CONNECTIONS_MAX,
     mtime_resolution_ns=SECOND_NS,
 )
+
+
+@functools.cache
+def _capabilities(is_cut: bool, is_shortened: bool) -> Capabilities:
+    return changed(
+        CAPABILITIES,
+        not_in_paths="?" if is_cut else "",
+        listed_bytes_max=SHORTENED_BYTES if is_shortened else CAPABILITIES.listed_bytes_max,
+    )
 
 
 def open_door(root: str, *, site: str, access: Access) -> StorageDriver:
@@ -91,7 +97,8 @@ class WebdavDriver:
         self._habits = Habits(self._door)
         self._looks = Looks(self._door, self._habits)
         self._files = Files(self._door, self._habits, self._looks)
-        self._copies = webdav_copy.Copies(self._door, self._looks, self._files)
+        self._telling = webdav_telling.Telling(self._door)
+        self._copies = webdav_copy.Copies(self._door, self._looks, self._files, self._telling)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -99,11 +106,7 @@ class WebdavDriver:
 
         Not every server copies to others.
         """
-        return changed(
-            CAPABILITIES,
-            not_in_paths="?" if self._habits.cut or self._habits.cut_unsaid else "",
-            listed_bytes_max=SHORTENED_BYTES if self._habits.shortened else CAPABILITIES.listed_bytes_max,
-        )
+        return _capabilities(bool(self._habits.cut or self._habits.cut_unsaid), self._habits.shortened)
 
     @property
     def label(self) -> str:
@@ -137,7 +140,7 @@ class WebdavDriver:
         Hasher(algorithms)  # Refuses what nobody knows, before anything is asked.
         with self._errors_at(path):
             stat = await self._files.file(path)
-            known = {} if read else await self._told(path, algorithms)
+            known = {} if read else await self._telling.all(path, algorithms, stat.size)
             hasher = Hasher([each for each in algorithms if each not in known])
             if set(known) != set(algorithms):
                 async with aclosing(self._files.read(path, stat)) as chunks:
@@ -171,8 +174,10 @@ class WebdavDriver:
         """Move a file; the target's directory has to be there."""
         self._checked(target)
         with self._errors_at(source):
-            moved = await self._proved_file(source)
-            await self._prepare(target, replace)
+            made = self._files.made(source)
+            moved = made or await self._proved_file(source)
+            beside = made is not None and names.split(source)[0] == names.split(target)[0]
+            await self._prepare(target, replace, is_beside=beside)
             if source != target:
                 await self._files.move(source, target, moved, replace=replace)
 
@@ -211,12 +216,37 @@ class WebdavDriver:
                         raise PeerError(f"it cannot be told whether it is empty: {page.doubt}")
             await self._files.remove(path)
 
-    async def pull(self, path: str, source: FarFile, *, progress: Callable[[int], None] | None = None) -> Stat:
+    @property
+    def copies_over(self) -> str:
+        """HTTP, with TLS or without."""
+        return "http"
+
+    async def far_file(self, path: str) -> FarFile:
+        """A file here with its address, and our token where it may be shown."""
+        self._checked(path)
+        shown = await self._door.authorization()
+        return FarFile(self._door.url(path), shown.get("Authorization", "").removeprefix("Bearer "))
+
+    async def told(self, path: str, algorithms: Sequence[str], *, size: int = 0) -> Digest:
+        """What the storage says of a file, in one request if we have just made it."""
+        with self._errors_at(path):
+            stat = self._files.seen(path) or await self._files.file(path)
+            return await self._telling.first(path, algorithms, stat, size)
+
+    async def pull(
+        self,
+        path: str,
+        source: FarFile,
+        *,
+        size: int | None = None,
+        wanted: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> Digest:
         """Let this storage fetch a file from another one."""
         with self._errors_at(path):
-            return await self._copies.pull(path, source, self.make_directory, progress)
+            return await self._copies.pull(path, source, self.make_directory, size, wanted, progress)
 
-    async def push(self, path: str, destination: FarFile, *, progress: Callable[[int], None] | None = None) -> None:
+    async def push(self, path: str, destination: FarFile, *, progress: Progress | None = None) -> None:
         """Let this storage send a file to another one."""
         with self._errors_at(path):
             await self._copies.push(path, destination, progress)
@@ -246,38 +276,19 @@ class WebdavDriver:
             error.place = error.place or place
             raise
 
-    async def _told(self, path: str, algorithms: Sequence[str]) -> dict[str, str]:
-        """What the storage says of itself: each algorithm asked for alone, for many servers answer one only.
-
-        One after the other: asked for two at once, XRootD has answered one with the value of the other.
-        """
-        answers = {each: await self._told_one(path, each) for each in algorithms if each in _TOLD}
-        return {each: answer for each, answer in answers.items() if answer}
-
-    async def _told_one(self, path: str, algorithm: str) -> str:
-        name = _TOLD[algorithm]
-        headers = {"Want-Digest": name, "Want-Repr-Digest": f"{name}=9"}
-        async with self._door.ask("HEAD", path, headers=headers) as reply:
-            if reply.status != 200:
-                return ""
-            said = [told.from_digest_header(text) for header in _DIGESTS for text in reply.headers.getall(header, [])]
-            said += [told.from_column(text) for text in reply.headers.getall("OC-Checksum", [])]
-        answers = {each.checksums.get(algorithm, "") for each in said} - {""}
-        return answers.pop() if len(answers) == 1 else ""
-
     async def _proved_file(self, path: str) -> Stat:
         found = await self._looks.stat(path, proved=True)
         if found.kind is not Kind.FILE:
             raise NotAFile("is a directory or something else, not a file")
         return found
 
-    async def _prepare(self, target: str, replace: bool) -> None:
-        """An error if the target cannot be had."""
+    async def _prepare(self, target: str, replace: bool, *, is_beside: bool) -> None:
+        """An error if the target cannot be had. ``is_beside``: its directory is known to be there."""
         try:
             found = await self._looks.stat(target, proved=True)
         except NotThere:
             above = names.split(target)[0]
-            if not await self._is_directory(above):
+            if not is_beside and not await self._is_directory(above):
                 raise NotThere(f"there is no directory {above}") from None
             return
         if not replace:

@@ -12,6 +12,8 @@ Rules
     again right before the MOVE, which is told not to overwrite. Servers that
     overwrite nevertheless (XRootD) leave the time of one request in which
     another process may take the name; within one driver nobody can.
+  * A part that was made here and seen to be a file is one: nobody else has its
+    name. So it is not looked at once more before it gets another.
   * A MOVE whose answer got lost is looked after: it is done if the file stands
     at its new name and not at its old one.
 """
@@ -22,6 +24,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from holdfast.model import names
@@ -35,6 +38,7 @@ from holdfast.storage.driver import (
     Kind,
     NotADirectory,
     NotAFile,
+    NotKept,
     NotThere,
     Stat,
 )
@@ -45,8 +49,13 @@ from holdfast.storage.webdav.habits import Habits
 from holdfast.storage.webdav.looks import Looks
 
 _DONE = frozenset({200, 201, 204})
+_MADE_MAX = 4096
+_MOMENT_S = 5.0
 _CLEANING_S = 10.0
 """How long a failed call goes on to remove its part."""
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -59,6 +68,10 @@ class Part:
     """The server has said that it made it for us."""
 
 
+Send = Callable[[Part], Awaitable[int]]
+Look = Callable[[str], Awaitable[Stat]]
+
+
 class Files:
     """Contents and names of files behind one door. Paths have been validated before they come here."""
 
@@ -67,10 +80,21 @@ class Files:
         self._habits = habits
         self._looks = looks
         self._naming: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._made: dict[str, Stat] = {}
+        self._moved: dict[str, tuple[Stat, float]] = {}
 
     def naming(self, path: str) -> asyncio.Lock:
         """Held by whoever in this driver is about to make ``path``; some servers refuse the second with 423."""
         return self._naming.setdefault(path, asyncio.Lock())
+
+    def made(self, path: str) -> Stat | None:
+        """The Stat of a part that was made here, as it was then; None if it may be anything."""
+        return self._made.get(path)
+
+    def seen(self, path: str) -> Stat | None:
+        """The same; and once of a file that has got this name here a moment ago."""
+        stat, at_s = self._moved.pop(path, (None, 0.0))
+        return self._made.get(path) or (stat if asyncio.get_running_loop().time() - at_s < _MOMENT_S else None)
 
     async def file(self, path: str) -> Stat:
         """The Stat of a file; NotAFile if it is none."""
@@ -127,27 +151,36 @@ class Files:
             if kind is not Kind.DIRECTORY:
                 raise NotADirectory(f"{above} is no directory", place=self._door.place(path))
 
-    async def arrive(self, path: str, send: Callable[[Part], Awaitable[int]]) -> Stat:
-        """Let ``send`` make a file under a part's name, and give it its own; it says how many bytes there must be."""
+    async def arrive(self, path: str, send: Send, look: Look | None = None) -> Stat:
+        """Let ``send`` make a file under a part's name, and give it its own; it says how many bytes there must be.
+
+        ``look`` is how a part that keeps its name is looked at when it is sent.
+        """
         if parts.is_part_name(names.split(path)[1]):
             async with self.naming(path):
                 await self._refuse_taken(path)
-                async with self._discarded(Part(path, own=False)) as part:
-                    return await self._sent(part, path, await send(part))
+                return await self.arrive_unseen(path, send, look)
         async with self._discarded(Part(parts.part_path(path), own=True)) as part:
-            stat = await self._sent(part, path, await send(part))
+            stat = await self._sent(part, path, await send(part), self._looks.stat)
             async with self.naming(path):
                 await self._refuse_taken(path)
                 await self.move(part.path, path, stat, replace=False)
             return await self._looks.stat(path)
 
-    async def _sent(self, part: Part, path: str, size: int) -> Stat:
+    async def arrive_unseen(self, path: str, send: Send, look: Look | None = None) -> Stat:
+        """Let ``send`` make what is to be a part anyway; who has looked that the name is free is not asked."""
+        async with self._discarded(Part(path, own=False)) as part:
+            stat = await self._sent(part, path, await send(part), look or self._looks.stat)
+        _remember(self._made, path, stat)
+        return stat
+
+    async def _sent(self, part: Part, path: str, size: int, look: Look) -> Stat:
         """The Stat of what was sent, which has to have ``size``; PeerError if it is not all there."""
         place = self._door.place(path)
         try:
-            stat = await self._looks.stat(part.path)
+            stat = await look(part.path)
         except NotThere as error:
-            raise PeerError("the storage says that it has the file, and it is not there", place=place) from error
+            raise NotKept("the storage says that it has the file, and it is not there", place=place) from error
         if stat.kind is Kind.DIRECTORY:
             raise NotAFile("the storage says that it has the file, and it is a directory", place=place)
         if size not in (stat.size, NOT_TOLD):
@@ -159,6 +192,7 @@ class Files:
     async def move(self, source: str, target: str, moved: Stat, *, replace: bool) -> None:
         """Give a file another name. What is there was looked at; 403, 409 and 500 are whatever they are."""
         headers = {"Destination": await self._habits.destination(target), "Overwrite": "T" if replace else "F"}
+        self._made.pop(source, None)
         try:
             async with self._door.ask("MOVE", source, headers=headers) as reply:
                 if reply.status not in _DONE:
@@ -166,6 +200,7 @@ class Files:
         except Disconnected:
             if not await self._has_moved(source, target, moved):
                 raise
+        _remember(self._moved, target, (moved, asyncio.get_running_loop().time()))
 
     async def _has_moved(self, source: str, target: str, moved: Stat) -> bool:
         with suppress(NotThere):
@@ -178,6 +213,8 @@ class Files:
 
     async def remove(self, path: str) -> None:
         """Remove what is surely a file."""
+        self._made.pop(path, None)
+        self._moved.pop(path, None)
         async with self._door.ask("DELETE", path) as reply:
             if reply.status in _DONE:
                 return
@@ -224,3 +261,9 @@ class Files:
         while not removing.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([removing])
+
+
+def _remember(known: dict[str, _T], path: str, what: _T) -> None:
+    while len(known) >= _MADE_MAX:
+        del known[next(iter(known))]
+    known[path] = what

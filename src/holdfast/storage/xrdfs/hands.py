@@ -166,7 +166,9 @@ class XrdfsHands:
                 return await self._shells.ask(tool, words, limit_s=self._limit_s)
             except NoShell:
                 self._shells = None
-        ended = await program.run(tool, [self._server, *words], limit_s=self._limit_s)
+        ended = await program.run(
+            tool, [self._server, *words], limit_s=self._limit_s, output_bytes_max=program.BUFFER_BYTES
+        )
         if ended.code and not xrdfs_errors.complaint(ended.err):
             raise PeerError(f"xrdfs ended with {ended.code} and did not say why")
         return Reply(ended.out, ended.err)

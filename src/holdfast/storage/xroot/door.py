@@ -30,6 +30,7 @@ from holdfast.storage.xroot.servers import Raw, Servers, all_of
 
 _CHECKSUM = int(QueryCode.CHECKSUM)
 _CONFIG = int(QueryCode.CONFIG)
+_SPACE = int(QueryCode.SPACE)
 
 
 class XrootDoor:
@@ -101,6 +102,15 @@ class XrootDoor:
             if known is not None:
                 raise
             return None
+
+    async def free_bytes(self, path: str) -> int | None:
+        """How large a file may become there now; None if the server does not say."""
+        system, asked = await self._request(path)
+        answer = await self.calls.ask(system.query, _SPACE, asked)
+        # oss.cgroup=public&oss.space=1048576&oss.free=0&oss.maxf=0&oss.used=1048576&oss.quota=-1
+        words = dict(word.partition("=")[::2] for word in _text(answer.response).split("&")) if answer.ok else {}
+        text = words.get("oss.maxf", "")
+        return int(text) if text.isascii() and text.isdigit() else None
 
     async def url(self, path: str) -> str:
         """The whole address of a file, parameters included: for the library only, never shown."""

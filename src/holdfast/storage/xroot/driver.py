@@ -41,12 +41,14 @@ from holdfast.storage.driver import (
     DirectoryNames,
     DirectoryNotEmpty,
     Entry,
+    FarFile,
     Kind,
     NotADirectory,
     NotAFile,
     NotAllowed,
     NotThere,
     Permissions,
+    Progress,
     Stat,
     StorageDriver,
     Unnameable,
@@ -54,6 +56,7 @@ from holdfast.storage.driver import (
 )
 from holdfast.storage.xroot.address import MARK, parse, require_encryption
 from holdfast.storage.xroot.calls import finished
+from holdfast.storage.xroot.copying import Copies
 from holdfast.storage.xroot.door import XrootDoor
 from holdfast.storage.xroot.errors import Garbled, Unclear, Unreachable
 from holdfast.storage.xroot.files import Claim, Part, Reading
@@ -66,6 +69,7 @@ CAPABILITIES = Capabilities(
     checksums=ALGORITHMS,
     told=ALGORITHMS - {"blake3"},
     second_look=True,
+    third_party_copy=True,
     mtime_resolution_ns=SECOND_NS,
     not_in_paths=MARK,
     listed_bytes_max=CUT_AT_BYTES,
@@ -92,6 +96,7 @@ class XrootDriver:
         address, access = parse(root), access or Access()
         require_encryption(address.scheme, access, self._label)
         self._door = XrootDoor(address, access)
+        self._copies = Copies(self._door)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -267,6 +272,63 @@ class XrootDriver:
             raise BadInput(f"{mode:#o} is not a mode that is set here", place=place, hint="0 to 0o777")
         await self._door.change("chmod", path, place, mode)
 
+    @property
+    def copies_over(self) -> str:
+        """XRootD's own protocol, with TLS or without."""
+        return "root"
+
+    async def far_file(self, path: str) -> FarFile:
+        """A file here with its address, in which all that we show is named."""
+        self._checked(path)
+        return FarFile(await self._door.url(path))
+
+    async def told(self, path: str, algorithms: Sequence[str], *, size: int = 0) -> Digest:
+        """What the server says of a file."""
+        place = self._checked(path)
+        stat = await self._file(path, place)
+        for algorithm in algorithms:
+            found = await self._told(path, algorithm, stat, place)
+            if found:
+                return Digest(found, stat, frozenset(found))
+        return Digest({}, stat)
+
+    async def pull(
+        self,
+        path: str,
+        source: FarFile,
+        *,
+        size: int | None = None,
+        wanted: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> Digest:
+        """Let this storage fetch a file from another one, under a part's name until it is whole."""
+        place = self._checked(path)
+        await self._refuse_taken(path, place)
+        above, name = names.split(path)
+        lying = path if parts.is_part_name(name) else names.join(above, parts.part_name())
+        made = True
+        try:
+            try:
+                await self._copies.fetch(lying, source, size, place, progress)
+                if lying != path:
+                    await self._claim(lying, path, place)
+            except AlreadyThere:
+                made = lying != path
+                raise
+        except BaseException as error:
+            if made:
+                await finished(asyncio.ensure_future(self._remove_part(lying)))
+            if isinstance(error, Unclear):
+                raise await self._closer(path, place, error) from error
+            raise
+        return Digest({}, await self._stat(path, place))
+
+    async def push(self, path: str, destination: FarFile, *, progress: Progress | None = None) -> None:
+        """Let another storage fetch a file from this one."""
+        place = self._checked(path)
+        await self._file(path, place)
+        await self._copies.send(path, destination, place, progress)
+
     async def close(self) -> None:
         """Let go of the door."""
         self._door.close()
@@ -365,11 +427,16 @@ class XrootDriver:
                 await self._door.change("rm", target, place)
 
     async def _discard(self, part: Part, lying: str) -> None:
-        """Remove a part; what cannot be removed now keeps a part's name, by which cleaners know it."""
+        """Remove a part that was being written."""
         with suppress(HoldfastError):
             if part.made:
                 await part.close()
-                await self._door.change("rm", lying, lying)
+                await self._remove_part(lying)
+
+    async def _remove_part(self, lying: str) -> None:
+        """What cannot be removed now keeps a part's name, by which cleaners know it."""
+        with suppress(HoldfastError):
+            await self._door.change("rm", lying, lying)
 
     async def _closer(self, path: str, place: str, error: HoldfastError) -> HoldfastError:
         """What an unclear answer means: NotADirectory if there is something else on the way or at the end of it."""

@@ -36,7 +36,7 @@ _NEW = int(OpenFlags.NEW)
 _READ = int(OpenFlags.READ)
 
 
-class _Opened:
+class Opened:
     """A file that the library has open."""
 
     def __init__(self, calls: Calls, url: str, place: str) -> None:
@@ -49,7 +49,8 @@ class _Opened:
         self.made = False
         """Whether the file is ours: opening it has made it, or may have."""
 
-    async def _open(self, flags: int) -> None:
+    async def open_with(self, flags: int) -> None:
+        """Open the file; an error of the contract, or Unclear."""
         file = self._file
         opening = self._calls.begin(file.open, self._url, flags, _MODE, late=lambda: _close_late(file))
         try:
@@ -58,7 +59,8 @@ class _Opened:
             # Also if we were cancelled in the meantime: then it is open all the same.
             self._is_open = opening.done() and not opening.cancelled() and opening.result().ok
 
-    async def _look(self, *, anew: bool) -> Stat:
+    async def look(self, *, anew: bool) -> Stat:
+        """What the file is; ``anew``: asked of the server, and not of the library."""
         return stat_of(self._checked(await self._calls.ask(self._file.stat, anew)).response)
 
     async def close(self, *, limit_s: float = 0.0) -> Answer | None:
@@ -76,13 +78,13 @@ class _Opened:
         return answer
 
 
-class Reading(_Opened):
+class Reading(Opened):
     """One file being read from its beginning to its end."""
 
     async def open(self) -> Stat:
         """Open the file; its Stat at the beginning."""
-        await self._open(_READ)
-        self._before = await self._look(anew=False)
+        await self.open_with(_READ)
+        self._before = await self.look(anew=False)
         return self._before
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -102,20 +104,20 @@ class Reading(_Opened):
 
     async def verify(self) -> Stat:
         """The Stat of what has been read; ChangedWhileRead if that is not one state of the file."""
-        after = await self._look(anew=True)
+        after = await self.look(anew=True)
         if (after.size, after.mtime_ns) != (self._before.size, self._before.mtime_ns):
             raise ChangedWhileRead("changed while it was read", place=self._place)
         return after
 
 
-class Part(_Opened):
+class Part(Opened):
     """One new file being written; whoever made it removes it if it comes to nothing."""
 
     async def open(self) -> None:
         """Make the file and the directories it needs; AlreadyThere if it is there."""
         self.made = True
         try:
-            await self._open(_NEW_PART)
+            await self.open_with(_NEW_PART)
         except AlreadyThere:
             self.made = False
             raise
@@ -132,7 +134,7 @@ class Part(_Opened):
             await self._written()
         limit_s = self._calls.patience_s(offset)
         self._checked(await self._calls.act(self._file.sync, limit_s=limit_s))
-        found = await self._look(anew=True)
+        found = await self.look(anew=True)
         if found.size != offset:
             raise PeerError(f"the storage kept {found.size} bytes of {offset}", place=self._place)
         answer = await self.close(limit_s=limit_s)
@@ -145,12 +147,12 @@ class Part(_Opened):
         self._checked(answer)
 
 
-class Claim(_Opened):
+class Claim(Opened):
     """A name taken by an empty file, which nobody else can have made: the one thing that never replaces anything."""
 
     async def make(self) -> str:
         """Take the name; AlreadyThere if it is taken. The id by which the storage knows the empty file."""
-        await self._open(_NEW)
+        await self.open_with(_NEW)
         try:
             answer = self._checked(await self._calls.ask(self._file.stat, False))
             return str(answer.response["id"])
