@@ -34,15 +34,28 @@ def configuration() -> str:
         "A variable of the environment goes before the file, the file before the default. An unknown section, key or",
         "variable is an error. Relative paths are relative to the folder of the file.",
     ]
+    settings = config.reference()
     for section, model in config.SECTIONS.items():
-        lines += ["", f"## [{section}]", "", inspect.cleandoc(model.__doc__ or ""), ""]
-        lines += ["| setting | default | unit | allowed | what it does | variable |", "|---|---|---|---|---|---|"]
-        for setting in config.reference():
-            if setting.section == section:
-                default = "unset" if setting.default is None else f"`{config.toml_value(setting.default)}`"
-                cells = (setting.unit, setting.allowed, setting.sentence, f"`{setting.variable}`")
-                lines.append(f"| `{setting.key}` | {default} | {' | '.join(cells)} |")
+        lines += _section(f"[{section}]", model, [each for each in settings if each.section == section])
+        for tables, of_tables in config.LISTS.items():
+            # Behind the last section of the room that they are of.
+            if section == [each for each in config.SECTIONS if each.split(".")[0] == tables.split(".")[0]][-1]:
+                within = [each for each in config.tables() if each.section.startswith(f"{tables}.")]
+                lines += _section(f"[[{tables}]]", of_tables, within, has_variables=False)
     return "\n".join(lines) + "\n"
+
+
+def _section(header: str, model: type[Any], settings: list[config.Setting], *, has_variables: bool = True) -> list[str]:
+    columns = ["setting", "default", "unit", "allowed", "what it does", *(["variable"] if has_variables else [])]
+    lines = ["", f"## {header}", "", inspect.cleandoc(model.__doc__ or ""), ""]
+    lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for setting in settings:
+        default = "unset" if setting.default is None else f"`{config.toml_value(setting.default)}`"
+        cells = [f"`{setting.key}`", default, setting.unit, setting.allowed, setting.sentence]
+        # A pipe would end the cell.
+        cells = [cell.replace("|", "\\|") for cell in cells]
+        lines.append(f"| {' | '.join([*cells, f'`{setting.variable}`'] if has_variables else cells)} |")
+    return lines
 
 
 def commands() -> str:

@@ -25,7 +25,13 @@ xrootd  | xrootd-server | storage over root:// and https
 /usr/lib/*/libXrdVoms-5.so | xrootd-voms-plugins | its VOMS attributes
 xrdfs   | xrootd-client | the driver xrdfs
 voms-proxy-fake | voms-clients | proxies with VOMS attributes, made without a VOMS server
-rclone  | rclone     | an independent WebDAV server
+curl    | curl       | a mover
+rclone  | rclone     | an independent WebDAV server, and a mover
+rsync   | rsync      | a mover
+setpriv | util-linux | movers that die with us
+gcc     | gcc        | the client of FTS3, built from source
+/usr/include/openssl/ssl.h | libssl-dev | the same
+/usr/include/python3*/Python.h | python3-dev | the same
 gfal-ls | gfal2-util-scripts | the driver gfal, by programs
 /usr/lib/python3/dist-packages/gfal2.*.so | python3-gfal2 | the driver gfal, by bindings
 /usr/lib/python3/dist-packages/gfal2_util | python3-gfal2-util | the same programs

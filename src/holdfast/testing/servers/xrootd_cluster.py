@@ -4,11 +4,13 @@ Rules
   * All data servers serve one and the same folder if ``shared``, as they do
     on a parallel file system: then a listing through the redirector may give
     each name once per server. Else each has a folder of its own.
+  * The servers copy from and to others, and tell adler32.
   * What ``xrootd_server`` says of users, ports and the end holds here as well.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ _MANAGER = """
 all.role manager
 all.manager 127.0.0.1:{manager_port}
 cms.delay startup 1 servers {count} lookup 1 full 1
+cms.conwait 1
 all.export {export}
 all.adminpath {folder}/admin
 all.pidpath {folder}/run
@@ -36,6 +39,8 @@ all.export {export}
 all.adminpath {folder}/admin
 all.pidpath {folder}/run
 oss.localroot {data}
+ofs.tpc ttl 60 120 pgm {copier} --server
+xrootd.chksum max 2 adler32
 xrd.port {port}
 if exec cmsd
   xrd.port any
@@ -91,7 +96,14 @@ class XrootdCluster:
                 user.own(each)
             self.data.append(data)
             port = free_port()
-            text = _SERVER.format(manager_port=manager_port, port=port, export=EXPORT, data=root, folder="{folder}")
+            text = _SERVER.format(
+                manager_port=manager_port,
+                port=port,
+                export=EXPORT,
+                data=root,
+                copier=shutil.which("xrdcp") or "xrdcp",
+                folder="{folder}",
+            )
             self.servers.append(Node(folder / f"server{number}", folder.name, text, port=port))
 
     @property

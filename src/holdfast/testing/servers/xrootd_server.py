@@ -21,6 +21,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -52,7 +53,7 @@ xrd.tlsca certdir {certs}
 xrd.protocol http:{http_port} libXrdHttp.so
 http.exthandler xrdtpc libXrdHttpTPC.so
 http.listingdeny no
-ofs.tpc pgm {copier} --server
+ofs.tpc ttl 60 120 pgm {copier} --server
 """
 
 # Waits for the end of the pipe that is its standard input: whoever started it ended it, or died. Only processes whose
@@ -216,6 +217,19 @@ class Daemon:
             return ""
 
 
+def _wait_until_open(port: int) -> None:
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=START_S).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
 class XrootdServer:
     """One stand-alone server; see the module's docstring."""
 
@@ -280,6 +294,9 @@ class XrootdServer:
         checksums = f"xrootd.chksum {self._checksums}\n" if self._checksums else ""
         self._configuration.write_text(base + checksums + self._extra)
         self._daemon.start()
+        # It says that it is ready before the second of its ports is open.
+        for port in (self.root_port, self.http_port):
+            _wait_until_open(port)
 
     def stop(self) -> None:
         """End it in good order."""
