@@ -1,0 +1,1 @@
+"""Engines: who moves the bytes. The contract is in ``holdfast.operations.engine``."""
