@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,9 @@ from holdfast.model.records import (
     SiteStatus,
     StorageType,
 )
-from holdfast.operations import deletion, executor, requests
+from holdfast.operations import executor, requests
+from holdfast.operations.batch import Kind
+from holdfast.operations.deleting.report import DeletionReport
 from holdfast.operations.progress import RunReport
 from holdfast.storage import parts
 from holdfast.storage.digest import digests_of
@@ -52,20 +54,26 @@ class Crash(BaseException):
 
 @dataclass
 class TestClock:
-    """A clock that moves when it is told to, and a little at each look."""
+    """A clock that moves when it is told to, and a little at each look; and one that goes on while somebody waits."""
 
     __test__ = False
 
     now_us: int = START_US
     slept_s: list[float] = field(default_factory=list)
+    waited_s: float = 0.0
 
     def __call__(self) -> int:
         self.now_us += 10
         return self.now_us
 
+    def monotonic(self) -> float:
+        """Nobody sets it: jumps of the other one are not seen here."""
+        return self.waited_s
+
     async def sleep(self, seconds: float) -> None:
         self.slept_s.append(seconds)
         self.now_us += int(seconds * 1_000_000)
+        self.waited_s += seconds
         await asyncio.sleep(0)
 
 
@@ -83,7 +91,7 @@ class Recorder:
 
     @property
     def capabilities(self) -> Capabilities:
-        return self.inner.capabilities
+        return replace(self.inner.capabilities, blocking=False)  # Nothing passes by here unseen.
 
     @property
     def label(self) -> str:
@@ -223,7 +231,7 @@ class World:
             "clock": self.clock,
             "new_id": self.new_id,
         } | given
-        return requests.request_copy(self.store, given.pop("dataset"), site, **given)
+        return requests.request_copy(self.store, given.pop("dataset"), site, **given).request
 
     def run(self, *only: CopyRequest, **given: Any) -> RunReport:
         return asyncio.run(self.running(*only, **given))
@@ -232,10 +240,12 @@ class World:
         defaults: dict[str, Any] = {
             "settings": SETTINGS,
             "clock": self.clock,
-            "lock_path": self.folder / "copies.lock",
+            "workers_dir": self.folder / "workers",
+            "monotonic": self.clock.monotonic,
             "sleep": self.clock.sleep,
-            "new_token": self.new_id,
+            "new_id": self.new_id,
             "only": [request.id for request in only] or None,
+            "kinds": [Kind.COPY],
         }
         return await executor.run(self.store, self.drivers, **(defaults | given))
 
@@ -250,14 +260,14 @@ class World:
         )
         return request.id
 
-    def delete(self, **given: Any) -> list[deletion.DeletionReport]:
-        defaults: dict[str, Any] = {
-            "clock": self.clock,
-            "lock_path": self.folder / "deletions.lock",
-            "sleep": self.clock.sleep,
-            "new_claim": self.new_id,
-        }
-        return asyncio.run(deletion.run(self.store, self.drivers, **(defaults | given)))
+    def ask_replica_deletion(self, site: str = "B", **given: Any) -> str:
+        defaults: dict[str, Any] = {"reason": "test", "actor": "test", "clock": self.clock, "new_id": self.new_id}
+        dataset = given.pop("dataset", DATASET)
+        asked = requests.request_replica_deletion(self.store, dataset, site, **(defaults | given))
+        return asked.request.id
+
+    def delete(self, **given: Any) -> tuple[DeletionReport, ...]:
+        return asyncio.run(self.running(**({"kinds": [Kind.REPLICAS, Kind.ORPHANS]} | given))).deletions
 
     def reopen(self) -> None:
         """What a new process finds."""

@@ -6,20 +6,24 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from operations_world import Crash, DatasetKey, World, crashing_at
+from operations_world import SETTINGS, Crash, DatasetKey, World, crashing_at
 
 from holdfast.model import changes as c
 from holdfast.model import steps
 from holdfast.model.errors import BadInput, Conflict, OperatorError, PeerError
 from holdfast.model.names import BlockKey
 from holdfast.model.records import Lock, RequestState, Site
-from holdfast.operations import deletion, requests
-from holdfast.operations.deletion import PathState
-from holdfast.operations.lockfile import Lockfile
+from holdfast.operations import requests
+from holdfast.operations.batches.queue import Queue
+from holdfast.operations.deleting.report import DeletionReport, PathState
+from holdfast.operations.progress import Progress
+from holdfast.operations.work import scheduling
 from holdfast.storage import parts
 
+ONE_BY_ONE = SETTINGS.model_copy(update={"deletions_per_site": 1})
 
-def states(report: deletion.DeletionReport) -> dict[str, str]:
+
+def states(report: DeletionReport) -> dict[str, str]:
     return {outcome.path: outcome.state.value for outcome in report.outcomes}
 
 
@@ -27,21 +31,21 @@ def test_orphans_go(any_world: World) -> None:
     keep = any_world.publish(2, at="AB")
     orphans = [any_world.orphan("B", f"/dark/o{number}") for number in range(5)]
     id = any_world.ask_deletion(*orphans)
-    told: list[tuple[int, int]] = []
-    (report,) = any_world.delete(progress=lambda done, total: told.append((done, total)))
+    told: list[Progress] = []
+    (report,) = any_world.delete(progress=told.append)
     assert any_world.paths("B") == keep
     assert report.count(PathState.DELETED) == 5
-    assert told[-1] == (5, 5)
+    assert (told[-1].deletions_done, told[-1].deletions_total) == (5, 5)
     outcome = any_world.request(id)
     assert outcome.state is RequestState.DONE
     assert outcome.detail == "deleted 5, already gone 0, skipped 0"
-    assert any_world.delete() == []
+    assert any_world.delete() == ()
 
 
 def test_more_than_one_claim(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deletion, "CLAIM_PATHS", 3)
+    monkeypatch.setattr(scheduling, "ROOM_FILES", 3)
     world.ask_deletion(*[world.orphan("B", f"/dark/o{number}") for number in range(8)])
-    with crashing_at("check.deletion-claimed", 99) as claims:
+    with crashing_at("deletion.claimed", 99) as claims:
         world.delete()
     assert len(claims) == 3
     assert world.paths("B") == []
@@ -136,14 +140,14 @@ def test_part_of_a_live_transfer_stays(world: World) -> None:
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
-@pytest.mark.parametrize("step", ["check.deletion-claimed", "check.orphan-deleted"])
+@pytest.mark.parametrize("step", ["deletion.claimed", "deletion.deleted"])
 def test_dying_at_a_step(any_world: World, step: str, nth: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deletion, "CLAIM_PATHS", 2)
+    monkeypatch.setattr(scheduling, "ROOM_FILES", 2)
     id = any_world.ask_deletion(*[any_world.orphan("B", f"/dark/o{number}") for number in range(5)])
     with crashing_at(step, nth), pytest.raises(Crash):
-        any_world.delete()
+        any_world.delete(settings=ONE_BY_ONE)
     any_world.reopen()
-    (report,) = any_world.delete()
+    (report,) = any_world.delete(settings=ONE_BY_ONE)
     assert any_world.paths("B") == []
     assert report.count(PathState.DELETED, PathState.GONE) == 5
     assert any_world.request(id).state is RequestState.DONE
@@ -154,7 +158,7 @@ def test_dying_at_a_step(any_world: World, step: str, nth: int, monkeypatch: pyt
 def test_a_file_that_came_back_after_a_crash_stays(world: World) -> None:
     orphan = world.orphan("B", "/dark/o")
     world.ask_deletion(orphan)
-    with crashing_at("check.orphan-deleted"), pytest.raises(Crash):
+    with crashing_at("deletion.deleted"), pytest.raises(Crash):
         world.delete()
     world.put("B", orphan.path, b"new!")
     world.reopen()
@@ -169,15 +173,15 @@ def test_a_worker_that_slept_past_its_lease_asks_again(world: World) -> None:
 
     def faults(operation: str, path: str) -> None:
         if operation == "delete" and path == first.path:
-            world.clock.now_us += deletion.LEASE_US
+            world.clock.waited_s += SETTINGS.lease_s
             world.commit(c.PutLock(Lock("lock", "somebody", lfn=second.path)))
 
     world.memory("B").faults = faults
-    (report,) = world.delete()
+    (report,) = world.delete(settings=ONE_BY_ONE)
     assert states(report) == {"/dark/first": "deleted", "/dark/second": "skipped"}
 
 
-@pytest.mark.parametrize("moment", ["check.deletion-claimed", "stat", "check.orphan-deleted"])
+@pytest.mark.parametrize("moment", ["deletion.claimed", "stat", "deletion.deleted"])
 def test_what_is_locked_after_the_claim_stays(world: World, moment: str) -> None:
     orphans = [world.orphan("B", f"/dark/o{number}") for number in range(4)]
     world.ask_deletion(*orphans)
@@ -190,10 +194,10 @@ def test_what_is_locked_after_the_claim_stays(world: World, moment: str) -> None
 
     if moment == "stat":
         world.memory("B").faults = lambda operation, path: lock() if path == orphans[1].path else None
-        (report,) = world.delete()
+        (report,) = world.delete(settings=ONE_BY_ONE)
     else:
         with steps.observed(lambda name: lock() if name == moment else None):
-            (report,) = world.delete()
+            (report,) = world.delete(settings=ONE_BY_ONE)
     assert [outcome.state.value for outcome in report.outcomes] == ["deleted", "skipped", "skipped", "deleted"]
     assert world.paths("B") == ["/dark/o1", "/dark/o2"]
     assert "locked by somebody" in report.outcomes[1].reason
@@ -202,10 +206,12 @@ def test_what_is_locked_after_the_claim_stays(world: World, moment: str) -> None
 def test_a_file_that_changes_between_the_look_and_the_deletion_stays(any_world: World) -> None:
     orphan = any_world.orphan("B", "/dark/o")
     any_world.ask_deletion(orphan)
-    head = any_world.store.head
+    head, queue = any_world.store.head, Queue(any_world.store)
 
     def changing() -> object:
-        any_world.put("B", orphan.path, b"something else")
+        with queue.read() as connection:
+            if queue.active(connection):
+                any_world.put("B", orphan.path, b"something else")
         return head()
 
     any_world.store.head = changing  # type: ignore[method-assign,assignment]
@@ -215,51 +221,16 @@ def test_a_file_that_changes_between_the_look_and_the_deletion_stays(any_world: 
     assert "about to go" in report.outcomes[0].reason
 
 
-def test_another_worker_is_not_waited_for_if_so_asked(world: World) -> None:
-    id = world.ask_deletion(world.orphan("B", "/dark/o"))
-    lock = Lockfile(world.folder / "deletions.lock")
-    assert lock.acquire()
-    (report,) = world.delete(wait=False)
-    assert (report.request, report.is_busy) == (id, True)
-    assert world.paths("B") == ["/dark/o"]
-    lock.release()
-
-
-def test_with_nothing_to_delete_nobody_is_waited_for(world: World) -> None:
-    lock = Lockfile(world.folder / "deletions.lock")
-    assert lock.acquire()
-    assert world.delete() == []
-    lock.release()
-
-
-def test_a_waiting_worker_says_so_once(world: World) -> None:
-    world.ask_deletion(world.orphan("B", "/dark/o"))
-    lock = Lockfile(world.folder / "deletions.lock")
-    assert lock.acquire()
-    said: list[str] = []
-    n_slept: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        n_slept.append(seconds)
-        if len(n_slept) == 3:
-            lock.release()
-
-    world.delete(sleep=sleep, waiting=said.append)
-    assert len(said) == 1
-    assert "(process " in said[0]
-
-
 def test_a_request_that_is_cancelled_meanwhile_stops(world: World) -> None:
     first, second = world.orphan("B", "/dark/first"), world.orphan("B", "/dark/second")
     id = world.ask_deletion(first, second)
 
     def faults(operation: str, path: str) -> None:
         if operation == "delete":
-            world.clock.now_us += deletion.LEASE_US
             requests.cancel(world.store, id, reason="stop", actor="test")
 
     world.memory("B").faults = faults
-    (report,) = world.delete()
+    (report,) = world.delete(settings=ONE_BY_ONE)
     assert "cancelled" in report.error
     assert world.paths("B") == [second.path]
     assert world.request(id).state is RequestState.CANCELLED
@@ -275,8 +246,13 @@ def test_what_the_storage_does_not_let_go_is_a_failure(world: World) -> None:
     world.memory("B").faults = faults
     (report,) = world.delete()
     assert states(report) == {"/dark/o": "failed", "/dark/p": "deleted"}
-    assert world.request(id).state is RequestState.FAILED
-    assert "busy" in world.request(id).detail
+    assert world.request(id).state is RequestState.OPEN
+    assert report.error.startswith("all failed: given up after 4 tries: ")
+    assert "busy" in report.outcomes[0].reason
+    world.memory("B").faults = None
+    (report,) = world.delete()
+    assert states(report) == {"/dark/o": "deleted", "/dark/p": "deleted"}
+    assert world.request(id).state is RequestState.DONE
 
 
 def test_a_site_that_does_not_open_keeps_its_request(world: World) -> None:
@@ -290,19 +266,6 @@ def test_a_site_that_does_not_open_keeps_its_request(world: World) -> None:
     world.drivers = drivers
     assert report.error == "not mounted"
     assert world.request(id).state is RequestState.OPEN
-
-
-def test_another_worker_is_waited_for(world: World) -> None:
-    world.ask_deletion(world.orphan("B", "/dark/o"))
-    lock = Lockfile(world.folder / "deletions.lock")
-    assert lock.acquire()
-
-    async def sleep(seconds: float) -> None:
-        assert world.paths("B") == ["/dark/o"]
-        lock.release()
-
-    world.delete(sleep=sleep)
-    assert world.paths("B") == []
 
 
 def test_too_much_at_once_is_refused(world: World) -> None:

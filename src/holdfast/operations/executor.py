@@ -1,8 +1,8 @@
-"""Carry out copy requests: one executor at a time, by a lock that dies with it.
+"""Carry out what is asked for: a worker that runs until nothing is left to do, or for ever.
 
-It may be killed at any moment: the next one finds what was claimed, removes
-the parts that were left, and finds in place what was finished. What it does
-under the lock is a shift (``shift.py``).
+As many as are wanted, on as many machines: they share the queue. One may be
+killed at any moment; the others, or the next one, take over what it had
+claimed, remove the parts that were left, and find in place what was finished.
 
 Time, sleep and chance are arguments.
 """
@@ -10,25 +10,31 @@ Time, sleep and chance are arguments.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from holdfast import logs
 from holdfast.config import OperationsSettings
 from holdfast.inventory.store import Store
 from holdfast.model.clock import Clock
-from holdfast.model.records import CopyRequest
-from holdfast.operations.engine import TransferEngine
-from holdfast.operations.local_engine import LocalEngine
-from holdfast.operations.lockfile import Lockfile
+from holdfast.model.errors import WorkerStuck
+from holdfast.model.records import CopyRequest, DeletionRequest
+from holdfast.operations.batch import BatchState, Kind
+from holdfast.operations.batches.lease import Monotonic, monotonic_s
+from holdfast.operations.batches.queue import Queue
+from holdfast.operations.deleting import reporting
+from holdfast.operations.deleting.removal import Removed
+from holdfast.operations.engines.choosing import Engines
+from holdfast.operations.engines.local import LocalEngine
+from holdfast.operations.engines.one_by_one import OneByOne
+from holdfast.operations.places import Drivers, Places
 from holdfast.operations.progress import Listener, Progress, RunReport
 from holdfast.operations.requests import random_id
-from holdfast.operations.shift import Outside, Shift, Sleep
-from holdfast.operations.sourcing import Drivers
 from holdfast.operations.tally import Tally
-
-LOOK_INTERVAL_S = 1.0
-"""How often one who waits for another executor looks up."""
+from holdfast.operations.work.asked import Asked, kind_of
+from holdfast.operations.work.outside import Outside, Sleep, Tools
+from holdfast.operations.work.presence import Presence
+from holdfast.operations.work.worker import Worker
 
 _log = logs.get("operations")
 
@@ -39,66 +45,103 @@ async def run(
     *,
     settings: OperationsSettings,
     clock: Clock,
-    lock_path: Path,
+    workers_dir: Path,
     progress: Listener | None = None,
     only: Collection[str] | None = None,
+    kinds: Collection[Kind] | None = None,
     wait: bool = True,
     waiting: Callable[[str], None] | None = None,
     forever: bool = False,
-    engine: TransferEngine | None = None,
+    engines: Engines | None = None,
+    monotonic: Monotonic = monotonic_s,
     sleep: Sleep = asyncio.sleep,
     seed: int = 0,
-    new_token: Callable[[], str] = random_id,
+    new_id: Callable[[], str] = random_id,
 ) -> RunReport:
-    """Work until nothing is left to do, on the requests named by ``only``, or on all.
+    """Work until nothing is left to do, on the requests named by ``only``, of some ``kinds``, or on all.
 
-    If another executor is at work: wait for it (and return as soon as it has
-    closed all of ``only``), after a word to ``waiting``; or with ``wait`` false
-    return a report that says so. With ``forever``, wait for new requests until
-    cancelled. Drivers are closed as ``Sourcing`` says.
+    What other workers are at is waited for, after a word to ``waiting``; or, with
+    ``wait`` false, the report says so. With ``forever``, wait for new requests
+    until cancelled. ``workers_dir`` has the lock files of this machine's workers.
+    What is held at the beginning is tried once more, unless it runs for ever.
+    Engines, and drivers as ``Places`` says, are closed in the end. WorkerStuck: a
+    storage hangs, and what was asked of it may still be carried out until the
+    process ends.
     """
-    lock = Lockfile(lock_path)
+    outside = Outside(clock, monotonic, sleep, seed, new_id)
+    if engines is None:
+        engines = Engines([OneByOne(LocalEngine(clock))], settings.for_link, monotonic=monotonic)
     tally = Tally(seed, clock, progress or _ignore)
+    tools = Tools(store, Queue(store), Places(drivers), engines, settings, outside, tally, is_service=forever)
+    asked = Asked(tools, only=only, kinds=kinds)
+    worker = Worker(tools, asked, Presence(tools, workers_dir), waiting=waiting)
+    _log.info("worker begun", concurrency=settings.concurrency, seed=seed, forever=forever)
+    is_stuck = False
     try:
-        while not lock.acquire():
-            if not wait:
-                return tally.report((), is_busy=True)
-            if only is not None and not any(request.id in only for request in _requests(store)):
-                return tally.report(_named(store, only))
-            message = f"waiting for another executor ({lock.holder() or 'unknown'})"
-            tally.tell(message)
-            if waiting is not None:
-                waiting(message)
-                waiting = None
-            await sleep(LOOK_INTERVAL_S)
-        outside = Outside(clock, sleep, seed, new_token)
-        shift = Shift(store, drivers, engine or LocalEngine(clock), settings, outside, tally=tally, only=only)
-        _log.info("executor begun", concurrency=settings.concurrency, seed=seed, forever=forever)
-        stopped = await shift.run(forever=forever)
-        report = tally.report(_named(store, shift.seen), stopped=stopped)
-        _log.info(
-            "executor ended",
-            copied=report.files_copied,
-            size=report.bytes_copied,
-            found=report.files_found,
-            replaced=report.files_replaced,
-            failed=report.files_failed,
-            retries=report.retries,
-            seconds=report.seconds,
-        )
-        return report
+        is_busy = await worker.run(wait=wait)
+    except WorkerStuck:
+        is_stuck = True
+        raise
     finally:
-        lock.release()
+        # Nothing is closed under the hands of what is stuck.
+        if not is_stuck:
+            await engines.close()
+            await tools.places.close()
+    report = _report(tools, asked, worker, is_busy=is_busy)
+    _log.info(
+        "worker ended",
+        copied=report.files_copied,
+        size=report.bytes_copied,
+        found=report.files_found,
+        replaced=report.files_replaced,
+        failed=report.files_failed,
+        held=report.files_held,
+        retries=report.retries,
+        seconds=report.seconds,
+    )
+    return report
 
 
 def _ignore(progress: Progress) -> None:
     pass
 
 
-def _requests(store: Store, *, only_open: bool = True) -> list[CopyRequest]:
-    with store.snapshot() as snapshot:
-        return snapshot.copy_requests(only_open=only_open)
+def _report(tools: Tools, asked: Asked, worker: Worker, *, is_busy: bool) -> RunReport:
+    """What was done, with every request that was worked on as it is now."""
+    with tools.store.snapshot() as view:
+        found = [request for id in asked.seen if (request := view.request(id)) is not None]
+    held, on_hold, n_held = _held(tools, asked.seen)
+    copies = [request for request in found if isinstance(request, CopyRequest)]
+    deletions = [request for request in found if isinstance(request, DeletionRequest)]
+    removed: Mapping[str, Mapping[str, Removed]] = worker.preparing.removed
+    reports = [
+        reporting.report(
+            tools,
+            request,
+            removed.get(request.id, {}),
+            error=worker.stops.told.get(request.site, "") or held.get(request.id, ""),
+            is_busy=is_busy and kind_of(request).is_deletion,
+        )
+        for request in deletions
+    ]
+    return tools.tally.report(
+        copies, reports, n_held=n_held, held=held, on_hold=on_hold, stopped=worker.stops.told, is_busy=is_busy
+    )
 
 
-def _named(store: Store, ids: Collection[str]) -> list[CopyRequest]:
-    return [request for request in _requests(store, only_open=False) if request.id in ids]
+def _held(tools: Tools, ids: Collection[str]) -> tuple[dict[str, str], frozenset[str], int]:
+    """Why requests have files that do not move, which of them somebody holds back, and how many files that are."""
+    held: dict[str, str] = {}
+    on_hold: set[str] = set()
+    n_held = 0
+    for request in tools.queue.known_open():
+        if request.id not in ids:
+            continue
+        n_held += tools.queue.counts(request).files(BatchState.HELD)
+        first = next((batch for batch in tools.queue.problems(request, 20) if batch.state is BatchState.HELD), None)
+        if request.on_hold:
+            held[request.id] = f"on hold by {request.on_hold}"
+            on_hold.add(request.id)
+        elif first is not None:
+            held[request.id] = f"{first.held.value}: {first.error}" if first.error else first.held.value
+    return held, frozenset(on_hold), n_held

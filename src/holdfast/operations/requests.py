@@ -1,15 +1,18 @@
-"""Ask for copies and for the removal of orphans: one inventory transaction each, nothing done yet.
+"""Ask for copies and for deletions: one inventory transaction each, nothing done yet.
 
 The inventory's rules decide what may be asked (``holdfast.inventory.rules``);
-here scopes are put in order and askers who want the same are joined.
+here scopes are put in order, askers who want the same are joined, and what was
+asked to the opposite is taken back (``opposites``).
 
 Rules
   * What is asked for is whole files of one dataset, or paths at one site.
-  * Asking again for what an open request covers joins that request, if both
-    say the same about replacing.
-  * Asking for what the destination holds already changes nothing.
+  * Asking again for what an open request covers joins that request; copies only
+    if both say the same about replacing. It stays as it is: who asks for another
+    priority, deadline or owner is told of that.
+  * Asking for what is so already changes nothing.
   * One request fits one change set: a part of its scope for each whole block,
     so that no dataset is too big for one.
+  * Whoever asks a site to lose very much has to say that it is meant (``brake``).
   * A dry run goes through the whole transaction, which is then undone.
 
 Raises UnknownName, Conflict and BadInput of the inventory's rules; then
@@ -20,39 +23,27 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from sqlalchemy import Connection
-
-from holdfast.inventory.store import Head, Snapshot, Store
+from holdfast.inventory.store import Store
 from holdfast.model import steps
-from holdfast.model.changes import (
-    ROWS_MAX,
-    Change,
-    ChangeSet,
-    CloseRequest,
-    DatasetUnchanged,
-    RequestCopy,
-    RequestDeletion,
-    Requirement,
-)
-from holdfast.model.clock import Clock
-from holdfast.model.errors import BadInput, Conflict, UnknownName
-from holdfast.model.fileset import FileSet
-from holdfast.model.names import BlockKey, DatasetKey
+from holdfast.model.changes import ROWS_MAX, RequestDeletion
+from holdfast.model.clock import Clock, show_time
+from holdfast.model.errors import BadInput, Conflict
+from holdfast.model.names import DatasetKey
 from holdfast.model.records import (
+    PRIORITY_USUAL,
     BlockFiles,
     CopyRequest,
     DeletionRequest,
     Orphan,
-    RequestState,
-    Site,
     SiteStatus,
 )
-from holdfast.operations import plan
-
-JOIN_TRIES = 20
-"""How often asking starts anew because the dataset changed under it, before the asker is told."""
+from holdfast.operations.requesting.asking import Asked, Asker
+from holdfast.operations.requesting.brake import Limits
+from holdfast.operations.requesting.copy_asking import CopyAsking
+from holdfast.operations.requesting.deletion_asking import DeletionAsking
+from holdfast.operations.requesting.ending import cancel as cancel
 
 NewId = Callable[[], str]
 
@@ -62,17 +53,9 @@ def random_id() -> str:
     return uuid.uuid4().hex
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What a copy would have to bring, by the inventory's word."""
-
-    scope: tuple[BlockFiles, ...]
-    n_files: int
-    size: int
-    n_held: int
-    """Files of the scope that the destination holds already."""
-    n_without_source: int
-    """Files that no other READY site holds."""
+def user_of(actor: str) -> str:
+    """On whose account ``user@host`` acts."""
+    return actor.partition("@")[0]
 
 
 def request_copy(
@@ -86,41 +69,88 @@ def request_copy(
     clock: Clock,
     group: str = "",
     may_replace: bool = False,
+    owner: str | None = None,
+    priority: int = PRIORITY_USUAL,
+    deadline_us: int | None = None,
+    may_wait: bool = True,
     dry_run: bool = False,
     new_id: NewId = random_id,
-) -> CopyRequest:
+) -> Asked[CopyRequest]:
     """Ask for files of a dataset at a site, all of them if ``scope`` is None.
 
-    Returns the open request, new or joined. If the site holds everything
-    already, nothing is written and the request that comes back is DONE. A dry
-    run returns the request that would have been made.
+    ``owner`` None: the actor's user. If the site holds everything already, and
+    nothing of it is to go, nothing is written. A site in the waitroom gets them
+    once it is ready; Conflict, unless they ``may_wait`` for that. A dry run
+    returns the request that would have been made.
     """
-    for _ in range(JOIN_TRIES):
-        with store.snapshot() as snapshot:
-            need = need_of(snapshot, dataset, to_site, scope)
-            joined = _open_request(snapshot, dataset, to_site, need.scope, may_replace)
-            seen = snapshot.head
-        request = CopyRequest(
-            new_id(), dataset, to_site, need.scope, reason, group, created_us=clock(), replace=may_replace
-        )
-        if joined is not None:
-            return joined
-        if need.n_files == 0:
-            detail = f"{to_site} holds all {need.n_held} files already"
-            return replace(request, id="", state=RequestState.DONE, detail=detail, created_us=0)
-        # Without this two askers at once would both be first.
-        unchanged = DatasetUnchanged(dataset, seen.position, seen.epoch)
-        try:
-            head = _commit(store, RequestCopy(request), actor, reason, (unchanged,), dry_run=dry_run)
-        except _UndoneError:
-            return request
-        except Conflict:
-            if not _has_changed(store, dataset, seen):
-                raise
-            continue
-        steps.reach("copy.requested")
-        return replace(request, created_us=head.at_us)
-    raise Conflict(f"dataset {dataset} keeps changing", rows=(str(dataset),), hint="try again later")
+    now_us = clock()
+    if deadline_us is not None and deadline_us <= now_us:
+        raise BadInput(f"the deadline {show_time(deadline_us)} is past", hint=f"now is {show_time(now_us)}")
+    if not may_wait:
+        _require_ready(store, to_site)
+    wanted = CopyRequest(
+        new_id(),
+        dataset,
+        to_site,
+        (),
+        reason,
+        group,
+        created_us=now_us,
+        replace=may_replace,
+        owner=user_of(actor) if owner is None else owner,
+        priority=priority,
+        deadline_us=deadline_us,
+    )
+    asker = Asker(store, actor, dry_run)
+    copying = CopyAsking(asker, wanted, scope)
+    asked = asker.until_still(dataset, copying.look, copying.ask)
+    steps.reach("copy.requested")
+    return asked
+
+
+def _require_ready(store: Store, name: str) -> None:
+    with store.snapshot() as snapshot:
+        site = snapshot.site(name)
+    if site.status is not SiteStatus.READY:
+        hint = f"`holdfast site set {name} --status ready` lets it be used; with --no-wait the copy waits for that"
+        raise Conflict(f"site {name} is {site.status.value}", rows=(name,), hint=hint)
+
+
+def request_replica_deletion(
+    store: Store,
+    dataset: DatasetKey,
+    site: str,
+    *,
+    scope: Sequence[BlockFiles] | None = None,
+    reason: str,
+    actor: str,
+    clock: Clock,
+    owner: str | None = None,
+    priority: int = PRIORITY_USUAL,
+    limits: Limits | None = None,
+    dry_run: bool = False,
+    new_id: NewId = random_id,
+) -> Asked[DeletionRequest]:
+    """Ask that a site loses files of a dataset, all of them if ``scope`` is None.
+
+    ``owner`` None: the actor's user. ``limits`` of the site's brake; None:
+    somebody has said that it is meant. If the site holds nothing of it, no more
+    is done than that copies to there are given up. Conflict names what must stay.
+    """
+    wanted = DeletionRequest(
+        new_id(),
+        site,
+        reason=reason,
+        created_us=clock(),
+        dataset=dataset,
+        owner=user_of(actor) if owner is None else owner,
+        priority=priority,
+    )
+    asker = Asker(store, actor, dry_run)
+    deleting = DeletionAsking(asker, wanted, dataset, scope, limits)
+    asked = asker.until_still(dataset, deleting.look, deleting.ask)
+    steps.reach("deletion.requested")
+    return asked
 
 
 def request_deletion(
@@ -131,99 +161,12 @@ def request_deletion(
     reason: str,
     actor: str,
     clock: Clock,
+    dry_run: bool = False,
     new_id: NewId = random_id,
 ) -> DeletionRequest:
     """Ask for the removal of orphans; Conflict names the paths that must stay."""
     if len(orphans) > ROWS_MAX:
         raise BadInput(f"{len(orphans)} files in one deletion request", hint=f"at most {ROWS_MAX}")
-    request = DeletionRequest(new_id(), site, tuple(orphans), reason=reason, created_us=clock())
-    head = _commit(store, RequestDeletion(request), actor, reason)
-    return replace(request, created_us=head.at_us)
-
-
-def cancel(store: Store, id: str, *, reason: str, actor: str, dry_run: bool = False) -> None:
-    """Give up an open request; what has arrived or gone stays so. Whoever works on it stops at his next turn."""
-    try:
-        _commit(store, CloseRequest(id, RequestState.CANCELLED, reason), actor, reason, dry_run=dry_run)
-    except _UndoneError:
-        return
-
-
-def need_of(snapshot: Snapshot, dataset: DatasetKey, to_site: str, scope: Sequence[BlockFiles] | None = None) -> Need:
-    """What ``request_copy`` would ask for, in numbers."""
-    destination = snapshot.site(to_site)
-    blocks = snapshot.blocks(dataset)
-    known = {block.key.block: block for block in blocks}
-    sites = {site.name: site for site in snapshot.sites()}
-    normal = plan.normal_scope(blocks, scope)
-    n_files = size = n_held = n_without = 0
-    for part in normal:
-        if part.block not in known:
-            raise UnknownName(f"there is no block {BlockKey(dataset, part.block)}")
-        total = known[part.block].n_files
-        wanted = FileSet.full(total) if part.ordinals is None else FileSet.of(part.ordinals)
-        here, elsewhere = _holdings(snapshot, BlockKey(dataset, part.block), destination, sites, total)
-        lacking = wanted - here
-        n_held += len(wanted & here)
-        n_files += len(lacking)
-        n_without += len(lacking - elsewhere)
-        size += _size(snapshot, BlockKey(dataset, part.block), lacking, known[part.block].size, total)
-    return Need(normal, n_files, size, n_held, n_without)
-
-
-def _holdings(
-    snapshot: Snapshot, block: BlockKey, destination: Site, sites: dict[str, Site], n_files: int
-) -> tuple[FileSet, FileSet]:
-    """What the destination holds of a block, and what any possible source does."""
-    here = elsewhere = FileSet()
-    replicas = snapshot.replicas(block=block)
-    for replica in replicas:
-        if replica.site == destination.name:
-            here = here | replica.files(n_files)
-        elif sites[replica.site].status is SiteStatus.READY:
-            elsewhere = elsewhere | replica.files(n_files)
-    return here, elsewhere
-
-
-def _size(snapshot: Snapshot, block: BlockKey, lacking: FileSet, block_size: int, n_files: int) -> int:
-    if len(lacking) in (0, n_files):
-        return block_size if lacking else 0
-    sizes = snapshot.files(block).sizes
-    return sum(sizes[ordinal] for ordinal in lacking if ordinal < len(sizes))
-
-
-def _open_request(
-    snapshot: Snapshot, dataset: DatasetKey, site: str, scope: tuple[BlockFiles, ...], may_replace: bool
-) -> CopyRequest | None:
-    for request in snapshot.copy_requests():
-        is_alike = (request.dataset, request.site, request.replace) == (dataset, site, may_replace)
-        if is_alike and plan.covers(request.scope, scope):
-            return request
-    return None
-
-
-def _has_changed(store: Store, dataset: DatasetKey, seen: Head) -> bool:
-    """Whether a requirement on the dataset as it was ``seen`` does not hold any more."""
-    with store.snapshot() as snapshot:
-        return snapshot.head.epoch != seen.epoch or dataset in snapshot.changed_since(seen.position)[0]
-
-
-class _UndoneError(Exception):
-    """Leaves a transaction that would have been accepted, so that it is undone."""
-
-
-def _undo(_connection: Connection) -> None:
-    raise _UndoneError
-
-
-def _commit(
-    store: Store,
-    change: Change,
-    actor: str,
-    cause: str,
-    requirements: tuple[Requirement, ...] = (),
-    *,
-    dry_run: bool = False,
-) -> Head:
-    change_set = ChangeSet((change,), actor=actor, cause=cause, requirements=requirements)
-    return store.commit(change_set, also=_undo if dry_run else None)
+    request = DeletionRequest(new_id(), site, tuple(orphans), reason=reason, created_us=clock(), owner=user_of(actor))
+    head = Asker(store, actor, dry_run).commit((RequestDeletion(request),), cause=reason)
+    return request if head is None else replace(request, created_us=head.at_us)

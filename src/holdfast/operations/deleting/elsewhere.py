@@ -1,0 +1,197 @@
+"""Elsewhere: the other copies that a deletion rests on, looked at if they were not proved for long.
+
+The check of the inventory has counted enough copies at other sites. It knows
+them by its own word. What was last proved longer ago than ``verified_age`` is
+looked at, kind and size, until enough have been seen.
+
+Rules
+  * A copy that was proved lately counts without a look. A proof from the future
+    is none: it was noted under a clock that was ahead.
+  * One that is not there, or not in its size, does not count, and is told of.
+  * If too few were seen and some could not be asked, the file is tried again
+    later; if all could be asked, it stays.
+  * The same holds for an orphan of which the inventory knows other copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from holdfast import logs
+from holdfast.inventory import deletion
+from holdfast.inventory.store import Snapshot
+from holdfast.model import pfn
+from holdfast.model.errors import BrokenInvariant, HoldfastError
+from holdfast.model.fileset import FileSet
+from holdfast.model.names import BlockKey, DatasetKey
+from holdfast.model.records import Block, BlockReplica, Dataset, DeletionRequest, SiteStatus
+from holdfast.operations.batch import Batch
+from holdfast.operations.codes import Code
+from holdfast.operations.deleting.removal import Removed, Target
+from holdfast.operations.deleting.report import PathState
+from holdfast.operations.places import Places
+from holdfast.operations.work.outside import Tools
+from holdfast.storage.driver import Kind, NotADirectory, NotThere
+
+DAY_US = 86_400_000_000
+SKEW_US = 300_000_000
+"""So far ahead of ours a clock may be that notes when a copy was proved."""
+NOTHING = FileSet()
+
+_log = logs.get("operations")
+
+
+Copy = tuple[str, FileSet, int]
+"""Another copy of a block: its site, the files that it holds to stay, when they were proved (0: never)."""
+
+
+class Looks(Protocol):
+    """What has to be seen before a file goes."""
+
+    async def object_to(self, target: Target) -> Removed | None:
+        """Why a file does not go: too few others were seen."""
+
+
+class Elsewhere:
+    """The other usable copies of one block."""
+
+    def __init__(self, places: Places, others: Sequence[Copy], *, n_required: int, proved_after_us: int) -> None:
+        self._places = places
+        self._n_required = n_required
+        self._proved = [files for _, files, verified_us in others if verified_us > proved_after_us]
+        self._enough = _held_by(n_required, self._proved)
+        self._doubtful = [(site, files) for site, files, verified_us in others if verified_us <= proved_after_us]
+
+    async def object_to(self, target: Target) -> Removed | None:
+        """Why a file does not go: too few others were seen."""
+        if target.ordinal in self._enough:
+            return None
+        n_seen = sum(target.ordinal in files for files in self._proved)
+        missing: list[str] = []
+        unasked: list[str] = []
+        for site, files in self._doubtful:
+            if n_seen >= self._n_required:
+                break
+            if target.ordinal not in files:
+                continue
+            try:
+                difference = await self._look(site, target)
+            except BrokenInvariant:
+                raise
+            except HoldfastError as error:
+                unasked.append(f"{site}: {error}")
+                continue
+            if difference:
+                _log.warning("a copy is not as the inventory says", site=site, file=target.name, found=difference)
+                missing.append(f"{site}: {difference}")
+            else:
+                n_seen += 1
+        if n_seen >= self._n_required:
+            return None
+        told = f"only {n_seen} of {self._n_required} other copies could be seen: {'; '.join([*missing, *unasked])}"
+        if unasked:
+            return Removed(PathState.FAILED, Code.STORAGE_FAILED, told)
+        return Removed(PathState.SKIPPED, Code.MUST_STAY, f"must stay: {told}")
+
+    async def _look(self, site: str, target: Target) -> str:
+        """What is wrong with the copy at a site; "" if it is there in its size."""
+        door = self._places.door(site)  # Held until it has answered, so that nobody closes it.
+        place = door.place(target.name)
+        try:
+            found = await door.driver.stat(place.path)
+        except (NotThere, NotADirectory):
+            return "it is not there"
+        if found.kind is not Kind.FILE:
+            return "it is no file"
+        return "" if found.size == target.size else f"it has {found.size} bytes, not {target.size}"
+
+
+def _held_by(n_required: int, copies: Sequence[FileSet]) -> FileSet:
+    """The files that so many of some copies have."""
+    by_count = [NOTHING] * n_required
+    for files in copies:
+        for place in range(n_required - 1, 0, -1):
+            by_count[place] |= by_count[place - 1] & files
+        by_count[0] |= files
+    return by_count[-1]
+
+
+class OrphansElsewhere:
+    """The other copies of files that the inventory knows, and that nobody asked for where they are to go."""
+
+    def __init__(self, known: Mapping[int, tuple[Elsewhere, Target]]) -> None:
+        """``known``: by an orphan's ordinal, the copies of its block, and what it is there."""
+        self._known = known
+
+    async def object_to(self, target: Target) -> Removed | None:
+        """Why a file does not go; None of what the inventory does not know."""
+        if target.ordinal not in self._known:
+            return None
+        elsewhere, there = self._known[target.ordinal]
+        return await elsewhere.object_to(there)
+
+
+class OtherCopies:
+    """The other copies that some batches of deletions rest on, by one view of the inventory, while that is open."""
+
+    def __init__(self, view: Snapshot, tools: Tools, batches: Iterable[Batch]) -> None:
+        self._view = view
+        self._tools = tools
+        self._now_us = tools.outside.clock()
+        self._ready = {site.name for site in view.sites() if site.status is SiteStatus.READY}
+        self._blocks: dict[BlockKey, Block] = {}
+        self._replicas: dict[BlockKey, list[BlockReplica]] = {}
+        self._datasets: dict[DatasetKey, Dataset] = {}
+        self._doomed: dict[DatasetKey, Mapping[tuple[str, str], FileSet]] = {}
+        self._read({batch.block_key: None for batch in batches if batch.request.dataset is not None})
+
+    def looks(self, batch: Batch, asked: DeletionRequest) -> Looks:
+        """The looks for one batch of a request."""
+        if asked.dataset is not None:
+            return self._elsewhere(batch.block_key, batch.site, batch.files)
+        rules = self._view.site(asked.site).doors[0].rules
+        lfns = {ordinal: pfn.lfn_of(rules, asked.orphans[ordinal].path) for ordinal in batch.files}
+        there = {ordinal: lfn for ordinal, lfn in lfns.items() if lfn is not None}
+        records = dict(zip(there, self._view.lookup(list(there.values())), strict=True))
+        files: dict[BlockKey, list[int]] = {}
+        for record in filter(None, records.values()):
+            files.setdefault(record.block, []).append(record.ordinal)
+        self._read(files)
+        copies = {key: self._elsewhere(key, asked.site, FileSet.of(ordinals)) for key, ordinals in files.items()}
+        return OrphansElsewhere(
+            {
+                ordinal: (copies[record.block], Target(record.ordinal, record.lfn, "", record.size))
+                for ordinal, record in records.items()
+                if record is not None
+            }
+        )
+
+    def _read(self, keys: Iterable[BlockKey]) -> None:
+        new = [key for key in keys if key not in self._blocks]
+        if not new:
+            return
+        self._blocks.update(self._view.find_blocks(new))
+        self._replicas.update(self._view.find_replicas_of_blocks(new))
+        datasets = {key.dataset for key in new} - self._doomed.keys()
+        self._datasets.update(self._view.find_datasets(datasets))
+        self._doomed.update({dataset: deletion.condemned(self._view, dataset) for dataset in datasets})
+
+    def _elsewhere(self, key: BlockKey, site: str, files: FileSet) -> Elsewhere:
+        doomed = self._doomed[key.dataset]
+        others: list[Copy] = []
+        for replica in self._replicas.get(key, ()):
+            if replica.site != site and replica.site in self._ready:
+                staying = replica.files(self._blocks[key].n_files)
+                staying -= doomed.get((key.block, replica.site), NOTHING)
+                if staying & files:
+                    others.append((replica.site, staying, self._proved_us(replica)))
+        dataset = self._datasets.get(key.dataset)
+        n_required = max(1, 1 if dataset is None else dataset.required_copies)
+        proved_after_us = self._now_us - int(self._tools.settings.verified_age_days * DAY_US)
+        return Elsewhere(self._tools.places, others, n_required=n_required, proved_after_us=proved_after_us)
+
+    def _proved_us(self, replica: BlockReplica) -> int:
+        """When a copy was proved; 0: never, or under a clock that was ahead, so that nobody knows when."""
+        proved_us = replica.verified_us or 0
+        return proved_us if proved_us <= self._now_us + SKEW_US else 0

@@ -1,0 +1,186 @@
+"""DeletionJob: the files of one claimed batch, deleted a few at a time.
+
+Rules
+  * A file is looked at, the inventory is asked once more, and only then it goes
+    (``removal``, ``gate``, ``elsewhere``).
+  * What is not there is gone only if the storage shows anything at all (``blank``).
+  * However a job ends, every file has an outcome, or is given back, or is not
+    ours any more. What is given back is begun if the storage may have been told
+    to delete it, and else as if untried.
+  * Empty directories go last, where the site's settings let them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+
+from holdfast.model.errors import BrokenInvariant, DatabaseAway, HoldfastError, OutcomeUnknown
+from holdfast.model.fileset import FileSet
+from holdfast.operations.batch import BatchState, Failure
+from holdfast.operations.codes import Code
+from holdfast.operations.deleting import directories
+from holdfast.operations.deleting.blank import is_blank
+from holdfast.operations.deleting.removal import Objection, Removed, Target, remove
+from holdfast.operations.deleting.report import PathState
+from holdfast.operations.engine import ClaimLost
+from holdfast.operations.places import Door
+from holdfast.operations.work.claimed import Claimed
+from holdfast.operations.work.fence import Fence, Shared
+from holdfast.operations.work.outside import Tools
+
+
+class DeletionJob:
+    """One claimed batch of deletions at one site."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        fence: Fence,
+        claimed: Claimed,
+        door: Door,
+        targets: Sequence[Target],
+        *,
+        object_to: Objection,
+        streams: int,
+        seen: dict[str, Removed],
+    ) -> None:
+        """``seen`` is told what became of each file, by its name."""
+        self.claimed = claimed
+        self._seen = seen
+        self._tools = tools
+        self._check = fence.shared(claimed.batch.claim)
+        self._door = door
+        self._targets = targets
+        self._object_to = object_to
+        self._is_blank = False
+        self._look_at_root = Shared(self._see_whether_blank)
+        self._streams = streams
+        self._begun: set[int] = set()
+        """Files that the storage may have been told to delete."""
+        self._deleted: list[str] = []
+
+    async def carry(self) -> None:
+        """Delete what may go; returns when all is said that ever will be."""
+        try:
+            await self._delete_all()
+            if self._deleted and self._may_remove_directories():
+                rules = self._door.site.doors[0].rules
+                await directories.remove_empty(self._door.driver, self._deleted, rules, self._check)
+        except ClaimLost as lost:
+            # If the claim is lost indeed, that is found when this is written down.
+            self._end_early(str(lost))
+        except asyncio.CancelledError:
+            self._end_early("interrupted")
+            raise
+        except BrokenInvariant:
+            raise
+        except (DatabaseAway, OutcomeUnknown) as error:
+            self._end_early(str(error))
+        except HoldfastError as error:
+            for target in self._targets:
+                self._fail(target, Code.STORAGE_FAILED, str(error))
+
+    def _end_early(self, why: str) -> None:
+        """What was not begun goes back as if nobody had claimed it; the rest is known as begun."""
+        batch, untouched = self.claimed.batch, self.claimed.rest() - FileSet.of(self._begun)
+        back = Failure(untouched, 0, BatchState.QUEUED, batch.attempts, batch.code, batch.error, left=batch.left)
+        self.claimed.decided(back)
+        self.claimed.ends_early(why)
+
+    async def _delete_all(self) -> None:
+        waiting = iter(self._targets)
+        async with _Streams() as streams:
+            for _ in range(max(1, min(self._streams, len(self._targets)))):
+                streams.begin(lambda: self._stream(waiting))
+
+    async def _stream(self, waiting: Iterator[Target]) -> None:
+        for target in waiting:
+            if target.ordinal not in self.claimed.left:
+                continue
+            removed = await remove(
+                target, self._door.driver, object_to=self._object, is_live_part=self._tools.queue.is_live_part
+            )
+            if removed.state is PathState.GONE:
+                removed = await self._if_not_blank(removed)
+            self._settle(target, removed)
+
+    async def _object(self, target: Target) -> Removed | None:
+        objection = await self._object_to(target)
+        if objection is None:
+            self._begun.add(target.ordinal)
+        return objection
+
+    async def _if_not_blank(self, gone: Removed) -> Removed:
+        """What is not there counts as gone if the storage, looked at after that, shows anything at all."""
+        await self._look_at_root()
+        if not self._is_blank:
+            return gone
+        reason = "it is not there, but nor is anything else: is the storage mounted?"
+        return Removed(PathState.FAILED, Code.STORAGE_FAILED, reason)
+
+    async def _see_whether_blank(self) -> None:
+        self._is_blank = await is_blank(self._door.driver)
+
+    def _settle(self, target: Target, removed: Removed) -> None:
+        self._seen[target.name] = removed
+        if removed.state not in (PathState.DELETED, PathState.GONE):
+            self._fail(target, removed.code or Code.STORAGE_FAILED, removed.reason)
+            return
+        if self.claimed.done(target.ordinal, is_found=removed.state is PathState.GONE):
+            self._tools.tally.deleted(self.claimed.batch.claim)
+            self._deleted.append(target.path)
+
+    def _fail(self, target: Target, code: Code, error: str) -> None:
+        if self.claimed.failed(target.ordinal, code, error):
+            batch = self.claimed.batch
+            self._tools.tally.failed(batch.claim, target.name, error, site=batch.site, code=code)
+
+    def _may_remove_directories(self) -> bool:
+        settings = self._tools.settings.for_site(self._door.site.name)
+        return settings.remove_empty_directories and directories.can_remove(self._door.driver)
+
+
+class _Streams:
+    """Coroutines that end together: the first that fails cancels the others, and all are waited for.
+
+    Most streams delete a few files only; so they count themselves, which costs
+    less than a callback for each that somebody waits for.
+    """
+
+    def __init__(self) -> None:
+        self._running: list[asyncio.Task[None]] = []
+        self._has_failed = False
+        self._n_left = 0
+        self._is_over = asyncio.Event()
+
+    def begin(self, work: Callable[[], Coroutine[object, object, None]]) -> None:
+        self._n_left += 1
+        self._running.append(asyncio.ensure_future(self._counted(work)))
+
+    async def _counted(self, work: Callable[[], Coroutine[object, object, None]]) -> None:
+        try:
+            await work()
+        except BaseException:
+            self._has_failed = True
+            raise
+        finally:
+            self._n_left -= 1
+            if self._has_failed or not self._n_left:
+                self._is_over.set()
+
+    async def __aenter__(self) -> _Streams:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            await self._is_over.wait()
+        finally:
+            left = [each for each in self._running if not each.done()]
+            for each in left:
+                each.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+        ends = [asyncio.CancelledError() if each.cancelled() else each.exception() for each in self._running]
+        errors = [error for error in ends if error is not None]
+        for error in sorted(errors, key=lambda each: isinstance(each, ClaimLost | asyncio.CancelledError)):
+            raise error

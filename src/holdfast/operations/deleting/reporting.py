@@ -1,0 +1,75 @@
+"""Reporting: what became of deletions, for whoever has asked for them and waits.
+
+What this run has seen of single files is told exactly; of earlier runs and other
+workers, what the queue has kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from holdfast.model.records import DeletionRequest, RequestState
+from holdfast.operations.batch import FINAL, BatchState, QueuedRequest
+from holdfast.operations.batches import rows
+from holdfast.operations.batches.queue import Queue
+from holdfast.operations.deleting.removal import Removed
+from holdfast.operations.deleting.report import DeletionReport, PathOutcome, PathState
+from holdfast.operations.work import closing
+from holdfast.operations.work.outside import Tools
+
+PROBLEMS_MAX = 1000
+"""So many files of a deletion of replicas are named that are still there."""
+
+
+def report(
+    tools: Tools, asked: DeletionRequest, seen: Mapping[str, Removed], *, error: str = "", is_busy: bool = False
+) -> DeletionReport:
+    """What became of one request, as the inventory has it now. ``seen``: what this run knows, by name."""
+    queued = tools.queue.find(asked.id)
+    if queued is None:
+        return DeletionReport(
+            asked.id, asked.site, (), error, is_busy, asked.state, asked.detail, dataset=asked.dataset
+        )
+    counts = closing.counts_of(queued, tools.queue.counts(queued))
+    if asked.dataset is None:
+        outcomes = _of_orphans(tools.queue, asked, queued, seen)
+    else:
+        outcomes = _of_replicas(tools, asked, queued)
+    if not error and asked.state is RequestState.CANCELLED:
+        error = f"cancelled: {asked.detail}"
+    return DeletionReport(
+        asked.id, asked.site, outcomes, error, is_busy, asked.state, asked.detail, counts, asked.dataset
+    )
+
+
+def _of_orphans(
+    queue: Queue, asked: DeletionRequest, queued: QueuedRequest, seen: Mapping[str, Removed]
+) -> tuple[PathOutcome, ...]:
+    """A line for each path that has an outcome, in the order in which they were asked for."""
+    with queue.read() as connection:
+        batches = rows.with_requests(connection, rows.batches(connection, "request = ?", (queued.number,)))
+    there = {ordinal: batch for batch in batches for ordinal in batch.files}
+    found = []
+    for ordinal, orphan in enumerate(asked.orphans):
+        batch, removed = there.get(ordinal), seen.get(orphan.path)
+        if batch is None:
+            if queued.is_planned:
+                state = removed.state if removed is not None else PathState.DELETED
+                found.append(PathOutcome(orphan.path, state, removed.reason if removed is not None else ""))
+        elif batch.state in FINAL or batch.state is BatchState.HELD:
+            reason = removed.reason if removed is not None and removed.reason else batch.error
+            found.append(PathOutcome(orphan.path, closing.state_of(batch), reason))
+    return tuple(found)
+
+
+def _of_replicas(tools: Tools, asked: DeletionRequest, queued: QueuedRequest) -> tuple[PathOutcome, ...]:
+    found: list[PathOutcome] = []
+    with tools.store.snapshot() as view:
+        for batch in tools.queue.problems(queued, PROBLEMS_MAX):
+            if batch.state not in FINAL and batch.state is not BatchState.HELD:
+                continue
+            names = closing.names_of(view, asked, batch, batch.files)
+            found += (PathOutcome(name, closing.state_of(batch), batch.error) for name in names)
+            if len(found) >= PROBLEMS_MAX:
+                break
+    return tuple(found[:PROBLEMS_MAX])

@@ -1,0 +1,1 @@
+"""Asking for copies and deletions, taking back and giving up: what ``operations.requests`` is made of."""

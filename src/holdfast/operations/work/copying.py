@@ -1,0 +1,237 @@
+"""Copying: from a claimed batch to a job for an engine, and how that ends.
+
+Rules
+  * What the destination holds by the inventory's word is not transferred.
+  * A source that has no path for a file is no source of it; a destination that
+    has none fails it for good.
+  * Of two files that have the same place at the destination only one is under
+    way at a time.
+  * Parts that earlier claims may have left are removed before anything is begun
+    anew. One that cannot be removed then is tried again in the end; should it
+    stay, the next check of the site finds it.
+  * However a job ends, every file has an outcome, or is given back untried, or
+    is not ours any more. Bugs are raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from holdfast import logs
+from holdfast.model.errors import BrokenInvariant, DatabaseAway, HoldfastError, InvalidName, OutcomeUnknown
+from holdfast.model.fileset import FileSet
+from holdfast.model.records import FileColumns
+from holdfast.operations.batch import Batch, token_of
+from holdfast.operations.codes import Code
+from holdfast.operations.engine import ClaimLost, EngineDown, Job, Place, Transfer, TransferEngine
+from holdfast.operations.places import Door
+from holdfast.operations.work import outcomes
+from holdfast.operations.work.claimed import Claimed
+from holdfast.operations.work.desk import CopyDesk
+from holdfast.operations.work.outside import Tools
+
+AWAY_S_MAX = 3600.0
+"""For how long a service that has taken a job and does not answer is waited for, before its files go another way."""
+COLLISION_S = 1.0
+"""For how long a file rests whose place at the destination another one is being brought to."""
+
+_log = logs.get("operations")
+
+Replaceable = Callable[[str, str], Callable[[], str] | None]
+"""What ``Transfer.replaceable`` is for a file, by LFN and path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The two ends of a batch, and who brings it."""
+
+    source: Door
+    destination: Door
+    engine: TransferEngine
+    streams: int
+    picked_s: float | None = None
+    """When the engine was picked, by its clock; None: it had begun the job before, for somebody else."""
+
+
+class CopyJob:
+    """One claimed batch of copies. ``busy``: the places at destinations that this worker is writing to."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        claimed: Claimed,
+        link: Link,
+        files: FileColumns,
+        *,
+        held: FileSet,
+        replaceable: Replaceable,
+        busy: set[tuple[str, str]],
+    ) -> None:
+        self.claimed = claimed
+        self.link = link
+        self.names = {ordinal: files.lfn(ordinal) for ordinal in claimed.batch.files}
+        self._tools = tools
+        self._files = files
+        self._replaceable = replaceable
+        self._busy = busy
+        self._mine: dict[int, tuple[str, str]] = {}
+        for ordinal in claimed.batch.files & held:
+            if claimed.done(ordinal, is_found=True, is_known=True):
+                tools.tally.copied(claimed.batch.claim, claimed.sizes[ordinal], is_found=True)
+        self.transfers = [each for ordinal in sorted(claimed.left) if (each := self._transfer(ordinal)) is not None]
+
+    def over(self, ordinal: int) -> None:
+        """The file's place is free again."""
+        place = self._mine.pop(ordinal, None)
+        if place is not None:
+            self._busy.discard(place)
+
+    def ended(self) -> None:
+        """Nothing of the job is under way any more."""
+        self._busy.difference_update(self._mine.values())
+        self._mine.clear()
+
+    async def carry(self, desk: CopyDesk) -> None:
+        """Let the engine bring the files; returns when all is said of them that ever will be."""
+        try:
+            await self._carry(desk)
+        except ClaimLost as lost:
+            # If the claim is lost indeed, that is found when this is written down.
+            self.claimed.ends_early(str(lost))
+        except EngineDown as error:
+            self._tools.tally.say(f"engine {self.link.engine.name}: {error}")
+            self.claimed.ends_early(str(error))
+        except (DatabaseAway, OutcomeUnknown) as error:
+            # Neither an end nor the engine has anything to do with that: no try is counted.
+            self.claimed.ends_early(str(error))
+        except asyncio.CancelledError:
+            self.claimed.interrupted()
+            raise
+        except BrokenInvariant:
+            raise
+        except HoldfastError as error:
+            self._rest_failed(desk, str(error))
+        else:
+            self._rest_failed(desk, f"the engine {self.link.engine.name} said nothing of it")
+        finally:
+            self.ended()
+
+    async def _carry(self, desk: CopyDesk) -> None:
+        engine, engines = self.link.engine, self._tools.engines
+        stays = await self._clean(engine, desk, self._left_parts())
+        picked_s, waited_s = self.link.picked_s, 0.0
+        while self.claimed.left:
+            transfers = [each for each in self.transfers if each.ordinal in self.claimed.left]
+            batch = self.claimed.batch
+            job = Job(batch.claim, transfers, batch.request.priority, self.link.streams, batch.handle)
+            try:
+                await engine.carry(job, desk)
+                self.claimed.carried()
+                break
+            except EngineDown as error:
+                rest_s = engines.went_down(engine.name, str(error), picked_s=picked_s)
+                waited_s += rest_s
+                if not self.claimed.batch.handle or waited_s > AWAY_S_MAX:
+                    raise
+                # The service has the job, and may be bringing the files while it does not answer.
+                await self._tools.outside.sleep(rest_s)
+                picked_s = None
+        engines.went_well(engine.name)
+        await self._clean(engine, desk, stays)
+
+    def _rest_failed(self, desk: CopyDesk, error: str) -> None:
+        for ordinal in sorted(self.claimed.left):
+            desk.fail(ordinal, Code.ENGINE_FAILED, error)
+
+    def _left_parts(self) -> list[tuple[Place, str]]:
+        """What earlier claims may have left of these files."""
+        batch = self.claimed.batch
+        if batch.handle:
+            return []  # The job goes on, and what it has left is its own.
+        return [
+            (transfer.destination, token_of(claim, transfer.ordinal))
+            for claim in batch.left
+            for transfer in self.transfers
+        ]
+
+    async def _clean(
+        self, engine: TransferEngine, desk: CopyDesk, parts: Sequence[tuple[Place, str]]
+    ) -> list[tuple[Place, str]]:
+        """Remove parts; returns those that cannot be removed now."""
+        if not parts:
+            return []
+        await desk.check()
+        stays = await discard(engine, parts, at_once=self.link.streams)
+        if not stays:
+            self.claimed.cleaned()
+        return stays
+
+    def _transfer(self, ordinal: int) -> Transfer | None:
+        batch, lfn = self.claimed.batch, self.names[ordinal]
+        try:
+            destination = self.link.destination.place(lfn)
+        except InvalidName as error:
+            self._refuse(ordinal, Code.UNNAMEABLE, str(error))
+            return None
+        try:
+            source = self.link.source.place(lfn)
+        except InvalidName as error:
+            self._refuse(ordinal, Code.SOURCE_MISSING, str(error))
+            return None
+        place = (destination.site, destination.path)
+        if place in self._busy:
+            now_us, one = self._tools.outside.clock(), FileSet.of([ordinal])
+            why = f"another file is being brought to {destination.path}"
+            self.claimed.decided(outcomes.later(batch, one, 0, why, now_us=now_us, wait_s=COLLISION_S))
+            return None
+        self._busy.add(place)
+        self._mine[ordinal] = place
+        return Transfer(
+            ordinal,
+            batch.token(ordinal),
+            self._files.sizes[ordinal],
+            self._files.checksums_of(ordinal),
+            source,
+            destination,
+            self._replaceable(lfn, destination.path),
+        )
+
+    def _refuse(self, ordinal: int, code: Code, error: str) -> None:
+        if self.claimed.failed(ordinal, code, error):
+            batch = self.claimed.batch
+            self._tools.tally.failed(batch.claim, self.names[ordinal], error, site=batch.site, code=code)
+
+
+async def discard(
+    engine: TransferEngine, parts: Sequence[tuple[Place, str]], *, at_once: int
+) -> list[tuple[Place, str]]:
+    """Remove parts, a few at once; returns those that may still be there."""
+    gate = asyncio.Semaphore(max(1, at_once))
+
+    async def one(place: Place, token: str) -> bool:
+        async with gate:
+            try:
+                await engine.discard(place, token)
+            except BrokenInvariant:
+                raise
+            except HoldfastError as error:
+                _log.info("a part stays for now", place=str(place), token=token, reason=str(error))
+                return False
+        return True
+
+    gone = await asyncio.gather(*(one(place, token) for place, token in parts))
+    return [part for part, is_gone in zip(parts, gone, strict=True) if not is_gone]
+
+
+def parts_of(door: Door, files: FileColumns, batch: Batch) -> list[tuple[Place, str]]:
+    """Where a batch may have left parts: at places that have a path, under all of its claims."""
+    found = []
+    for ordinal in batch.files:
+        try:
+            place = door.place(files.lfn(ordinal))
+        except (InvalidName, IndexError):
+            continue
+        found += [(place, token_of(claim, ordinal)) for claim in (*batch.left, batch.claim) if claim]
+    return found

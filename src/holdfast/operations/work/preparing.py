@@ -1,0 +1,218 @@
+"""Preparing: from what was claimed to jobs, by one view of the inventory.
+
+Rules
+  * What the destination holds, and no open deletion asks for, is not brought.
+  * A batch whose block the inventory does not know any more is given back; the
+    next look tells what has become of its request.
+  * A deletion looks at the other copies that were last proved longer ago than
+    the settings allow.
+  * What a deletion takes for a file is read in this view, and not kept from before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from holdfast.inventory import deletion
+from holdfast.inventory.store import Snapshot
+from holdfast.model.errors import InvalidName, UnknownName
+from holdfast.model.fileset import FileSet
+from holdfast.model.names import BlockKey
+from holdfast.model.records import CopyRequest, DeletionRequest, FileColumns
+from holdfast.operations import replacing
+from holdfast.operations.batch import Batch
+from holdfast.operations.codes import Code
+from holdfast.operations.deleting.claiming import Passed
+from holdfast.operations.deleting.elsewhere import OtherCopies
+from holdfast.operations.deleting.gate import Gate
+from holdfast.operations.deleting.job import DeletionJob
+from holdfast.operations.deleting.removal import Removed, Target
+from holdfast.operations.deleting.since import Since
+from holdfast.operations.places import Door
+from holdfast.operations.work.claimed import Claimed
+from holdfast.operations.work.columns import Columns
+from holdfast.operations.work.copying import CopyJob, Link
+from holdfast.operations.work.desk import CopyDesk, Stop
+from holdfast.operations.work.fence import Fence
+from holdfast.operations.work.jobs import Job
+from holdfast.operations.work.outside import Tools
+
+
+class Preparing:
+    """Makes the jobs of one worker. ``removed``: what becomes of orphans, by request and path, if somebody waits."""
+
+    def __init__(self, tools: Tools, columns: Columns, stop: Stop) -> None:
+        self._tools = tools
+        self._columns = columns
+        self._stop = stop
+        self._busy: set[tuple[str, str]] = set()
+        self._since = Since(tools.store)
+        self.removed: dict[str, dict[str, Removed]] = {}
+
+    def copies(
+        self,
+        view: Snapshot,
+        claimed: Sequence[tuple[Batch, Link]],
+        requests: Mapping[str, CopyRequest],
+        fence: Fence,
+    ) -> list[Job]:
+        """The jobs of copies."""
+        held = self._held(view, [batch for batch, _ in claimed])
+        self._columns.read(view, [batch for batch, _ in claimed])
+        return [
+            self._copy(view, batch, link, held.get((batch.block_key, batch.site), FileSet()), requests, fence)
+            for batch, link in claimed
+        ]
+
+    def deletions(
+        self,
+        view: Snapshot,
+        passed: Sequence[tuple[Passed, Door, int]],
+        requests: Mapping[str, DeletionRequest],
+        fence: Fence,
+    ) -> list[Job]:
+        """The jobs of deletions."""
+        batches = [each.batch for each, _, _ in passed]
+        others, columns = OtherCopies(view, self._tools, batches), Columns()
+        columns.read(view, [batch for batch in batches if batch.request.dataset is not None])
+        return [
+            self._deletion(view, each, door, streams, requests[each.batch.request.id], others, columns, fence)
+            for each, door, streams in passed
+        ]
+
+    # ---- copies -----------------------------------------------------------------
+
+    def _held(self, view: Snapshot, batches: Sequence[Batch]) -> dict[tuple[BlockKey, str], FileSet]:
+        """What destinations hold of the blocks of these batches, to stay."""
+        keys = list(dict.fromkeys(batch.block_key for batch in batches))
+        blocks, replicas = view.find_blocks(keys), view.find_replicas_of_blocks(keys)
+        doomed = {dataset: deletion.condemned(view, dataset) for dataset in {key.dataset for key in keys}}
+        wanted = {(batch.block_key, batch.site) for batch in batches}
+        return {
+            (key, replica.site): replica.files(blocks[key].n_files)
+            - doomed[key.dataset].get((key.block, replica.site), FileSet())
+            for key, there in replicas.items()
+            for replica in there
+            if (key, replica.site) in wanted
+        }
+
+    def _copy(
+        self,
+        view: Snapshot,
+        batch: Batch,
+        link: Link,
+        held: FileSet,
+        requests: Mapping[str, CopyRequest],
+        fence: Fence,
+    ) -> Job:
+        files = _files(view, self._columns, batch)
+        if files is None:
+            return _given_back(batch)
+        claimed = Claimed(batch, {ordinal: files.sizes[ordinal] for ordinal in batch.files})
+        job = CopyJob(
+            self._tools,
+            claimed,
+            link,
+            files,
+            held=held,
+            replaceable=self._replaceable(requests.get(batch.request.id), batch.site),
+            busy=self._busy,
+        )
+        desk = CopyDesk(self._tools, fence, claimed, job.names, over=job.over, stop=self._stop)
+        return Job(claimed, link.streams, lambda: job.carry(desk), job.ended)
+
+    def _replaceable(self, asked: CopyRequest | None, site: str) -> Callable[[str, str], Callable[[], str] | None]:
+        if asked is None or not asked.replace:
+            return lambda lfn, path: None
+        return lambda lfn, path: replacing.asking(self._tools.store, self._tools.outside.clock, site, lfn, path)
+
+    # ---- deletions ----------------------------------------------------------------
+
+    def _deletion(
+        self,
+        view: Snapshot,
+        passed: Passed,
+        door: Door,
+        streams: int,
+        asked: DeletionRequest,
+        others: OtherCopies,
+        columns: Columns,
+        fence: Fence,
+    ) -> Job:
+        batch = passed.batch
+        lfns: dict[int, str] = {}
+        if asked.dataset is None:
+            claimed = Claimed(batch, {ordinal: asked.orphans[ordinal].size for ordinal in batch.files})
+            targets = [
+                Target(ordinal, each.path, each.path, each.size, each.mtime_ns, each.version)
+                for ordinal in batch.files
+                for each in [asked.orphans[ordinal]]
+            ]
+        else:
+            files = _files(view, columns, batch)
+            if files is None:
+                return _given_back(batch)
+            claimed = Claimed(batch, {ordinal: files.sizes[ordinal] for ordinal in batch.files})
+            targets = self._targets(claimed, door, files)
+            lfns = {target.ordinal: target.name for target in targets}
+        gate = Gate(
+            self._tools,
+            fence,
+            batch,
+            asked,
+            self._since,
+            checked=passed.head,
+            left=claimed.rest,
+            lfns=lfns,
+            looks=others.looks(batch, asked),
+        )
+        job = DeletionJob(
+            self._tools,
+            fence,
+            claimed,
+            door,
+            targets,
+            object_to=gate.object_to,
+            streams=streams,
+            seen=self._seen(asked),
+        )
+        return Job(claimed, streams, job.carry)
+
+    def _seen(self, asked: DeletionRequest) -> dict[str, Removed]:
+        """Where it is kept what becomes of each file: whoever runs for ever is not asked in the end."""
+        if asked.dataset is not None or self._tools.is_service:
+            return {}
+        return self.removed.setdefault(asked.id, {})
+
+    def _targets(self, claimed: Claimed, door: Door, files: FileColumns) -> list[Target]:
+        found = []
+        for ordinal in claimed.batch.files:
+            lfn = files.lfn(ordinal)
+            try:
+                found.append(Target(ordinal, lfn, door.place(lfn).path, files.sizes[ordinal]))
+            except InvalidName as error:
+                if claimed.failed(ordinal, Code.UNNAMEABLE, str(error)):
+                    self._tools.tally.failed(
+                        claimed.batch.claim, lfn, str(error), site=claimed.batch.site, code=Code.UNNAMEABLE
+                    )
+        return found
+
+
+def _files(view: Snapshot, columns: Columns, batch: Batch) -> FileColumns | None:
+    try:
+        files = columns.of(view, batch)
+    except UnknownName:
+        return None
+    return files if batch.files.within(len(files)) else None
+
+
+def _given_back(batch: Batch) -> Job:
+    """A job of which nothing is done."""
+    claimed = Claimed(batch, {})
+    claimed.left.clear()
+    claimed.ends_early("its block is not known any more")
+
+    async def nothing() -> None:
+        pass
+
+    return Job(claimed, 1, nothing)
