@@ -28,7 +28,7 @@ def refusal(text: str, **environ: str) -> str:
     said = str(caught.value)
     assert "\n" not in said
     assert "pydantic" not in said
-    assert "http" not in said
+    assert "https://errors" not in said
     return said
 
 
@@ -88,7 +88,7 @@ def test_a_whole_number_does_for_a_number():
         ("[log]\n\nlevel = 3", ":3: [log] level must be one of debug, info, warning, error, not 3"),
         (
             '[operations]\nconcurrency = "4"',
-            ":2: [operations] concurrency must be a whole number from 1 to 1024, not '4'",
+            ":2: [operations] concurrency must be a whole number from 1 to 10000, not '4'",
         ),
         ("[operations]\nconcurrency = true", "not true"),
         ("[operations]\nconcurrency = 0", "not 0"),
@@ -103,7 +103,8 @@ def test_a_whole_number_does_for_a_number():
         ("[operations]\nretry_delay_s_min = 9999", "retry_delay_s_min is greater than retry_delay_s_max"),
         ("[operations\n", ":1: not TOML:"),
         ('[log]\nlevel = "info', ":2: not TOML:"),
-        ("[log]\n[log]", ":2: not TOML:"),
+        ("[log]\n[log]", ":2: [log] is there twice, first in line 1"),
+        ("[log]\n[operations.fts]\n\n[operations.fts]", ":4: [operations.fts] is there twice, first in line 2"),
         ("[storage]\nsites = 3", ":2: [storage.sites] must be one table of sites"),
         ("[storage.sites]\nA = 3", ":2: [storage.sites.A] must be one table of settings"),
         ("[storage.site.A]", ":1: unknown setting 'site' in [storage] (did you mean sites?)"),
@@ -127,6 +128,74 @@ def test_a_whole_number_does_for_a_number():
         ("[storage]\nrenew_command = ['x', 3]", "must be a list of texts: a program and its arguments"),
         ("[storage]\nrenew_command = ['', 'x']", ":2: [storage] renew_command must be"),
         ("[storage]\ncall_timeout_s = 0", "must be a number from 0.1 to 86400, not 0"),
+        ("[operations]\nlinks = 3", ":2: [[operations.links]] must be tables, each with its own [[operations.links]]"),
+        ("[operations.links]\nsource = 'A'", ":1: [[operations.links]] must be tables"),
+        ("operations.links = [3]", ":1: [[operations.links]] must be one table of settings"),
+        ("[[operations]]", ":1: [operations] must be one table of settings"),
+        ("[operations]\nlink = 3", ":2: unknown setting 'link' in [operations] (did you mean links?)"),
+        (
+            "[[operations.links]]\n[[operations.links]]\nengine = 'local'",
+            ":3: unknown setting 'engine' in [[operations.links]] (did you mean engines?)",
+        ),
+        (
+            "[[operations.links]]\n\n[[operations.links]]\n\nsource = '[A]'",
+            ":5: [[operations.links]] source must be the name of a site, in which * stands for any text",
+        ),
+        ("[operations]\nlinks = [{}, {streams = 0}]", ":2: [[operations.links]] streams must be a whole number"),
+        (
+            "[[operations.links]]\nengines = ['gridftp']",
+            "engines must be a list of some of http, xrootd, local, fts, command, each once, not ['gridftp']",
+        ),
+        ("[[operations.links]]\nengines = []", "each once, not []"),
+        ("[[operations.links]]\nengines = ['local', 'local']", "each once, not ['local', 'local']"),
+        (
+            "[[operations.links]]\nengines = ['http', 'fts']",
+            ":2: [[operations.links]] engines: the engine fts needs url in [operations.fts]",
+        ),
+        (
+            "[[operations.links]]\nengines = ['command']",
+            ":2: [[operations.links]] engines: the engine command needs template in [operations.command]",
+        ),
+        ("[fts]", ":1: unknown section [fts] (did you mean [operations.fts]?)"),
+        ("[[links]]", ":1: unknown section [links] (did you mean [[operations.links]]?)"),
+        ("[operations]\nstreams = 3", "(did you mean streams in [[operations.links]]?)"),
+        ("[operations]\nfts = 3", ":2: [operations.fts] must be one table of settings"),
+        ("[operations.fts]\nulr = 'x'", ":2: unknown setting 'ulr' in [operations.fts] (did you mean url?)"),
+        (
+            "[operations.fts]\nproxy = 'x509up'\ntoken = 'fts.token'",
+            "[operations.fts] proxy and token are both set; the service is shown one of them, so leave the other out",
+        ),
+        ("[operations.sites]\nA = 3", ":2: [operations.sites.A] must be one table of settings"),
+        (
+            "[operations.sites.A]\nconcurrency = 3",
+            ":2: unknown setting 'concurrency' in [operations.sites.A] (did you mean concurrency in [operations]?)",
+        ),
+        ("[operations.sites.A]\nper_site_in = 0", ":2: [operations.sites.A] per_site_in must be"),
+        (
+            "[operations.command]\ntemplate = ['cp', '{source}']",
+            ":2: [operations.command] template has no {destination}",
+        ),
+        ("[operations.command]\ntemplate = ['cp', '{destination}']", "template has neither {source} nor {list}"),
+        (
+            "[operations.command]\ntemplate = ['cp', '{source}', '{dest}']",
+            "template has {dest}, which stands for nothing",
+        ),
+        (
+            "[operations.command]\ntemplate = ['x', '{list}', '{source}']",
+            "template has {source}, which stands for nothing",
+        ),
+        (
+            "[operations.command]\ntemplate = ['cp', '{source', '{destination}']",
+            "template has a brace without its other",
+        ),
+        ("[operations.command]\ntemplate = ['{source}', '{destination}']", "template must begin with a program"),
+        (
+            "[operations.command]\nretry_codes = [1, 2]\nfatal_codes = [2]",
+            "[operations.command] two of retry_codes, fatal_codes, full_codes and down_codes have the code 2",
+        ),
+        ("[operations.command]\nretry_codes = [0]", "must be a list of whole numbers from 1 to 255, not [0]"),
+        ("[operations.command]\nretry_codes = ['1']", "must be a list of whole numbers from 1 to 255, not ['1']"),
+        ("[operations.command]\ninherit = ['A B']", "must be a list of names of variables, not ['A B']"),
     ],
 )
 def test_mistakes_in_the_file(text: str, said: str):
@@ -141,12 +210,16 @@ def test_mistakes_in_the_file(text: str, said: str):
         ("HOLDFAST_OPERATIONS_CONCURENCY", "3", "(did you mean HOLDFAST_OPERATIONS_CONCURRENCY?)"),
         ("HOLDFAST_OPERATION_CONCURRENCY", "3", "(did you mean HOLDFAST_OPERATIONS_CONCURRENCY?)"),
         ("HOLDFAST_LOG_QZX", "3", "sets nothing"),
-        ("HOLDFAST_OPERATIONS_CONCURRENCY", "many", "must be a whole number from 1 to 1024, not 'many'"),
+        ("HOLDFAST_OPERATIONS_CONCURRENCY", "many", "must be a whole number from 1 to 10000, not 'many'"),
         ("HOLDFAST_OPERATIONS_CONCURRENCY", "", "not ''"),
         ("HOLDFAST_CONSISTENCY_MISSING_FRACTION_MAX", "nan", "not nan"),
         ("HOLDFAST_STORAGE_SITES_A_TOKEN", "x", "sets nothing (what is of one site stands in [storage.sites.NAME])"),
         ("HOLDFAST_STORAGE_RENEW_COMMAND", "x 'y", "must be a list of texts"),
         ("HOLDFAST_STORAGE_IN_FLIGHT_MX", "3", "(did you mean HOLDFAST_STORAGE_IN_FLIGHT_MAX?)"),
+        ("HOLDFAST_OPERATIONS_SITES_A_PER_SITE_IN", "3", "(what is of one site stands in [operations.sites.NAME])"),
+        ("HOLDFAST_OPERATIONS_LINKS_STREAMS", "3", "(what is of some links stands in [[operations.links]])"),
+        ("HOLDFAST_OPERATIONS_FTS_ULR", "x", "(did you mean HOLDFAST_OPERATIONS_FTS_URL?)"),
+        ("HOLDFAST_OPERATIONS_COMMAND_RETRY_CODES", "1 x", "must be a list of whole numbers from 1 to 255, not '1 x'"),
     ],
 )
 def test_mistakes_in_the_environment(variable: str, value: str, said: str):
@@ -344,3 +417,98 @@ def test_the_example_of_a_site_in_the_starter_file_is_valid():
     example = text[start : text.index("\n\n", start)].replace("# ", "")
     site = parse(example).storage.for_site("T2_Example")
     assert (site.in_flight_max, site.token) == (32, Path("/etc/h/secrets/example.token"))
+
+
+OPERATIONS = """
+[operations]
+per_site_in = 50
+per_link = 9
+[operations.sites."T2.North"]
+remove_empty_directories = true
+per_site_out = 7
+[[operations.links]]
+source = "T1_*"
+destination = "T2.?????"
+engines = ["fts", "http"]
+streams = 20
+[operations.fts]
+url = "https://fts.example:8446"
+token = "secrets/fts.token"
+[[operations.links]]
+destination = "T2.North"
+per_link = 3
+[operations.command]
+template = ["bin/mover", "--list={list}", "{{}}"]
+retry_codes = [5, 6]
+"""
+
+
+def test_the_first_table_that_is_about_a_link_counts_whole():
+    operations = parse(OPERATIONS).operations
+    assert operations.for_link("T1_X", "T2.North") == operations.links[0]
+    assert operations.for_link("T2.North", "T2.North") == operations.links[1]
+    first, second, other = operations.links[0], operations.links[1], operations.for_link("A", "B")
+    assert (first.engines, first.streams, first.per_link) == (("fts", "http"), 20, None)
+    assert (second.engines, second.streams, second.per_link) == (other.engines, other.streams, 3)
+    assert other == config.LinkSettings()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [("*", "A T1_X T2.North"), ("T?_*", "T1_X"), ("T1_X", "T1_X"), ("T2.*", "T2.North"), ("?", "A"), ("*_?", "T1_X")],
+)
+def test_patterns_of_sites(pattern: str, names: str):
+    link = config.LinkSettings(source=pattern)
+    assert [name for name in ("A", "T1_X", "T2.North") if link.is_about(name, "B")] == names.split()
+
+
+def test_what_is_of_a_site_goes_before_what_is_of_all():
+    operations = parse(OPERATIONS, HOLDFAST_OPERATIONS_PER_SITE_OUT="2").operations
+    north, other = operations.for_site("T2.North"), operations.for_site("T2.South")
+    assert (north.per_site_in, north.per_site_out, north.remove_empty_directories) == (50, 7, True)
+    assert (other.per_site_in, other.per_site_out, other.remove_empty_directories) == (50, 2, False)
+    assert operations.sites == {"T2.North"}
+
+
+def test_sections_within_sections():
+    operations = parse(OPERATIONS, HOLDFAST_OPERATIONS_FTS_POLL_INTERVAL_S="9").operations
+    assert (operations.fts.url, operations.fts.poll_interval_s) == ("https://fts.example:8446", 9)
+    assert operations.fts.token == Path("/etc/h/secrets/fts.token")
+    assert operations.command.template == ("/etc/h/bin/mover", "--list={list}", "{{}}")
+    assert operations.command.is_of_batches
+    environ = {"HOLDFAST_OPERATIONS_COMMAND_TEMPLATE": "cp '{source}' {destination}"}
+    environ["HOLDFAST_OPERATIONS_COMMAND_RETRY_CODES"] = "7 8"
+    command = parse(OPERATIONS, **environ).operations.command
+    assert (command.template, command.retry_codes) == (("cp", "{source}", "{destination}"), (7, 8))
+    assert not command.is_of_batches
+
+
+def test_tables_of_many_are_shown_with_their_origin():
+    shown = {f"{section}.{key}": (value, origin) for section, key, value, origin in parse(OPERATIONS).settings()}
+    assert shown["operations.sites.T2.North.per_site_out"] == (7, "/etc/h/holdfast.toml:7")
+    assert shown["operations.links.1.engines"] == (("fts", "http"), "/etc/h/holdfast.toml:11")
+    assert shown["operations.links.2.per_link"] == (3, "/etc/h/holdfast.toml:18")
+    assert shown["operations.fts.url"] == ("https://fts.example:8446", "/etc/h/holdfast.toml:14")
+    assert shown["operations.command.template"] == (("/etc/h/bin/mover", "***"), "/etc/h/holdfast.toml:20")
+    assert shown["operations.command.retry_codes"] == ((5, 6), "/etc/h/holdfast.toml:21")
+    assert "operations.links.2.engines" not in shown
+    assert not any(name.startswith("operations.links.3") for name in shown)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://fts.example", "https://me:hidden@fts.example", "fts.example", "https://x/?a=hidden", ""]
+)
+def test_what_is_no_address_of_a_service_is_refused_without_showing_it(url: str):
+    said = refusal(f'[operations.fts]\nurl = "{url}"')
+    assert "[operations.fts] url must be a URL: https://HOST:PORT, without a name or password in it" in said
+    assert "hidden" not in said
+
+
+@pytest.mark.parametrize("header", ["operations.sites.", "[operations.links]"])
+def test_the_examples_of_the_starter_file_are_valid(header: str):
+    text = config.starter_text()
+    start = text.index(f"# [{header}")
+    example = text[start : text.index("\n\n", start)].replace("# ", "")
+    fts = '[operations.fts]\nurl = "https://fts.example:8446"\n'
+    operations = parse(fts + example).operations
+    assert operations.sites == {"T2_Example"} if "sites" in header else operations.for_link("T1_X", "B").streams == 20

@@ -10,8 +10,9 @@ Rules
   * The environment goes before the file, the file before the default. What is
     set to 0 or to nothing is set: it is taken, or refused, never passed over.
   * A table ``[storage.sites.NAME]`` has the settings of ``[storage]`` for one
-    site. It goes before ``[storage]`` and before the environment, which say
-    what holds for all sites.
+    site, ``[operations.sites.NAME]`` some of those of ``[operations]``. It goes
+    before these and before the environment, which say what holds for all sites.
+  * Of tables ``[[operations.links]]`` there may be many; their order counts.
   * A relative path is relative to the folder of the file, also when it comes
     from the environment.
   * Each value keeps where it came from: ``default``, ``FILE:LINE`` or the
@@ -25,37 +26,50 @@ configuration is returned whole or not at all.
 """
 
 from holdfast.config.configuration import Config
-from holdfast.config.describing import PREFIX, SECTIONS, Setting, reference, starter_text, toml_value
-from holdfast.config.fields import Section, without_password
-from holdfast.config.reading import CONFIG_VARIABLE, FILE_NAME, find, load, parse
-from holdfast.config.sections import (
-    ConsistencySettings,
-    InventorySettings,
-    LogSettings,
-    OperationsSettings,
-    PublishSettings,
+from holdfast.config.describing import (
+    LISTS,
+    PREFIX,
+    SECTIONS,
+    Setting,
+    reference,
+    starter_text,
+    tables,
+    toml_value,
 )
+from holdfast.config.engines import CommandSettings, FtsSettings
+from holdfast.config.fields import Section, without_password
+from holdfast.config.links import EngineName, LinkSettings
+from holdfast.config.operations import OperationsSettings, SiteOperationsSettings
+from holdfast.config.reading import CONFIG_VARIABLE, FILE_NAME, find, load, parse
+from holdfast.config.sections import ConsistencySettings, InventorySettings, LogSettings, PublishSettings
 from holdfast.config.storage import StorageSettings
 
 __all__ = [
     "CONFIG_VARIABLE",
     "FILE_NAME",
+    "LISTS",
     "PREFIX",
     "SECTIONS",
+    "CommandSettings",
     "Config",
     "ConsistencySettings",
+    "EngineName",
+    "FtsSettings",
     "InventorySettings",
+    "LinkSettings",
     "LogSettings",
     "OperationsSettings",
     "PublishSettings",
     "Section",
     "Setting",
+    "SiteOperationsSettings",
     "StorageSettings",
     "find",
     "load",
     "parse",
     "reference",
     "starter_text",
+    "tables",
     "toml_value",
     "without_password",
 ]

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 
-from holdfast.config.describing import SECTIONS, SITES
-from holdfast.config.fields import DatabaseUrl, kind_of, without_arguments, without_password
-from holdfast.config.sections import (
-    ConsistencySettings,
-    InventorySettings,
-    LogSettings,
-    OperationsSettings,
-    PublishSettings,
-)
+from holdfast.config.describing import LISTS, OF_SITES, SECTIONS
+from holdfast.config.fields import DatabaseUrl, Section, kind_of, without_arguments, without_password
+from holdfast.config.operations import OperationsSettings
+from holdfast.config.sections import ConsistencySettings, InventorySettings, LogSettings, PublishSettings
 from holdfast.config.storage import StorageSettings
 
 
@@ -35,24 +31,35 @@ class Config:
     def settings(self) -> Iterator[tuple[str, str, object, str]]:
         """Each setting as section, key, value and origin, in the order of the reference page.
 
-        Passwords, and what a command is told, are left out. Of the section of one site, only what is set there.
+        Passwords, and what a command is told, are left out. Of tables for one site or some links, only what is set
+        there.
         """
         for section, model in SECTIONS.items():
-            for key, info in model.model_fields.items():
-                value = getattr(getattr(self, section), key)
-                if kind_of(info.annotation) == DatabaseUrl and value is not None:
-                    value = without_password(value)
-                yield section, key, _shown(value), self.origins.get(f"{section}.{key}", "default")
-            if section == "storage":
-                yield from self._of_sites()
+            built = attrgetter(section)(self)
+            for key in model.model_fields:
+                yield section, key, _shown(built, key), self.origins.get(f"{section}.{key}", "default")
+            yield from self._of_many(section)
 
-    def _of_sites(self) -> Iterator[tuple[str, str, object, str]]:
-        for name, origin in self.origins.items():
-            section, _, key = name.rpartition(".")
-            if section.startswith(f"{SITES}."):
-                settings = self.storage.for_site(section.removeprefix(f"{SITES}."))
-                yield section, key, _shown(getattr(settings, key)), origin
+    def _of_many(self, section: str) -> Iterator[tuple[str, str, object, str]]:
+        """What is set in tables of which there may be many, within one section."""
+        for origin_of, origin in self.origins.items():
+            table, _, key = origin_of.rpartition(".")
+            for tables in (*OF_SITES, *LISTS):
+                if tables.rpartition(".")[0] == section and table.startswith(f"{tables}."):
+                    built = self._built(tables, table.removeprefix(f"{tables}."))
+                    yield table, key, _shown(built, key), origin
+
+    def _built(self, tables: str, name: str) -> Section:
+        if tables in LISTS:
+            links: tuple[Section, ...] = attrgetter(tables)(self)
+            return links[int(name) - 1]
+        found: Section = attrgetter(tables.rpartition(".")[0])(self).for_site(name)
+        return found
 
 
-def _shown(value: object) -> object:
-    return without_arguments(value) if isinstance(value, tuple) else value
+def _shown(built: Section, key: str) -> object:
+    """A value as it may be shown."""
+    value, annotation = getattr(built, key), built.__class__.model_fields[key].annotation
+    if kind_of(annotation) == DatabaseUrl and value is not None:
+        return without_password(value)
+    return without_arguments(value) if annotation == tuple[str, ...] else value

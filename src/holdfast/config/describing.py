@@ -8,14 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from holdfast.config.engines import CommandSettings, FtsSettings
 from holdfast.config.fields import Section, allowed
-from holdfast.config.sections import (
-    ConsistencySettings,
-    InventorySettings,
-    LogSettings,
-    OperationsSettings,
-    PublishSettings,
-)
+from holdfast.config.links import LinkSettings
+from holdfast.config.operations import OperationsSettings, SiteOperationsSettings
+from holdfast.config.sections import ConsistencySettings, InventorySettings, LogSettings, PublishSettings
 from holdfast.config.storage import StorageSettings
 
 PREFIX = "HOLDFAST_"
@@ -25,33 +22,78 @@ SECTIONS: Mapping[str, type[Section]] = MappingProxyType(
         "inventory": InventorySettings,
         "storage": StorageSettings,
         "operations": OperationsSettings,
+        "operations.fts": FtsSettings,
+        "operations.command": CommandSettings,
         "publish": PublishSettings,
         "consistency": ConsistencySettings,
         "log": LogSettings,
     }
 )
+"""Every table that is there once."""
 
-SITES = "storage.sites"
-"""The table that has a table for each site with settings of its own."""
+OF_SITES: Mapping[str, type[Section]] = MappingProxyType(
+    {"storage.sites": StorageSettings, "operations.sites": SiteOperationsSettings}
+)
+"""The tables that have a table for each site with settings of its own; the rest is as in the section around them."""
 
-HOMES = {key: section for section, model in SECTIONS.items() for key in model.model_fields}
+LISTS: Mapping[str, type[Section]] = MappingProxyType({"operations.links": LinkSettings})
+"""Tables of which there may be many, in an order that counts."""
+
+HOMES = {
+    key: f"[{section}]" if section in SECTIONS else f"[[{section}]]"
+    for section, model in {**LISTS, **SECTIONS}.items()
+    for key in model.model_fields
+}
 """The section that each key belongs to, for hints."""
 
-_EXAMPLE = f"""
+_EXAMPLES = {
+    "storage": """
 # Any of these for one site, before what holds for all:
-# [{SITES}.T2_Example]
+# [storage.sites.T2_Example]
 # token = "secrets/example.token"
-# in_flight_max = 32"""
+# in_flight_max = 32""",
+    "operations": """
+# Some of these for one site, before what holds for all:
+# [operations.sites.T2_Example]
+# per_site_in = 100
+# remove_empty_directories = true""",
+    "operations.command": """
+# What moves files between which sites; the first such table that is about a link counts:
+# [[operations.links]]
+# source = "T1_*"
+# destination = "*"
+# engines = ["fts", "http"]
+# streams = 20""",
+}
 
 
-def of_site(name: str) -> str:
+def of_site(tables: str, name: str) -> str:
     """The section that is about one site."""
-    return f"{SITES}.{name}"
+    return f"{tables}.{name}"
+
+
+def of_list(tables: str, number: int) -> str:
+    """The section of one table of many; ``number`` is 1 for the first."""
+    return f"{tables}.{number}"
+
+
+def inner_tables(section: str) -> tuple[str, ...]:
+    """The names of tables within a section."""
+    every = (*SECTIONS, *OF_SITES, *LISTS)
+    return tuple(name.rpartition(".")[2] for name in every if name.rpartition(".")[0] == section)
 
 
 def model_of(section: str) -> type[Section]:
-    """The class of a section, be it that of one site."""
-    return SECTIONS.get(section, StorageSettings)
+    """The class of a section, be it that of one site or of one table of many."""
+    for known, model in (*OF_SITES.items(), *LISTS.items()):
+        if section.startswith(f"{known}."):
+            return model
+    return SECTIONS[section]
+
+
+def header(section: str) -> str:
+    """A section's name as its header is written in the file."""
+    return f"[[{section.rpartition('.')[0]}]]" if section.rpartition(".")[0] in LISTS else f"[{section}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +110,17 @@ class Setting:
     @property
     def variable(self) -> str:
         """The environment variable that overrides it."""
-        return f"{PREFIX}{self.section}_{self.key}".upper()
+        return f"{PREFIX}{self.section}_{self.key}".replace(".", "_").upper()
 
 
 def reference() -> tuple[Setting, ...]:
-    """Every setting there is, in order; those of single sites are those of ``storage``."""
+    """Every setting that a variable can set, in order; tables of sites and links have theirs from ``tables``."""
     return tuple(describe(section, key) for section, model in SECTIONS.items() for key in model.model_fields)
+
+
+def tables() -> tuple[Setting, ...]:
+    """Every setting of the tables of which there may be many."""
+    return tuple(describe(of_list(name, 1), key) for name, model in LISTS.items() for key in model.model_fields)
 
 
 def describe(section: str, key: str) -> Setting:
@@ -82,7 +129,7 @@ def describe(section: str, key: str) -> Setting:
     extra = info.json_schema_extra
     if not isinstance(extra, dict):
         raise TypeError(f"[{section}] {key} is not declared with setting()")
-    words = allowed(info.annotation, info.default, extra.get("least"), extra.get("most"))
+    words = str(extra["form"] or allowed(info.annotation, info.default, extra.get("least"), extra.get("most")))
     return Setting(section, key, info.default, str(extra["unit"]), words, info.description or "")
 
 
@@ -104,8 +151,7 @@ def starter_text(given: Mapping[str, object] = MappingProxyType({})) -> str:
             name = f"{section}.{setting.key}"
             value = f"{setting.key} = {toml_value(given.get(name, setting.default))}"
             lines += [f"# {setting.sentence} ({setting.allowed})", value if name in given else f"# {value}"]
-        if model is StorageSettings:
-            lines += _EXAMPLE.splitlines()
+        lines += _EXAMPLES.get(section, "").splitlines()
     return "\n".join(lines) + "\n"
 
 

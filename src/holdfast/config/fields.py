@@ -10,25 +10,36 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 _DATABASE = re.compile(r"postgres(ql)?://")
+_SERVICE = re.compile(r"https://[^/?#@\s]+(/[^?#\s]*)?")
 _SECRETS = (re.compile(r"(://[^:/?#]*:).*(?=@)"), re.compile(r"([?&][^=&]*password[^=&]*=)[^&]*", re.IGNORECASE))
 _NO_PATH = re.compile(r"eyJ[\w-]*\.|-----BEGIN|\s*Bearer\s|.{1024}", re.DOTALL)
 """How that begins which people put in the place of the file that should hold it."""
 
 URL_FORM = "a URL: postgresql://USER@HOST:PORT/DATABASE"
 CREDENTIAL_FORM = 'the path of the file or folder that holds it, or "" for none'
+SERVICE_FORM = "a URL: https://HOST:PORT, without a name or password in it"
 COMMAND_FORM = "a list of texts: a program and its arguments"
-UNSHOWN = frozenset({URL_FORM, CREDENTIAL_FORM, COMMAND_FORM})
+PATTERN_FORM = "the name of a site, in which * stands for any text and ? for a letter"
+CODES_FORM = "a list of whole numbers from 1 to 255"
+VARIABLES_FORM = "a list of names of variables"
+UNSHOWN = frozenset({URL_FORM, SERVICE_FORM, CREDENTIAL_FORM, COMMAND_FORM})
 """What is written where one of these is wanted may have a secret in it, where nobody would look for one."""
 
 
 def setting(
-    default: object, sentence: str, *, unit: str = "", least: float | None = None, most: float | None = None
+    default: object,
+    sentence: str,
+    *,
+    unit: str = "",
+    least: float | None = None,
+    most: float | None = None,
+    form: str = "",
 ) -> Any:
-    """Declare a field of a section."""
+    """Declare a field of a section; ``form`` says in words what it may be, where its type alone does not."""
     return Field(
         default=default,
         description=sentence,
-        json_schema_extra={"unit": unit, "least": least, "most": most},
+        json_schema_extra={"unit": unit, "least": least, "most": most, "form": form},
         ge=least,
         le=most,
         allow_inf_nan=False if isinstance(default, float) else None,
@@ -73,10 +84,32 @@ def _command(value: object) -> object:
     return value
 
 
+def _service(value: object) -> object:
+    if isinstance(value, str) and not _SERVICE.fullmatch(value):
+        raise ValueError("not the URL of a service")
+    return value
+
+
+def listed(value: object) -> object:
+    """A list as TOML has it as a tuple, as strict settings want it."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _codes(value: tuple[int, ...]) -> tuple[int, ...]:
+    if not all(1 <= code <= 255 for code in value):
+        raise ValueError("not an exit code of a failure")
+    return value
+
+
 FolderPath = Annotated[Path, BeforeValidator(_path)]
 CredentialPath = Annotated[Path | None, BeforeValidator(_credential)]
 DatabaseUrl = Annotated[str, AfterValidator(_database)]
+ServiceUrl = Annotated[str, AfterValidator(_service)]
 Command = Annotated[tuple[str, ...], BeforeValidator(_command)]
+Pattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9._*?-]{1,64}$")]
+Codes = Annotated[tuple[int, ...], BeforeValidator(listed), AfterValidator(_codes)]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Variables = Annotated[tuple[VariableName, ...], BeforeValidator(listed)]
 
 
 def kind_of(annotation: Any) -> Any:
@@ -97,7 +130,9 @@ def allowed(annotation: Any, default: object, least: object, most: object) -> st
         return f"{noun} of at least {least}" if least is not None else noun
     if kind is Path:
         return "a path" if default is not None else CREDENTIAL_FORM
-    return {bool: "true or false", DatabaseUrl: URL_FORM, tuple[str, ...]: COMMAND_FORM}.get(kind, "text")
+    return {bool: "true or false", DatabaseUrl: URL_FORM, ServiceUrl: SERVICE_FORM, tuple[str, ...]: COMMAND_FORM}.get(
+        kind, "text"
+    )
 
 
 def without_password(url: str) -> str:
@@ -116,7 +151,7 @@ def anchored(value: object, folder: Path) -> object:
     """A value with what is relative in it relative to ``folder``."""
     if isinstance(value, Path):
         return folder / value
-    if isinstance(value, tuple) and value and "/" in value[0]:
+    if isinstance(value, tuple) and value and isinstance(value[0], str) and "/" in value[0]:
         # As a shell does: a program without a slash is looked for on PATH.
         return (str(folder / value[0]), *value[1:])
     return value

@@ -5,42 +5,35 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
 from holdfast.config.configuration import Config
-from holdfast.config.describing import HOMES, PREFIX, SECTIONS, SITES, describe, model_of, nearest, of_site, reference
+from holdfast.config.describing import OF_SITES, PREFIX, SECTIONS, describe, header, model_of, nearest, reference
 from holdfast.config.fields import UNSHOWN, Section, anchored, kind_of
+from holdfast.config.given import NOTHING, Given, from_file, number_of
 from holdfast.config.places import Places
-from holdfast.config.storage import StorageSettings
-from holdfast.model import names
-from holdfast.model.errors import BadInput, InvalidName, OperatorError
+from holdfast.model.errors import BadInput, OperatorError
 
 FILE_NAME = "holdfast.toml"
 CONFIG_VARIABLE = "HOLDFAST_CONFIG"
 
+_TABLE = re.compile(r"\s*\[\s*([A-Za-z0-9_.-]+)\s*\]")
+
+_MANY = {
+    "storage.sites": "what is of one site",
+    "operations.sites": "what is of one site",
+    "operations.links": "what is of some links",
+}
+"""Tables that no variable reaches, and what they are for."""
+_NEEDED = {"fts": ("operations.fts", "url"), "command": ("operations.command", "template")}
+"""Engines that do nothing without a certain setting."""
 _TYPO_SIMILARITY = 0.85
 """From here on a HOLDFAST_ variable counts as a misspelt setting; below it is somebody else's."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """What was set of one section: values by key, and where each came from."""
-
-    values: Mapping[str, object]
-    origins: Mapping[str, str]
-
-    def over(self, other: _Given) -> _Given:
-        """Both; what is in this one goes before."""
-        return _Given({**other.values, **self.values}, {**other.origins, **self.origins})
-
-
-_NOTHING = _Given({}, {})
 
 
 def find(path: Path | None, environ: Mapping[str, str], *, cwd: Path) -> Path:
@@ -88,88 +81,35 @@ def parse(text: str, file: Path, environ: Mapping[str, str]) -> Config:
     except tomllib.TOMLDecodeError as error:
         problem, _, where = str(error).partition(" (at ")
         line = re.search(r"line (\d+)", where)
+        if line is not None and (twice := _declared_twice(text, int(line.group(1)), Places(file, text))):
+            raise BadInput(twice[0], place=f"{file}:{line.group(1)}", hint=twice[1]) from error
         # An error "at end of document" is about the last line.
         number = line.group(1) if line else str(text.count("\n") + 1)
         raise BadInput(f"not TOML: {problem[:1].lower()}{problem[1:]}", place=f"{file}:{number}") from error
-    given = dict(_from_file(tables, Places(file, text)))
+    given = dict(from_file(tables, Places(file, text)))
     for section, of_variables in _from_environment(environ).items():
-        given[section] = of_variables.over(given.get(section, _NOTHING))
-    built: dict[str, Any] = {
-        section: _build(section, given.get(section, _NOTHING), file.parent) for section in SECTIONS
-    }
-    sites = _sites(given, file.parent)
-    if sites:
-        built["storage"] = built["storage"].with_sites(sites)
+        given[section] = of_variables.over(given.get(section, NOTHING))
     origins = {f"{section}.{key}": origin for section in given for key, origin in given[section].origins.items()}
-    return Config(file=file, origins=MappingProxyType(origins), **built)
+    return Config(file=file, origins=MappingProxyType(origins), **_built(given, file.parent))
 
 
-# ---- the file ---------------------------------------------------------------
-
-
-def _from_file(tables: Mapping[str, object], places: Places) -> Iterator[tuple[str, _Given]]:
-    for section, table in tables.items():
-        if section not in SECTIONS:
-            raise _unknown_section(section, table, places.of(section))
-        settings = dict(_table(section, table, places.of(section)))
-        sites = settings.pop("sites", {}) if section == "storage" else {}
-        yield section, _settings_in(section, settings, places)
-        yield from _sites_in(sites, places)
-
-
-def _sites_in(sites: object, places: Places) -> Iterator[tuple[str, _Given]]:
-    for name, table in _table(SITES, sites, places.of(*SITES.split("."))).items():
-        place = places.of(*SITES.split("."), name)
-        try:
-            section = of_site(names.site_name(name))
-        except InvalidName as error:
-            raise BadInput(f"[{SITES}] {error.message}", place=place, hint=error.hint) from error
-        yield section, _settings_in(section, _table(section, table, place), places, name)
-
-
-def _table(section: str, table: object, place: str) -> Mapping[str, object]:
-    if not isinstance(table, dict):
-        what = "one table of sites" if section == SITES else "one table of settings"
-        raise BadInput(f"[{section}] must be {what}", place=place)
-    return table
-
-
-def _settings_in(section: str, table: Mapping[str, object], places: Places, site: str = "") -> _Given:
-    path = (*SITES.split("."), site) if site else (section,)
-    origins = {key: places.of(*path, key) for key in table}
-    for key, place in origins.items():
-        if key not in model_of(section).model_fields:
-            raise _unknown_key(section, key, place)
-    return _Given(table, origins)
-
-
-def _unknown_section(name: str, table: object, place: str) -> BadInput:
-    if isinstance(table, dict):
-        near = nearest(name, SECTIONS)
-        hint = f"did you mean [{near}]?" if near else f"there are {', '.join(f'[{section}]' for section in SECTIONS)}"
-        return BadInput(f"unknown section [{name}]", place=place, hint=hint)
-    near = nearest(name, HOMES)
-    hint = f"did you mean {near} in [{HOMES[near]}]?" if near else ""
-    return BadInput(f"the setting {name!r} stands outside of any section", place=place, hint=hint)
-
-
-def _unknown_key(section: str, key: str, place: str) -> BadInput:
-    own = [*model_of(section).model_fields, *(["sites"] if section == "storage" else [])]
-    if near := nearest(key, own):
-        hint = f"did you mean {near}?"
-    elif near := nearest(key, HOMES):
-        hint = f"did you mean {near} in [{HOMES[near]}]?"
-    else:
-        hint = f"there are {', '.join(own)}"
-    return BadInput(f"unknown setting {key!r} in [{section}]", place=place, hint=hint)
+def _declared_twice(text: str, number: int, places: Places) -> tuple[str, str] | None:
+    """What to say of a table in line ``number`` that stands further up, too, and what to do; None if it does not."""
+    lines = text.splitlines()
+    found = _TABLE.match(lines[number - 1]) if number <= len(lines) else None
+    first = places.of(*found.group(1).split(".")) if found else ""
+    line = first.rpartition(":")[2]
+    if found is None or not line.isdigit() or int(line) >= number:
+        return None
+    return f"[{found.group(1)}] is there twice, first in line {line}", f"put the settings below line {line}"
 
 
 # ---- the environment --------------------------------------------------------
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
     by_variable = {setting.variable: setting for setting in reference()}
-    given: dict[str, _Given] = {}
+    given: dict[str, Given] = {}
     for variable in sorted(environ):
         if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
             continue
@@ -178,17 +118,17 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
             _check_foreign(variable, by_variable)
             continue
         value = _from_text(environ[variable], model_of(setting.section).model_fields[setting.key].annotation)
-        one = _Given({setting.key: value}, {setting.key: variable})
-        given[setting.section] = one.over(given.get(setting.section, _NOTHING))
+        one = Given({setting.key: value}, {setting.key: variable})
+        given[setting.section] = one.over(given.get(setting.section, NOTHING))
     return given
 
 
 def _check_foreign(variable: str, known: Iterable[str]) -> None:
     """BadInput if a variable that sets nothing looks as if it should."""
-    if variable.startswith(f"{PREFIX}{SITES}.".upper().replace(".", "_")):
-        raise BadInput(
-            "this variable sets nothing", place=variable, hint=f"what is of one site stands in [{SITES}.NAME]"
-        )
+    for tables, what in _MANY.items():
+        if variable.startswith(f"{PREFIX}{tables}.".upper().replace(".", "_")):
+            name = f"[{tables}.NAME]" if tables in OF_SITES else f"[[{tables}]]"
+            raise BadInput("this variable sets nothing", place=variable, hint=f"{what} stands in {name}")
     of_a_section = any(variable.startswith(f"{PREFIX}{section.upper()}_") for section in SECTIONS)
     near = nearest(variable, known, 0.6 if of_a_section else _TYPO_SIMILARITY)
     if of_a_section or near:
@@ -204,8 +144,9 @@ def _from_text(text: str, annotation: Any) -> object:
     try:
         if kind in (int, float):
             return kind(text)
-        if kind == tuple[str, ...]:
-            return shlex.split(text)
+        if get_origin(kind) is tuple:
+            of_numbers = get_args(kind)[0] is int
+            return [int(word) if of_numbers else word for word in shlex.split(text)]
     except ValueError:
         return text
     return text
@@ -214,16 +155,44 @@ def _from_text(text: str, annotation: Any) -> object:
 # ---- values -----------------------------------------------------------------
 
 
-def _sites(given: Mapping[str, _Given], folder: Path) -> dict[str, StorageSettings]:
-    for_all = given.get("storage", _NOTHING)
-    return {
-        section.removeprefix(f"{SITES}."): _build(section, own.over(for_all), folder)
-        for section, own in given.items()
-        if section not in SECTIONS
+def _built(given: Mapping[str, Given], folder: Path) -> dict[str, Any]:
+    """The sections of a configuration."""
+    built = {section: _build(section, given.get(section, NOTHING), folder) for section in SECTIONS}
+    links = sorted((name for name in given if name.startswith("operations.links.")), key=number_of)
+    for name in links:
+        _check_engines(given[name], built)
+    return {section: built[section] for section in SECTIONS if "." not in section} | {
+        "storage": built["storage"].with_sites(_of_sites("storage", given, folder)),
+        "operations": built["operations"].with_tables(
+            fts=built["operations.fts"],
+            command=built["operations.command"],
+            links=[_build(name, given[name], folder) for name in links],
+            sites=_of_sites("operations", given, folder),
+        ),
     }
 
 
-def _build(section: str, given: _Given, folder: Path) -> Any:
+def _check_engines(link: Given, built: Mapping[str, Any]) -> None:
+    """BadInput if a link names an engine that needs a setting which is not there."""
+    named = link.values.get("engines")
+    for engine, (section, key) in _NEEDED.items():
+        if isinstance(named, list) and engine in named and not getattr(built[section], key):
+            problem = f"the engine {engine} needs {key} in [{section}]"
+            raise BadInput(f"[[operations.links]] engines: {problem}", place=link.origins["engines"])
+
+
+def _of_sites(section: str, given: Mapping[str, Given], folder: Path) -> dict[str, Any]:
+    """The settings of the sites that have some of their own, each over those of the section."""
+    front = f"{section}.sites."
+    for_all = given.get(section, NOTHING).only(OF_SITES[f"{section}.sites"].model_fields)
+    return {
+        name.removeprefix(front): _build(name, own.over(for_all), folder)
+        for name, own in given.items()
+        if name.startswith(front)
+    }
+
+
+def _build(section: str, given: Given, folder: Path) -> Any:
     try:
         built = model_of(section).model_validate(dict(given.values))
     except ValidationError as error:
@@ -235,23 +204,27 @@ def _fields(built: Section) -> Iterable[str]:
     return built.__class__.model_fields
 
 
-def _refusal(section: str, given: _Given, folder: Path, error: ValidationError) -> BadInput:
+def _refusal(section: str, given: Given, folder: Path, error: ValidationError) -> BadInput:
     """pydantic's report in our own words: the setting, what is allowed, what was given."""
     first = error.errors(include_url=False)[0]
     if not first["loc"]:
         problem = str(first["ctx"]["error"])
         place = next((origin for key, origin in given.origins.items() if key in problem), str(folder / FILE_NAME))
-        return BadInput(f"[{section}] {problem}", place=place)
+        return BadInput(f"{header(section)} {problem}", place=place)
     key = str(first["loc"][0])
     allowed = describe(section, key).allowed
-    shown = "" if allowed in UNSHOWN else f", not {_shown(given.values[key])}"
-    return BadInput(f"[{section}] {key} must be {allowed}{shown}", place=given.origins[key])
+    value = given.values[key]
+    shown = "" if allowed in UNSHOWN else f", not {_shown(value, is_list_wanted=allowed.startswith('a list'))}"
+    return BadInput(f"{header(section)} {key} must be {allowed}{shown}", place=given.origins[key])
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, *, is_list_wanted: bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, dict | list):
-        return "a table" if isinstance(value, dict) else "a list"
-    text = repr(value) if isinstance(value, str) else str(value)
+    if isinstance(value, list) and is_list_wanted:
+        text = f"[{', '.join(_shown(each, is_list_wanted=False) for each in value)}]"
+    elif isinstance(value, dict | list):
+        text = "a table" if isinstance(value, dict) else "a list"
+    else:
+        text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

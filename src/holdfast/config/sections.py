@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import model_validator
-
 from holdfast.config.fields import DatabaseUrl, FolderPath, Section, setting
 
 
@@ -28,27 +26,6 @@ class InventorySettings(Section):
     def place(self) -> Path | str:
         """Where the inventory is: a file's path or a database's URL, password included."""
         return self.path if self.database is None else self.database
-
-
-class OperationsSettings(Section):
-    """How copies and deletions are carried out."""
-
-    concurrency: int = setting(8, "How many files are copied at the same time.", unit="files", least=1, most=1024)
-    attempts_max: int = setting(
-        5, "How often one file is tried before its copy counts as failed.", unit="attempts", least=1, most=1000
-    )
-    retry_delay_s_min: float = setting(
-        1.0, "The wait after the first failure; it doubles with each further one.", unit="s", least=0, most=86400
-    )
-    retry_delay_s_max: float = setting(
-        300.0, "The longest wait between two tries of one file.", unit="s", least=0, most=86400
-    )
-
-    @model_validator(mode="after")
-    def _ordered(self) -> OperationsSettings:
-        if self.retry_delay_s_min > self.retry_delay_s_max:
-            raise ValueError("retry_delay_s_min is greater than retry_delay_s_max")
-        return self
 
 
 class PublishSettings(Section):
