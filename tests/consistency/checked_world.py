@@ -18,7 +18,7 @@ from holdfast.model import changes as c
 from holdfast.model import names, pfn
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import BlockFiles, CopyRequest, Dataset, Door, FileColumns, RequestState, Site, Staging
-from holdfast.operations import deletion, executor
+from holdfast.operations import executor
 from holdfast.storage.digest import digests_of
 from holdfast.storage.listing.limits import Limits
 from holdfast.testing.memory_driver import MemoryDriver
@@ -146,9 +146,8 @@ class World:
         """Carry out all that was asked for."""
         drivers = {"home": self.home, "away": self.away}
         settings = OperationsSettings(concurrency=2, attempts_max=2, retry_delay_s_min=0.0, retry_delay_s_max=0.0)
-        common = {"clock": self.clock, "lock_path": self.folder / "lock"}
-        asyncio.run(executor.run(self.store, drivers, settings=settings, **common))  # type: ignore[arg-type]
-        asyncio.run(deletion.run(self.store, drivers, **common))  # type: ignore[arg-type]
+        workers = self.folder / "workers"
+        asyncio.run(executor.run(self.store, drivers, settings=settings, clock=self.clock, workers_dir=workers))
 
     def at_away(self) -> dict[str, bytes]:
         """What lies away, by path."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,12 @@ from holdfast.consistency.findings import Class
 from holdfast.consistency.run_folder import run_folder
 from holdfast.model import changes as c
 from holdfast.model import pfn, steps
-from holdfast.model.errors import OperatorError, PeerError, UnknownName
+from holdfast.model.errors import Conflict, PeerError, UnknownName
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.records import BlockFiles, CopyRequest, Dataset, Evidence, Lock, RequestState, Staging
+from holdfast.model.records import Dataset, Evidence, Lock, Staging
 from holdfast.storage.driver import DirectoryListing, Entry, Kind, NotAllowed, Stat
 from support.logged import logged
+from support.soak import examples
 
 FIRST, SECOND = sorted(CONTENT)[:2]
 
@@ -118,34 +120,17 @@ def test_a_replica_is_marked_as_proved_only_if_all_of_it_was(world: World) -> No
     assert verified_us() == world.now_us
 
 
-def test_what_is_only_awaited_is_neither_missing_nor_an_orphan_and_the_site_does_not_agree(world: World) -> None:
-    key = DatasetKey("new")
-    world.publish(key, {"/data/new/one": b"1", "/data/new/two": b"22"})
-    world.commit(c.RequestCopy(CopyRequest("r", key, "away", (BlockFiles("0000"),))))
-    world.away.put("/data/new/one", b"1")
-    world.away.put("/data/new/.holdfast-part-0123", b"2", mtime_ns=world.now_us * 1000)
-    report, found = world.check()
-    assert found == {
-        Class.IGNORED: ["/data/new/.holdfast-part-0123", "/data/new/one"],
-        Class.AWAITED: ["/data/new/one", "/data/new/two"],
-    }
-    assert (report.counts[Class.AWAITED], report.sizes[Class.AWAITED], report.awaited_unasked) == (2, 3, 0)
-    assert not report.agrees
+def test_what_was_proved_behind_another_door_is_not_told(world: World) -> None:
+    def move(step: str) -> None:
+        if step == "check.listed":
+            with world.store.snapshot() as view:
+                away = view.site("away")
+            world.commit(c.PutSite(replace(away, doors=(replace(away.doors[0], root="/elsewhere"),))))
 
-
-def test_what_is_awaited_and_asked_for_by_nobody_is_counted_apart(world: World) -> None:
-    key = DatasetKey("new")
-    world.publish(key, {"/data/new/one": b"1", "/data/new/two": b"22"})
-    world.commit(c.RequestCopy(CopyRequest("r", key, "away", (BlockFiles("0000"),))))
-    world.commit(c.FilesArrived(BlockKey(key, "0000"), "away", (0,), 1))
-    world.away.put("/data/new/one", b"1")
-    world.commit(c.CloseRequest("r", RequestState.FAILED))
-    world.commit(c.RequestCopy(CopyRequest("other", DATASET, "away", (BlockFiles("0000"),))))
-    report, found = world.check()
-    assert found == {Class.AWAITED: ["/data/new/two"]}
-    document = report.to_json()
-    assert (document["awaited"], document["awaited_unasked"], document["bytes"]["awaited"]) == (1, 1, 2)
-    assert document["agrees"] is False
+    with steps.observed(move), pytest.raises(Conflict, match="another first door"):
+        world.check(with_checksums=True)
+    with world.store.snapshot() as snapshot:
+        assert snapshot.replicas(block=BLOCK, site="away")[0].verified_us is None
 
 
 def test_what_was_moved_in_with_an_old_time_is_young(world: World) -> None:
@@ -243,7 +228,7 @@ def test_a_file_that_went_while_we_listed_is_not_missing(world: World) -> None:
             world.commit(c.FilesGone(BLOCK, "away", (0,), Evidence.STATED))
 
     with steps.observed(while_listing):
-        assert world.check()[1] == {Class.IGNORED: [FIRST], Class.AWAITED: [FIRST]}
+        assert world.check()[1] == {Class.IGNORED: [FIRST]}
 
 
 def test_a_file_that_was_registered_while_we_listed_is_no_orphan(world: World) -> None:
@@ -316,7 +301,7 @@ def test_two_checks_of_one_site_do_not_run_at_once(world: World) -> None:
         if step == "check.listed":
             # As another process would begin it.
             with (
-                pytest.raises(OperatorError, match="another check of away"),
+                pytest.raises(Conflict, match=f"another check of away is running: process {os.getpid()} on "),
                 run_folder(world.folder / "reports", "away", "other", usable=lambda _: True),
             ):
                 raise AssertionError("two checks at once")
@@ -336,7 +321,7 @@ dark = st.sets(st.sampled_from(["/data/dark", "/data/a/dark", "/data/b/dark", "/
 hidden = st.sets(st.sampled_from(["/data/a", "/data/b"]), max_size=1)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(damages=damages, dark=dark, hidden=hidden)
 def test_random_damage_is_found_exactly_where_it_can_be_seen(
     tmp_path_factory: pytest.TempPathFactory, damages: dict[str, str], dark: set[str], hidden: set[str]

@@ -22,6 +22,7 @@ from holdfast.consistency.compare import Carried, Method
 from holdfast.consistency.differences import Comparison, Difference, DifferenceClass
 from holdfast.consistency.duckdb_session import EngineLimits
 from holdfast.model.errors import OperatorError
+from support.soak import examples
 
 LIMITS = EngineLimits(threads=2)
 METHODS = {
@@ -254,7 +255,7 @@ def two_listings(draw: st.DrawFn) -> tuple[list[Entry], list[Entry]]:
 FORMS = st.tuples(st.sampled_from(listings.FORMATS), st.sampled_from(listings.PACKINGS), st.booleans(), st.booleans())
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sides=two_listings(),
     forms=st.tuples(FORMS, FORMS),
@@ -271,7 +272,7 @@ def test_comparing_agrees_with_a_plain_dict(tmp_path: Path, sides, forms, bits: 
     assert (found.expected, found.actual) == tuple(map(len, sides))
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(entries=st.lists(ENTRIES, max_size=20), form=FORMS, method=st.sampled_from(list(METHODS.values())))
 def test_a_listing_compared_with_itself_is_equal(tmp_path: Path, entries: list[Entry], form, method: Method):
     format, packing, in_two, adler32 = form

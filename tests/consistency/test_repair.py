@@ -10,6 +10,7 @@ from checked_world import BLOCK, CONTENT, World
 
 from holdfast.consistency import repair
 from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.request_sizes import copy_cost, cut
 from holdfast.inventory import journal
 from holdfast.model import changes as c
 from holdfast.model.errors import Conflict
@@ -18,6 +19,7 @@ from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import (
     BlockFiles,
     CopyRequest,
+    DeletionRequest,
     Door,
     Evidence,
     Lock,
@@ -160,15 +162,6 @@ def test_an_empty_listing_is_never_all_files_missing(world: World) -> None:
         world.repair(report, fraction_max=1.0)
 
 
-def test_a_site_that_could_not_be_listed_is_left_alone(world: World) -> None:
-    world.away.put("/data/dark", b"1")
-    report = replace(world.report(), top_listed=False)
-    with pytest.raises(Conflict, match="could not be listed"):
-        world.repair(report)
-    with pytest.raises(Conflict, match="could not be listed"):
-        world.delete_orphans(report, limit=10)
-
-
 def test_more_orphans_than_the_limit_and_none_goes(world: World) -> None:
     for number in range(3):
         world.away.put(f"/data/dark{number}", b"1")
@@ -215,6 +208,30 @@ def test_a_renamed_directory_is_not_deleted_as_orphans(world: World) -> None:
     assert {finding.reason for finding in asked.skipped} == {f"may be a moved last copy of {FIRST}"}
 
 
+def test_an_orphan_of_the_size_of_a_file_that_a_replica_lacks_and_nobody_has_stays(world: World) -> None:
+    """Nobody asks for that file any more; that its only bytes lie there under another name is possible all the same."""
+    world.remove(FIRST)
+    (id,) = world.repair(world.report()).copy_requests
+    world.commit(c.CloseRequest(id, RequestState.CANCELLED))
+    world.away.put("/data/same-size", b"?" * len(CONTENT[FIRST]))
+    report = world.report()
+    assert (report.counts[Class.AWAITED], report.counts[Class.ORPHAN]) == (0, 1)
+    assert world.delete_orphans(report, limit=1, dry_run=True).deletions == 1
+    world.commit(c.FilesGone(BLOCK, "home", (0,), Evidence.DECLARED))
+    asked = world.delete_orphans(report, limit=1)
+    assert (asked.deletions, [each.reason for each in asked.skipped]) == (0, [f"may be a moved last copy of {FIRST}"])
+
+
+def test_an_orphan_of_the_size_of_a_file_that_others_are_to_lose_stays(world: World) -> None:
+    going = DeletionRequest("going", "home", dataset=BLOCK.dataset, scope=(BlockFiles("0000", (0,)),))
+    world.commit(c.RequestDeletion(going))
+    world.remove(FIRST)
+    world.away.put("/data/same-size", b"?" * len(CONTENT[FIRST]))
+    assert world.delete_orphans(world.report(), limit=1).deletions == 0
+    world.commit(c.CloseRequest("going", RequestState.CANCELLED))
+    assert world.delete_orphans(world.report(), limit=1).deletions == 1
+
+
 def test_an_orphan_of_the_size_of_a_lost_file_stays_and_one_of_a_file_held_elsewhere_goes(world: World) -> None:
     world.commit(c.FilesGone(BLOCK, "home", (0,), Evidence.DECLARED))
     world.remove(FIRST)
@@ -246,9 +263,9 @@ def test_what_was_asked_for_stays_awaited_and_is_not_asked_for_twice(world: Worl
     (id,) = world.repair(world.report()).copy_requests
     report, found = world.check()
     assert found == {Class.AWAITED: [FIRST]}
-    assert (report.agrees, report.awaited_unasked) == (False, 0)
+    assert (report.agrees, report.awaited_held) == (False, 0)
     asked = world.repair(report)
-    assert (asked.copies, asked.under_way, asked.copy_requests) == (0, 1, [])
+    assert (asked.copies, asked.under_way, asked.copy_requests, asked.retried) == (0, 1, [], {})
     with world.store.snapshot() as snapshot:
         assert [request.id for request in snapshot.copy_requests()] == [id]
         assert snapshot.copy_requests()[0].replace
@@ -256,31 +273,32 @@ def test_what_was_asked_for_stays_awaited_and_is_not_asked_for_twice(world: Worl
     assert world.report().agrees
 
 
-def test_a_repair_that_failed_is_asked_for_again(world: World) -> None:
-    world.away.truncate(FIRST, 3)
-    (id,) = world.repair(world.report()).copy_requests
-    world.commit(c.CloseRequest(id, RequestState.FAILED))
-    report, found = world.check()
-    assert found == {Class.AWAITED: [FIRST], Class.IGNORED: [FIRST]}
-    assert (report.agrees, report.awaited_unasked) == (False, 1)
+@pytest.mark.parametrize("state", [RequestState.CANCELLED, RequestState.FAILED])
+def test_what_somebody_gave_up_since_the_check_is_not_asked_for_again(world: World, state: RequestState) -> None:
+    world.remove(FIRST)
+    missing = world.report()
+    (id,) = world.repair(missing).copy_requests
+    awaited = world.report()
+    world.commit(c.CloseRequest(id, state))
     position = n_entries(world)
-    asked = world.repair(report)
-    (entry,) = list(world.store.entries())[position:]
-    assert [change.kind for change in entry.changes] == ["request-copy"]
-    assert asked.copies == 1
-    world.work()
-    assert world.away.get(FIRST) == CONTENT[FIRST]
+    for report in (missing, awaited):
+        asked = world.repair(report)
+        assert (asked.copies, asked.under_way, [each.path for each in asked.skipped]) == (0, 0, [FIRST])
+        assert asked.skipped[0].reason == "the inventory no longer wants it there"
+    assert n_entries(world) == position
     assert world.report().agrees
 
 
-def test_an_awaited_file_without_a_source_is_unrecoverable(world: World) -> None:
+def test_a_missing_file_of_which_the_other_copy_is_to_go_is_brought_back_before_that_copy_goes(world: World) -> None:
+    going = DeletionRequest("going", "home", dataset=BLOCK.dataset, scope=(BlockFiles("0000", (0, 1)),))
+    world.commit(c.RequestDeletion(going))
     world.remove(FIRST)
-    (id,) = world.repair(world.report()).copy_requests
-    world.commit(c.CloseRequest(id, RequestState.FAILED))
-    set_status(world, "home", SiteStatus.MORGUE)
-    report = world.report()
-    asked = world.repair(report)
-    assert (asked.copies, [finding.path for finding in asked.unrecoverable]) == (0, [FIRST])
+    asked = world.repair(world.report())
+    assert (asked.copies, asked.unrecoverable) == (1, [])
+    world.work()
+    for path in (FIRST, SECOND):
+        assert (world.home.get(path), world.away.get(path)) == (None, CONTENT[path])
+    assert world.report().agrees
 
 
 def test_a_file_that_arrived_after_the_check_is_not_asked_for(world: World) -> None:
@@ -336,7 +354,7 @@ def test_thousands_of_files_in_blocks_with_long_names_fit_into_requests() -> Non
         Finding(Class.MISSING, "/f", block=block._replace(block="b" * 120 + str(number)), ordinal=0)
         for number in range(5000)
     ]
-    parts = list(repair._cut(files, repair._copy_cost))
+    parts = list(cut(files, copy_cost))
     assert [each for part in parts for each in part] == files
     for part in parts:
         scope = repair._scope(part)
@@ -348,7 +366,7 @@ def test_thousands_of_files_in_blocks_with_long_names_fit_into_requests() -> Non
         assert len(journal.encode(c.ChangeSet((*gone, request), "me", "why"))) < c.BYTES_MAX
     assert len(parts) > 1
     in_one_block = [Finding(Class.MISSING, "/f", block=block, ordinal=number) for number in range(10_000)]
-    assert len(list(repair._cut(in_one_block, repair._copy_cost))) == 1
+    assert len(list(cut(in_one_block, copy_cost))) == 1
 
 
 def test_a_dry_run_is_refused_what_the_run_itself_is_refused(world: World) -> None:
@@ -357,10 +375,10 @@ def test_a_dry_run_is_refused_what_the_run_itself_is_refused(world: World) -> No
     report = world.report()
     assert world.repair(report, dry_run=True).copy_requests == []
     assert world.delete_orphans(report, limit=1, dry_run=True).deletion_requests == []
-    set_status(world, "away", SiteStatus.WAITROOM)
+    set_status(world, "away", SiteStatus.MORGUE)
     position = n_entries(world)
     for dry_run in (True, False):
-        with pytest.raises(Conflict, match="away is waitroom"):
+        with pytest.raises(Conflict, match="away is morgue"):
             world.repair(report, dry_run=dry_run)
     assert n_entries(world) == position
 

@@ -1,59 +1,91 @@
-"""Awaited: the files that the inventory wants at a site and does not count as there.
+"""Awaited: the files that open copies are to bring to a site and that are not counted as there.
 
-A replica of a visible dataset that is partial lacks files: a copy is on its
-way, has failed, was cancelled, or nobody has asked for one. A site that lacks
-them does not agree, whoever is at work on it.
+A replica may lack files on purpose: nobody has asked for them, or they were
+deleted there.
 
-Pure: a snapshot in, findings out, in order of block and ordinal.
+Rules
+  * A file is awaited exactly if an open copy request asks for it at the site,
+    the replica does not hold it, and no open deletion takes it from there.
+  * What nobody asks for is expected by nobody: neither missing nor awaited.
+  * If several requests ask for a file, one that moves is named before one that is held.
+
+Pure: a snapshot and what is held in, findings out, in order of block and ordinal.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
+from holdfast.consistency.doomed import Doomed
 from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.held import HeldCopies
 from holdfast.inventory.store import Snapshot
 from holdfast.model import pfn
+from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
 from holdfast.model.records import Site
-
-UNASKED = "asked for by nobody"
 
 
 class Asked:
     """What the open copy requests at a site name."""
 
     def __init__(self, view: Snapshot, site: str) -> None:
-        self._ordinals: dict[BlockKey, dict[str, frozenset[int] | None]] = {}
-        for request in view.copy_requests():
-            if request.site == site:
-                for part in request.scope:
-                    wanted = None if part.ordinals is None else frozenset(part.ordinals)
-                    self._ordinals.setdefault(BlockKey(request.dataset, part.block), {})[request.id] = wanted
+        self.requests = view.copy_requests(site=site)
+        keys = {BlockKey(each.dataset, part.block): None for each in self.requests for part in each.scope}
+        self.blocks = view.find_blocks(keys)
+        self._files: dict[BlockKey, dict[str, FileSet]] = {}
+        for request in self.requests:
+            for part in request.scope:
+                key = BlockKey(request.dataset, part.block)
+                files = self._files.setdefault(key, {})
+                files[request.id] = files.get(request.id, FileSet()) | part.files(self.blocks[key].n_files)
 
-    def by(self, block: BlockKey, ordinal: int) -> str:
-        """The id of a request that names the file; "" if there is none."""
-        for id, wanted in self._ordinals.get(block, {}).items():
-            if wanted is None or ordinal in wanted:
-                return id
-        return ""
+    def files(self, block: BlockKey) -> FileSet:
+        """All files of a block that are asked for."""
+        together = FileSet()
+        for files in self._files.get(block, {}).values():
+            together = together | files
+        return together
+
+    def by(self, block: BlockKey, ordinal: int) -> list[str]:
+        """The ids of the requests that name a file, the oldest first."""
+        return [id for id, files in self._files.get(block, {}).items() if ordinal in files]
 
 
-def awaited(view: Snapshot, site: Site) -> Iterator[Finding]:
-    """A finding for each awaited file; those that the site's rules have no path for are unlisted."""
-    visible = {dataset.key for dataset in view.datasets()}
-    asked = Asked(view, site.name)
-    for replica in view.replicas(site=site.name):
-        if replica.block.dataset not in visible or replica.is_complete:
-            continue
-        files = view.files(replica.block)
-        for ordinal, lfn in enumerate(files.lfns()):
-            if replica.holds(ordinal):
-                continue
-            path, id = pfn.path_of(site.doors[0].rules, lfn), asked.by(replica.block, ordinal)
+class Awaited:
+    """The awaited files of a site. ``n_held`` counts, while they are found, those that are held, by request."""
+
+    def __init__(self, view: Snapshot, site: Site, asked: Asked, held: HeldCopies) -> None:
+        self._view, self._site = view, site
+        self._asked, self._held = asked, held
+        self.n_held: Counter[str] = Counter()
+
+    def findings(self) -> Iterator[Finding]:
+        """A finding for each awaited file; those that the site's rules have no path for are unlisted."""
+        doomed = Doomed(self._view, self._site.name)
+        there = self._view.find_replicas(self._asked.blocks, self._site.name)
+        for key, block in sorted(self._asked.blocks.items()):
+            here = there[key].files(block.n_files) if key in there else FileSet()
+            lacking = self._asked.files(key) - here - doomed.files(key)
+            if lacking:
+                yield from self._of(key, lacking)
+
+    def _of(self, key: BlockKey, lacking: FileSet) -> Iterator[Finding]:
+        files = self._view.files(key)
+        for ordinal in lacking:
+            lfn = files.lfn(ordinal)
+            path = pfn.path_of(self._site.doors[0].rules, lfn)
             if path is None:
                 yield Finding(Class.UNLISTED, lfn, "the site's rules have no path for it", lfn=lfn)
                 continue
-            reason = f"request {id} is to bring it" if id else UNASKED
-            size = files.sizes[ordinal]
-            yield Finding(Class.AWAITED, path, reason, lfn, replica.block, ordinal, expected_size=size)
+            id, why = self._brought_by(key, ordinal)
+            if why:
+                self.n_held[id] += 1
+            reason = f"request {id} is to bring it" + (f"; held: {why}" if why else "")
+            yield Finding(Class.AWAITED, path, reason, lfn, key, ordinal, expected_size=files.sizes[ordinal])
+
+    def _brought_by(self, key: BlockKey, ordinal: int) -> tuple[str, str]:
+        """The request that brings a file, and why it is held; "" if it is not."""
+        found = [(id, self._held.reason(id, key.block, ordinal)) for id in self._asked.by(key, ordinal)]
+        return next((each for each in found if not each[1]), found[0])

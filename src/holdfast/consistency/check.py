@@ -10,8 +10,9 @@ Rules
   * A check changes nothing at the site. In the inventory it changes only when
     blocks were last proved, and only with checksums asked for and not in a dry
     run. The report is written in any case: it is the result.
-  * What partial replicas lack is awaited (``awaited.py``), by the inventory's
-    word after the listing: no listing shows it.
+  * What open copies are still to bring is awaited (``awaited.py``), by the
+    inventory's word after the listing: no listing shows it. What of it is held,
+    and why, operations say (``held.py``).
   * A check that was interrupted is gone on with by the next one of the site, with
     the inventory as it was read then, unless the site's record, the inventory's
     epoch or too much time stand against that, or what it left cannot be opened
@@ -28,18 +29,19 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from holdfast import logs
 from holdfast.consistency import findings, left_over, proof, site_differences
-from holdfast.consistency.awaited import UNASKED, awaited
+from holdfast.consistency.awaited import Asked, Awaited
 from holdfast.consistency.duckdb_session import EngineLimits
 from holdfast.consistency.expected import Expected, write_expected
 from holdfast.consistency.expected_names import expected_names
 from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.held import HeldCopies, HeldCopy
 from holdfast.consistency.judge import Judge
-from holdfast.consistency.report import FINDINGS, Report, write_json
+from holdfast.consistency.report import FINDINGS, Report, sums_of, write_json
 from holdfast.consistency.run_folder import EXPECTED, Begun, RunFolder, previous_directories, run_folder
 from holdfast.consistency.unlisted import Unlisted
 from holdfast.inventory.store import Head, Store
@@ -49,13 +51,13 @@ from holdfast.model.clock import Clock
 from holdfast.model.errors import BadInput
 from holdfast.model.names import BlockKey
 from holdfast.model.records import Site
+from holdfast.model.requirements import SameDoor
 from holdfast.storage.driver import StorageDriver
 from holdfast.storage.listing.limits import DEFAULTS, Limits
 from holdfast.storage.listing.progress import Progress as ListingProgress
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.site_listing import list_site
 from holdfast.storage.listing.summary import LISTING, Plan, Summary
-from holdfast.storage.listing.tables import State
 
 BLOCKS_A_COMMIT = 1000
 
@@ -173,9 +175,9 @@ async def _check(state: _Run) -> Report:
     listed = await _list(state, begun)
     steps.reach("check.listed")
     proved: Counter[BlockKey] = Counter()
-    after = await _judge(state, begun.expected, proved)
+    after, held = await _judge(state, begun.expected, proved)
     steps.reach("check.compared")
-    sums = _sums(state.path / FINDINGS)
+    sums = sums_of(state.path / FINDINGS)
     if state.settings.with_checksums and not state.settings.dry_run:
         _tell_proved(state, proved, begun.started_us)
     counts = listed.counts
@@ -187,7 +189,6 @@ async def _check(state: _Run) -> Report:
         epoch=after.epoch,
         position_before=begun.expected.head.position,
         position_after=after.position,
-        top_listed=counts.top_state in (State.LISTED, State.DOUBTED),
         directories=counts.listed,
         unlisted_places=sums.places,
         expected=begun.expected.files,
@@ -197,7 +198,7 @@ async def _check(state: _Run) -> Report:
         proved=sum(proved.values()),
         with_checksums=state.settings.with_checksums,
         resumed=listed.resumed,
-        awaited_unasked=sums.unasked,
+        held=held,
         counts=sums.counts,
         sizes=sums.sizes,
     )
@@ -233,8 +234,8 @@ async def _list(state: _Run, begun: Begun) -> Summary:
     return listing.summary
 
 
-async def _judge(state: _Run, expected: Expected, proved: Counter[BlockKey]) -> Head:
-    """Write the table of findings; returns the position it was judged at."""
+async def _judge(state: _Run, expected: Expected, proved: Counter[BlockKey]) -> tuple[Head, tuple[HeldCopy, ...]]:
+    """Write the table of findings; returns the position it was judged at, and what is held of what is awaited."""
     folder, limits = state.path, state.settings.limits
     state.progress("comparing", 0, None)
     unlisted = Unlisted.read(Listing.open(state.folder.listing))
@@ -246,18 +247,20 @@ async def _judge(state: _Run, expected: Expected, proved: Counter[BlockKey]) -> 
         wrong = await _prove(state, suspects, proved, expected.size)
     # The snapshot comes last, so that it knows all that happened while we listed and read.
     with state.store.snapshot() as view:
-        age_s = state.settings.ignore_age_s
-        judge = Judge(view, state.site, unlisted, before=expected.head, now_us=state.clock(), ignore_age_s=age_s)
-        found = _found(judge, folder, wrong, awaited(view, state.site), expected.without_path, unlisted)
+        age_s, now_us, asked = state.settings.ignore_age_s, state.clock(), Asked(view, state.site.name)
+        held = HeldCopies(state.store, asked.requests, now_us=now_us)
+        awaited = Awaited(view, state.site, asked, held)
+        judge = Judge(view, state.site, unlisted, asked, before=expected.head, now_us=now_us, ignore_age_s=age_s)
+        found = _found(judge, folder, wrong, awaited, expected.without_path, unlisted)
         findings.write_table(found, folder / FINDINGS)
-        return view.head
+        return view.head, tuple(HeldCopy(id, n, held.why(id)) for id, n in sorted(awaited.n_held.items()))
 
 
 def _found(
     judge: Judge,
     folder: Path,
     wrong: Sequence[Finding],
-    still_awaited: Iterator[Finding],
+    awaited: Awaited,
     without_path: Sequence[str],
     unlisted: Unlisted,
 ) -> Iterator[Finding]:
@@ -265,7 +268,7 @@ def _found(
         yield from judge.judge(piece)
     for piece in findings.pieces(wrong):
         yield from judge.judge(piece)
-    yield from still_awaited
+    yield from awaited.findings()
     for lfn in without_path:
         yield Finding(Class.UNLISTED, lfn, "the site's rules have no path for it", lfn=lfn)
     yield from unlisted.findings()  # Last: judging counts what each place hides.
@@ -294,24 +297,6 @@ def _tell_proved(state: _Run, proved: Counter[BlockKey], at_us: int) -> None:
     cause = f"check {state.folder.run} of {state.site.name}"
     for start in range(0, len(whole), BLOCKS_A_COMMIT):
         change = FilesVerified(state.site.name, tuple(whole[start : start + BLOCKS_A_COMMIT]), at_us)
-        state.store.commit(ChangeSet((change,), actor=state.actor, cause=cause))
-
-
-@dataclass
-class _Sums:
-    """Files and bytes by class, places that were not listed, awaited files that nobody asked for."""
-
-    counts: dict[Class, int] = field(default_factory=lambda: dict.fromkeys(Class, 0))
-    sizes: dict[Class, int] = field(default_factory=lambda: dict.fromkeys(Class, 0))
-    places: int = 0
-    unasked: int = 0
-
-
-def _sums(table: Path) -> _Sums:
-    sums = _Sums()
-    for finding in findings.read_table(table):
-        sums.counts[finding.cls] += finding.n_files
-        sums.sizes[finding.cls] += finding.size
-        sums.places += finding.cls is Class.UNLISTED
-        sums.unasked += finding.cls is Class.AWAITED and finding.reason == UNASKED
-    return sums
+        # What was read behind another door than the present one proves nothing.
+        required = (SameDoor(state.site.name, state.site.doors[0]),)
+        state.store.commit(ChangeSet((change,), actor=state.actor, cause=cause, requirements=required))

@@ -4,9 +4,9 @@ Columns: ``dir``, ``name`` (the path at the site, by its first door's rules),
 ``size``, a column per checksum algorithm (null where unknown), and whose file
 it is: ``lfn``, ``dataset``, ``version``, ``block``, ``ordinal``.
 
-Expected is what replicas of visible datasets hold. What is only awaited
-(``awaited.py``), or being published, is not expected and is no orphan either;
-the check asks the inventory about such files afterwards.
+Expected is what replicas of visible datasets hold, and nothing that they lack.
+What is only awaited (``awaited.py``), or being published, is not expected and
+is no orphan either; the check asks the inventory about such files afterwards.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Findings: what a check found, one row a file, and the table they are kept in.
 
-A file is in one class only. ``awaited`` rows are files that the inventory wants
-at the site and does not count as there; what lies in such a place already is
-``ignored`` beside that. ``unlisted`` rows are directories (or files) that could
+A file is in one class only. ``awaited`` rows are files that an open copy is to
+bring to the site and that are not counted as there; what lies in such a place
+already is ``ignored`` beside that. ``unlisted`` rows are directories (or files) that could
 not be judged; ``ignored`` rows were different and are left alone, the reason
 says why. The table is written and read in pieces, so its size does not matter.
 """

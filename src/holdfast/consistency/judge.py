@@ -8,12 +8,14 @@ Rules
     listing shows under a name that it contradicts itself about.
   * Missing or wrong only if the inventory still says that the file is there,
     and has not been told anything of that block at the site since the listing
-    began: it may have gone and come back meanwhile.
+    began: it may have gone and come back meanwhile. Nor if it is to be deleted:
+    then its bytes may be gone before the inventory is told.
   * Orphan only if the inventory neither has nor awaits it there and nobody is
     publishing it. A young file is ignored, temporary part or not; young is by
     the later of its mtime and its last change, which moving it in is.
-  * A locked orphan, or one that may be somebody's last copy, is an orphan
-    still; that it must stay is a matter of deletion.
+  * A locked orphan, one that may be somebody's last copy, or a copy that nobody
+    has registered (``unregistered.py``), is an orphan still; that it must stay is
+    a matter of deletion.
 """
 
 from __future__ import annotations
@@ -21,8 +23,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from holdfast.consistency import doomed
+from holdfast.consistency.awaited import Asked
 from holdfast.consistency.findings import WRONG, Class, Finding
 from holdfast.consistency.unlisted import Unlisted
+from holdfast.consistency.unregistered import unregistered
 from holdfast.inventory import deletion
 from holdfast.inventory.store import Head, Snapshot
 from holdfast.model import names
@@ -41,9 +46,18 @@ class Judge:
     """
 
     def __init__(
-        self, view: Snapshot, site: Site, unlisted: Unlisted, *, before: Head, now_us: int, ignore_age_s: int
+        self,
+        view: Snapshot,
+        site: Site,
+        unlisted: Unlisted,
+        asked: Asked,
+        *,
+        before: Head,
+        now_us: int,
+        ignore_age_s: int,
     ) -> None:
         self._view = view
+        self._asked = asked
         self._before = before
         self._touched = view.changed_since(before.position)[0]
         self._site = site
@@ -51,6 +65,7 @@ class Judge:
         self._now_us = now_us
         self._youngest_ns = now_us * 1000 - ignore_age_s * SECOND_NS
         self._replicas: dict[BlockKey, BlockReplica | None] = {}
+        self._doomed = doomed.Doomed(view, site.name)
 
     def judge(self, piece: Sequence[Finding]) -> Iterator[Finding]:
         """The findings that are left of a piece of differences, in order of class and path."""
@@ -68,7 +83,7 @@ class Judge:
                 yield replace(finding, cls=Class.IGNORED, reason=changed) if changed else finding
 
     def _changed(self, finding: Finding) -> str:
-        """What happened to an expected file while we listed; "" if nothing."""
+        """What happens to an expected file, or happened while we listed; "" if nothing."""
         gone = "no longer expected: it went while we listed"
         if finding.block is None:
             return gone
@@ -77,6 +92,8 @@ class Judge:
         replica = self._replicas[finding.block]
         if replica is None or not replica.holds(finding.ordinal):
             return gone
+        if self._doomed.has(finding.block, finding.ordinal):
+            return doomed.REASON
         # Two entries may have one time, so the positions are asked, too.
         if replica.updated_us >= self._before.at_us and replica.block.dataset in self._touched:
             return "it may have come back: files of its block came or went while we listed"
@@ -93,13 +110,18 @@ class Judge:
         piece = [finding for finding in piece if self._unlisted.hiding(finding.path, seen=True) is None]
         paths = [finding.path for finding in piece]
         obstacles = {each.path: each for each in deletion.obstacles(self._view, self._site, paths, now_us=self._now_us)}
+        wanted = {path for path, each in obstacles.items() if each.ground is deletion.Ground.WANTED}
+        reasons = {path: each.reason for path, each in obstacles.items()}
+        stray = unregistered(self._view, self._site, self._asked, sorted(wanted))
+        reasons |= stray
+        wanted -= stray.keys()
         for finding in piece:
-            obstacle = obstacles.get(finding.path)
-            if obstacle is not None and obstacle.ground is deletion.Ground.WANTED:
-                yield replace(finding, cls=Class.IGNORED, reason=obstacle.reason)
+            reason = reasons.get(finding.path, "")
+            if finding.path in wanted:
+                yield replace(finding, cls=Class.IGNORED, reason=reason)
             elif finding.since_ns is None or finding.since_ns > self._youngest_ns:
                 is_part = parts.is_part_name(names.split(finding.path)[1])
-                reason = "a temporary part of a copy" if is_part else "too young to be judged"
-                yield replace(finding, cls=Class.IGNORED, reason=reason)
+                young = "a temporary part of a copy" if is_part else "too young to be judged"
+                yield replace(finding, cls=Class.IGNORED, reason=young)
             else:
-                yield replace(finding, reason=f"must stay: {obstacle.reason}") if obstacle else finding
+                yield replace(finding, reason=f"must stay: {reason}") if reason else finding

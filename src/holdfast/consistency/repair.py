@@ -1,67 +1,57 @@
-"""Repair: ask for good copies of what a check found missing, wrong or awaited in vain, and for the removal of orphans.
+"""Repair: ask for good copies of what a check found missing or wrong, and for the removal of orphans.
 
 Nothing is done here but asking, each time in one transaction with the reason;
 ``holdfast.operations`` carries it out and proves what it brings.
 
 Rules
   * Gates come first, over the whole report, for copies and removals alike: at a
-    site that could not be listed, shows nothing at all, or lacks more than a
-    stated fraction, nothing is changed.
+    site that shows nothing at all, or lacks more than a stated fraction, nothing
+    is changed.
   * Each file is stat'ed right before: what is no longer as the check saw it is
     skipped.
   * Copies come from READY sites only. A file of which no such site holds a copy
     is left as it is and reported as unrecoverable; only a person may declare it
     lost.
   * A wrong file stays in place until a proved copy replaces it.
-  * What an open request is to bring is not asked for again.
+  * What an open request is to bring is not asked for again, nor what one is to
+    delete; but if it is held, operations are asked to try again. What nobody asks
+    for any more, and the replica does not hold, is left so.
   * Orphans go only if the number of all orphans found is within the limit that
     the caller states. What is locked or may be a last copy stays: also an orphan
-    of the size of an unrecoverable file, which it may be under another name.
+    of the size of a file that is lost (``lost.py``), which it may be under another
+    name. So does what may be a copy that nobody has registered.
   * A dry run goes through the same transactions, which are then undone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
 from holdfast import logs
-from holdfast.consistency import seen
+from holdfast.consistency import held, seen
 from holdfast.consistency.awaited import Asked
 from holdfast.consistency.findings import LACKING, WRONG, Class, Finding, pieces
+from holdfast.consistency.lost import lost_sizes
 from holdfast.consistency.report import Report
+from holdfast.consistency.request_sizes import copy_cost, cut, orphan_cost
+from holdfast.consistency.sorting import Sorted, sort_out
+from holdfast.consistency.unregistered import unregistered
 from holdfast.inventory import deletion
-from holdfast.inventory.store import Snapshot, Store
+from holdfast.inventory.store import Store
 from holdfast.model import steps
-from holdfast.model.changes import (
-    BYTES_MAX,
-    Change,
-    ChangeSet,
-    DatasetUnchanged,
-    FilesGone,
-    RequestCopy,
-    RequestDeletion,
-    Requirement,
-)
+from holdfast.model.changes import Change, ChangeSet, FilesGone, RequestCopy
 from holdfast.model.clock import Clock
-from holdfast.model.errors import Conflict, UnknownName
+from holdfast.model.errors import Conflict
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.records import (
-    BlockFiles,
-    BlockReplica,
-    CopyRequest,
-    DeletionRequest,
-    Evidence,
-    Orphan,
-    SiteStatus,
-)
+from holdfast.model.records import BlockFiles, CopyRequest, Evidence, Orphan, RequestState
+from holdfast.model.requirements import DatasetUnchanged, Requirement
+from holdfast.operations import requests
 from holdfast.storage.driver import StorageDriver
 
-REQUEST_BYTES = BYTES_MAX // 2
-"""About how much one change set may take up, by an estimate that is on the safe side."""
 TRIES = 20
 """How often asking starts anew because the dataset changed under it."""
 
@@ -78,6 +68,8 @@ class Repair:
     copied_size: int = 0
     under_way: int = 0
     """Files that an open request is to bring anyway, or has brought since the check."""
+    retried: dict[str, int] = field(default_factory=dict)
+    """Requests that were held and are tried again, with how many files of them."""
     deletions: int = 0
     deleted_size: int = 0
     unrecoverable: list[Finding] = field(default_factory=list)
@@ -116,8 +108,6 @@ def _undo(_connection: Connection) -> None:
 
 def check_gates(report: Report, *, fraction_max: float) -> None:
     """Conflict unless the report may be acted on."""
-    if not report.top_listed:
-        raise _refused(report, f"{report.site} could not be listed; nothing is changed")
     if report.expected and not report.actual:
         hint = "look at the site first: an empty listing is no evidence"
         raise _refused(report, f"{report.site} shows no file at all; nothing is changed", hint)
@@ -145,39 +135,43 @@ def _refused(report: Report, message: str, hint: str = "") -> Conflict:
 async def repair(
     asker: Asker, report: Report, findings: Iterable[Finding], result: Repair, *, fraction_max: float
 ) -> None:
-    """Ask for copies of everything in ``findings`` that is missing, wrong or awaited; told in ``result``."""
+    """Ask for copies of everything in ``findings`` that is missing or wrong, and see to what is awaited.
+
+    Told in ``result``.
+    """
     check_gates(report, fraction_max=fraction_max)
     if report.actual and not await seen.shows_anything(asker.driver):
         # Reports may be old. Where nothing shows now, a stat of a file proves nothing: the disk is not mounted.
         raise _refused(report, f"{report.site} shows no file at all now; nothing is changed", "look at the site first")
+    bringing: set[str] = set()
     for piece in pieces(finding for finding in findings if finding.cls in LACKING):
         wrong = [finding for finding in piece if finding.cls in WRONG]
         good = await seen.as_seen(asker.driver, wrong, result.skipped)
         good += [finding for finding in piece if finding.cls is Class.AWAITED]
         for dataset, files in _by_dataset(good).items():
-            for part in _cut(sorted(files, key=_place), _copy_cost):
-                _ask_for_copies(asker, report, dataset, part, result)
+            for part in cut(sorted(files, key=_place), copy_cost):
+                bringing |= _ask_for_copies(asker, report, dataset, part, result)
+    _try_again(asker, bringing, result)
 
 
-@dataclass
-class _Sorted:
-    """What is to be done about some findings, by one snapshot."""
-
-    ask: list[Finding] = field(default_factory=list)
-    gone: list[Finding] = field(default_factory=list)
-    """Those among them that the inventory still takes for present."""
-    under_way: int = 0
-    unrecoverable: list[Finding] = field(default_factory=list)
-    skipped: list[Finding] = field(default_factory=list)
+def _try_again(asker: Asker, requests: Collection[str], result: Repair) -> None:
+    """What is held of these requests, unless somebody holds it back."""
+    with asker.store.snapshot() as view:
+        found = [view.request(id) for id in sorted(requests)]
+    copies = [each for each in found if isinstance(each, CopyRequest) and each.state is RequestState.OPEN]
+    if copies:
+        again = held.HeldCopies(asker.store, copies, now_us=asker.clock()).may_be_retried
+        result.retried |= held.retry(asker.store, again, dry_run=asker.dry_run)
 
 
 def _ask_for_copies(
     asker: Asker, report: Report, dataset: DatasetKey, files: Sequence[Finding], result: Repair
-) -> None:
+) -> set[str]:
+    """Returns the earlier requests that are to bring some of the files anyway."""
     request_id = ""
     for _ in range(TRIES):
         with asker.store.snapshot() as view:
-            found = _sort_out(view, report.site, files)
+            found = sort_out(view, report.site, files)
             head = view.head
         if not found.ask:
             break
@@ -201,15 +195,16 @@ def _ask_for_copies(
     result.under_way += found.under_way
     result.unrecoverable += found.unrecoverable
     result.skipped += found.skipped
+    return found.bringing
 
 
 def _commit_copies(
-    asker: Asker, report: Report, id: str, dataset: DatasetKey, found: _Sorted, requirement: Requirement
+    asker: Asker, report: Report, id: str, dataset: DatasetKey, found: Sorted, requirement: Requirement
 ) -> None:
     cause = f"check {report.run} of {report.site}"
     gone = [
         FilesGone(BlockKey(dataset, part.block), report.site, part.ordinals or (), Evidence.STATED, cause)
-        for part in _scope(found.gone)
+        for part in _scope(found.ask)
     ]
     request = CopyRequest(id, dataset, report.site, _scope(found.ask), reason=cause, replace=True)
     asker.commit((*gone, RequestCopy(request)), cause=cause, requirements=(requirement,))
@@ -223,53 +218,6 @@ def _scope(files: Iterable[Finding]) -> tuple[BlockFiles, ...]:
         if finding.block is not None:
             by_block.setdefault(finding.block.block, []).append(finding.ordinal)
     return tuple(BlockFiles(block, tuple(sorted(ordinals))) for block, ordinals in sorted(by_block.items()))
-
-
-def _sort_out(view: Snapshot, site: str, files: Iterable[Finding]) -> _Sorted:
-    found, holders, asked = _Sorted(), _Holders(view, site), Asked(view, site)
-    for finding in files:
-        here = holders.here(finding)
-        if finding.block is None or here is None:
-            found.skipped.append(replace(finding, reason="the inventory no longer wants it there"))
-            continue
-        is_held = here.holds(finding.ordinal)
-        if finding.cls is Class.AWAITED if is_held else asked.by(finding.block, finding.ordinal):
-            found.under_way += 1
-        elif not holders.is_elsewhere(finding):
-            found.unrecoverable.append(replace(finding, reason="no other site that is ready holds it"))
-        else:
-            found.ask.append(finding)
-            if is_held:
-                found.gone.append(finding)
-    return found
-
-
-class _Holders:
-    """Who holds files, by one snapshot; remembers the replicas it has looked up."""
-
-    def __init__(self, view: Snapshot, site: str) -> None:
-        self._view = view
-        self._site = site
-        self._ready = {each.name for each in view.sites() if each.status is SiteStatus.READY} - {site}
-        self._replicas: dict[BlockKey, list[BlockReplica]] = {}
-
-    def here(self, finding: Finding) -> BlockReplica | None:
-        """The replica at the site, if there is one."""
-        return next((each for each in self._of(finding) if each.site == self._site), None)
-
-    def is_elsewhere(self, finding: Finding) -> bool:
-        """Whether another site that is READY holds the file."""
-        return any(each.site in self._ready and each.holds(finding.ordinal) for each in self._of(finding))
-
-    def _of(self, finding: Finding) -> list[BlockReplica]:
-        if finding.block is None:
-            return []
-        if finding.block not in self._replicas:
-            try:
-                self._replicas[finding.block] = self._view.replicas(block=finding.block)
-            except UnknownName:
-                self._replicas[finding.block] = []
-        return self._replicas[finding.block]
 
 
 async def delete_orphans(
@@ -289,31 +237,23 @@ async def delete_orphans(
     """
     check_orphan_gates(report, limit=limit, fraction_max=fraction_max)
     with asker.store.snapshot() as view:
-        lost = _lost_sizes(view, report.site, lacking)
+        lost = lost_sizes(view, report.site, lacking)
     for piece in pieces(finding for finding in findings if finding.cls is Class.ORPHAN):
         good = _may_go(asker, report.site, await seen.as_seen(asker.driver, piece, result.skipped), lost, result)
-        for part in _cut(good, _orphan_cost):
+        for part in cut(good, orphan_cost):
             _ask_for_deletion(asker, report, part, result)
-
-
-def _lost_sizes(view: Snapshot, site: str, lacking: Iterable[Finding]) -> dict[int, str]:
-    """The sizes of the files that no other READY site holds, each with one of their LFNs."""
-    holders = _Holders(view, site)
-    lost: dict[int, str] = {}
-    for finding in lacking:
-        if finding.cls in LACKING and not holders.is_elsewhere(finding):
-            lost.setdefault(finding.size, finding.lfn)
-    return lost
 
 
 def _may_go(
     asker: Asker, site: str, piece: Sequence[Finding], lost: Mapping[int, str], result: Repair
 ) -> list[Finding]:
     with asker.store.snapshot() as view:
-        paths = [finding.path for finding in piece]
-        found = deletion.obstacles(view, view.site(site), paths, now_us=asker.clock())
+        record, paths = view.site(site), [finding.path for finding in piece]
+        found = deletion.obstacles(view, record, paths, now_us=asker.clock())
+        wanted = [each.path for each in found if each.ground is deletion.Ground.WANTED]
+        stray = unregistered(view, record, Asked(view, site), wanted)
     reasons = {each.path: f"may be a moved last copy of {lost[each.size]}" for each in piece if each.size in lost}
-    reasons |= {obstacle.path: obstacle.reason for obstacle in found}
+    reasons |= {obstacle.path: obstacle.reason for obstacle in found} | stray
     result.skipped += [replace(each, reason=reasons[each.path]) for each in piece if each.path in reasons]
     return [finding for finding in piece if finding.path not in reasons]
 
@@ -321,8 +261,16 @@ def _may_go(
 def _ask_for_deletion(asker: Asker, report: Report, good: Sequence[Finding], result: Repair) -> None:
     cause = f"check {report.run} of {report.site}"
     orphans = tuple(Orphan(each.path, each.actual_size or 0, each.mtime_ns or 0, each.version) for each in good)
-    request = DeletionRequest(asker.new_id(), report.site, orphans, reason=cause, created_us=asker.clock())
-    asker.commit((RequestDeletion(request),), cause=cause)
+    request = requests.request_deletion(
+        asker.store,
+        report.site,
+        orphans,
+        reason=cause,
+        actor=asker.actor,
+        clock=asker.clock,
+        dry_run=asker.dry_run,
+        new_id=asker.new_id,
+    )
     about = {"site": report.site, "run": report.run, "dry_run": asker.dry_run}
     _log.info("orphans asked", request=request.id, files=len(good), **about)
     if not asker.dry_run:
@@ -341,32 +289,3 @@ def _by_dataset(findings: Iterable[Finding]) -> dict[DatasetKey, list[Finding]]:
 
 def _place(finding: Finding) -> tuple[str, int]:
     return ("" if finding.block is None else finding.block.block), finding.ordinal
-
-
-def _cut(files: Sequence[Finding], cost: Callable[[Finding, Finding | None], int]) -> Iterator[list[Finding]]:
-    """The same findings in lists that cost at most REQUEST_BYTES each; ``cost`` is told the one before, too."""
-    part: list[Finding] = []
-    total = 0
-    for finding in files:
-        more = cost(finding, part[-1] if part else None)
-        if part and total + more > REQUEST_BYTES:
-            yield part
-            part, total, more = [], 0, cost(finding, None)
-        part.append(finding)
-        total += more
-    if part:
-        yield part
-
-
-def _copy_cost(finding: Finding, before: Finding | None) -> int:
-    """How many bytes one file may add to a request for copies, at most."""
-    ordinals = 30
-    if finding.block is None or (before is not None and before.block == finding.block):
-        return ordinals
-    # JSON doubles quotes and backslashes; the block is named in the request and as gone.
-    return ordinals + 800 + 4 * len(str(finding.block).encode())
-
-
-def _orphan_cost(finding: Finding, before: Finding | None) -> int:
-    """How many bytes one orphan may add to a deletion request, at most. JSON doubles quotes and backslashes."""
-    return 150 + 2 * len(finding.path.encode()) + 2 * len(finding.version.encode())

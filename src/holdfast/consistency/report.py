@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from holdfast.consistency.durable import sync
-from holdfast.consistency.findings import Class
+from holdfast.consistency.findings import Class, read_table
+from holdfast.consistency.held import HeldCopy
 from holdfast.consistency.run_folder import PART
 
 REPORT = "report.json"
@@ -27,7 +28,7 @@ class Report:
     """The sums of one check. Counts are files, but ``unlisted`` counts expected files that were not judged.
 
     ``expected`` counts what the inventory says is there; what it still awaits
-    is not in it.
+    is not in it, nor what a replica lacks and nobody asks for.
     """
 
     site: str
@@ -37,7 +38,6 @@ class Report:
     epoch: str
     position_before: int
     position_after: int
-    top_listed: bool
     directories: int
     unlisted_places: int
     expected: int
@@ -49,23 +49,48 @@ class Report:
     with_checksums: bool
     resumed: int = 0
     """How often the listing was gone on with after it had been interrupted."""
-    awaited_unasked: int = 0
-    """Those of the awaited files that no open request is to bring."""
+    held: tuple[HeldCopy, ...] = ()
+    """Which of the awaited files do not come by themselves, by request: see ``awaited_held``."""
     counts: Mapping[Class, int] = field(default_factory=dict)
     sizes: Mapping[Class, int] = field(default_factory=dict)
     folder: str = ""
 
     @property
+    def awaited_held(self) -> int:
+        """Awaited files that do not come before something changes, or somebody says so."""
+        return sum(each.n_files for each in self.held)
+
+    @property
     def agrees(self) -> bool:
         """Whether everything was listed, the site is as the inventory says, and nothing is awaited there."""
         differing = sum(self.counts[cls] for cls in Class if cls is not Class.IGNORED)
-        return differing == 0 and self.unlisted_places == 0 and self.top_listed
+        return differing == 0 and self.unlisted_places == 0
 
     def to_json(self) -> dict[str, Any]:
         """One flat document: a key per class, and ``bytes`` with the same keys."""
-        values = {name: getattr(self, name) for name in self.__slots__ if name not in ("counts", "sizes")}
+        values = {name: getattr(self, name) for name in self.__slots__ if name not in ("counts", "sizes", "held")}
+        values |= {"awaited_held": self.awaited_held, "held": [asdict(each) for each in self.held]}
         values |= {cls.value: self.counts[cls] for cls in Class}
         return values | {"bytes": {cls.value: self.sizes[cls] for cls in Class}, "agrees": self.agrees}
+
+
+@dataclass
+class Sums:
+    """Files and bytes by class, places that were not listed."""
+
+    counts: dict[Class, int] = field(default_factory=lambda: dict.fromkeys(Class, 0))
+    sizes: dict[Class, int] = field(default_factory=lambda: dict.fromkeys(Class, 0))
+    places: int = 0
+
+
+def sums_of(table: Path) -> Sums:
+    """The sums over a table of findings."""
+    sums = Sums()
+    for finding in read_table(table):
+        sums.counts[finding.cls] += finding.n_files
+        sums.sizes[finding.cls] += finding.size
+        sums.places += finding.cls is Class.UNLISTED
+    return sums
 
 
 def write_json(folder: Path, document: Mapping[str, Any]) -> None:

@@ -15,12 +15,11 @@ Rules
     are named as a run would name them, nothing else. Another error after the
     listing would come again whenever the run is gone on with: that one goes.
   * Until the report has its name, all that the run is gone on with by is there.
-  * One check of a site at a time.
+  * One check of a site at a time; Conflict names the process that is at it.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -35,6 +34,7 @@ from holdfast.consistency.expected import Expected
 from holdfast.inventory.store import Head
 from holdfast.model import steps
 from holdfast.model.errors import OperatorError, PeerError
+from holdfast.storage.listing.folder_lock import FolderLock
 from holdfast.storage.listing.summary import LISTING, folder_of
 from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES
 
@@ -44,6 +44,7 @@ LISTED = "listing"
 PART = ".part"
 EXPECTED = "expected.parquet"
 DIFFERENCES = "differences.parquet"
+LOCK = ".lock"
 _FINISHED = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*\Z")
 _LEFT_OVER = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*\.part\Z")
 """The name of a run is letters, digits and hyphens."""
@@ -95,7 +96,8 @@ def run_folder(reports: Path, site: str, run: str, *, usable: Callable[[RunFolde
         raise OperatorError(f"cannot make the folder of reports: {error.strerror}", place=str(parent)) from error
     if not os.access(parent, os.W_OK):
         raise OperatorError("cannot be written", place=str(parent), hint="is it mounted read-only?")
-    with _alone(parent, site):
+    lock = FolderLock(parent, name=LOCK, busy=f"another check of {site} is running", hint="wait for it to end")
+    try:
         _tidy_finished(parent)
         folder = _left_over(parent, usable) or _new(parent, run)
         try:
@@ -109,6 +111,8 @@ def run_folder(reports: Path, site: str, run: str, *, usable: Callable[[RunFolde
         sync(parent)
         steps.reach("check.renamed")
         _tidy(parent / folder.run)
+    finally:
+        lock.release()
 
 
 def previous_directories(reports: Path, run: str) -> list[Path]:
@@ -178,17 +182,3 @@ def _read(path: Path) -> Begun | None:
         return Begun(str(document["site"]), int(document["started_us"]), whole)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-@contextmanager
-def _alone(parent: Path, site: str) -> Iterator[None]:
-    descriptor = os.open(parent / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            hint = "wait for it to end"
-            raise OperatorError(f"another check of {site} is running", place=str(parent), hint=hint) from None
-        yield
-    finally:
-        os.close(descriptor)
