@@ -54,24 +54,44 @@ def test_what_a_repair_only_asked_for_is_awaited_until_it_is_there(run: Commands
     assert run("check", "B", "--repair", "--max-fraction", "0.5", "--no-wait").code == 1
     ran = run("check", "B")
     assert ran.code == 1
-    assert "awaited" in ran.out
+    assert "asked for, not there yet" in ran.out
     document = run("check", "B", "--json").document
-    assert (document["awaited"], document["awaited_unasked"], document["agrees"]) == (1, 0, False)
+    assert (document["awaited"], document["awaited_held"], document["agrees"]) == (1, 0, False)
     assert document["bytes"]["awaited"] == len(FILES["f1"])
     run.good("check", "B", "--repair")
     assert at_b(run, "f1").exists()
 
 
-def test_a_wrong_file_is_brought_again_after_a_repair_that_failed(run: Commands) -> None:
+def test_a_wrong_file_is_brought_after_a_repair_that_is_held(run: Commands) -> None:
     at_b(run, "f1").write_text("cut")
     good = run.folder / "a/data/f1"
     aside = good.rename(run.folder / "aside")
-    assert run("check", "B", "--repair", "--max-fraction", "0.5").code == 1
+    ran = run("check", "B", "--repair", "--max-fraction", "0.5")
+    assert ran.code == 1
+    assert "copies of run#1: held: all failed: " in ran.out
+    (asked,) = open_requests(run)
+    ran = run("check", "B")
+    assert "asked for, not there yet; 1 held" in ran.out
+    assert f"held: request {asked['request'][:12]}: 1 file held: all failed; last error " in ran.out
     document = run("check", "B", "--json").document
-    assert (document["size_mismatch"], document["awaited"], document["awaited_unasked"]) == (0, 1, 1)
+    assert (document["size_mismatch"], document["awaited"], document["awaited_held"]) == (0, 1, 1)
     aside.rename(good)
+    ran = run("check", "B", "--repair", "--no-wait")
+    assert "tries again 1 file of earlier requests that were held" in ran.out
+    assert [each["state"] for each in open_requests(run)] == ["queued"]
     run.good("check", "B", "--repair")
     assert at_b(run, "f1").read_text() == FILES["f1"]
+
+
+def test_a_copy_that_somebody_cancelled_is_not_awaited_any_more(run: Commands) -> None:
+    (run.folder / "a/more").mkdir()
+    (run.folder / "a/more/g").write_text("more")
+    run.good("publish", "a/more", "--dataset", "more#1", "--site", "A")
+    run.good("copy", "more#1", "--to", "B", "--no-wait")
+    assert run("check", "B").code == 1
+    (asked,) = open_requests(run)
+    run.good("transfers", "cancel", asked["request"])
+    run.good("check", "B")
 
 
 def test_a_renamed_directory_is_not_deleted_as_orphans(run: Commands) -> None:

@@ -19,6 +19,7 @@ NOW_US = int(datetime(2030, 1, 1, tzinfo=UTC).timestamp()) * SECOND_US
     [
         (("run/raw#1",), "run/raw#1"),
         (("run/raw#1::0000", "--expires", "30d"), "run/raw#1::0000"),
+        (("run/raw#1", "--site", "T1_*", "--group", "phys*"), "run/raw#1"),
         (("/not/yet/there", "--file", "--sites", "T1_*", "--groups", "phys*"), "/not/yet/there"),
     ],
 )

@@ -54,9 +54,17 @@ def test_a_whole_life(commands: Commands, url: str, monkeypatch: pytest.MonkeyPa
     run.good("check", "B", "--repair", "--max-fraction", "1", "--quiet")
     run.good("check", "B", "--quiet")
     assert "no violation" in run.good("verify", "--quiet").out
+    assert "register-files" in run.good("journal", "tail").out
     found = run.good("whereis", "/data/d1/f3", "--json").document
     assert [replica["site"] for replica in found["files"][0]["replicas"]] == ["A", "B"]
-    assert "register-files" in run.good("journal", "tail").out
+    asked = run.good("delete", "run/one#1", "--at", "B", "--reason", "test", "--no-wait", "--json").document
+    run.good("deletions", "hold", asked["request"], "--reason", "wait")
+    run.good("deletions", "retry", asked["request"])
+    assert run.good("copy", "run/one#1", "--to", "B", "--json").document["taken_back"] == 5
+    run.good("delete", "run/one#1", "--at", "B", "--reason", "test", "--quiet")
+    assert not (folder / "b/data/d1/f3").exists()
+    found = run.good("whereis", "/data/d1/f3", "--json").document
+    assert [replica["site"] for replica in found["files"][0]["replicas"]] == ["A"]
     saved = run.good("backup", "saved.db", "--json").document
     run.good("group", "add", "late")
     run("restore", "saved.db").expect_error(4, "changes", "--replace")

@@ -10,6 +10,7 @@ from typing import Any
 
 from holdfast.cli import commands, main
 
+STEERING = ("retry", "hold", "release", "cancel")
 EVERYWHERE = {"--help", "--install-completion", "--show-completion"}
 
 
@@ -56,6 +57,8 @@ def test_listing_commands_have_json_and_changing_ones_a_dry_run():
         "journal cursors",
         "whereis",
         "config show",
+        *(f"{group} {word}" for group in ("transfers", "deletions") for word in ("list", "show", "watch", "run")),
+        *(f"{group} {word}" for group in ("transfers", "deletions") for word in STEERING),
     ):
         assert "--json" in options[f"holdfast {path}"], path
     changing = (
@@ -68,6 +71,9 @@ def test_listing_commands_have_json_and_changing_ones_a_dry_run():
         "lock remove",
         "backup",
         "restore",
+        "dataset set",
+        "delete",
+        *(f"{group} {word}" for group in ("transfers", "deletions") for word in STEERING),
     )
     for path in (*changing, "publish", "copy"):
         assert "--dry-run" in options[f"holdfast {path}"], path

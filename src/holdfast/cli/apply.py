@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 from holdfast.cli import show
 from holdfast.cli.context import Context
 from holdfast.inventory.store import Head
-from holdfast.model.changes import Change, ChangeSet, Requirement
+from holdfast.model.changes import Change, ChangeSet
+from holdfast.model.requirements import Requirement
 
 
 class _UndoneError(Exception):

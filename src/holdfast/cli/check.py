@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from holdfast.cli import copy, options, show, site_listing, transfers
+from holdfast.cli import check_show, options, running, show, site_listing
 from holdfast.cli.context import Context, open_context
 from holdfast.cli.progress import progress
 from holdfast.consistency import check as checking
 from holdfast.consistency import findings, repair
 from holdfast.consistency.check import CheckSettings
 from holdfast.consistency.duckdb_session import engine_limits
-from holdfast.consistency.findings import LACKING, Class, Finding
+from holdfast.consistency.findings import LACKING, Class
 from holdfast.consistency.repair import Asker, Repair
 from holdfast.consistency.report import FINDINGS, Report, write_json
 from holdfast.model.clock import show_time
 from holdfast.model.errors import BadInput, HoldfastError
 from holdfast.model.records import RequestState
-from holdfast.operations import deletion, requests
-from holdfast.operations.deletion import DeletionReport, PathState
+from holdfast.operations import requests
+from holdfast.operations.deleting.report import DeletionReport, PathState
 from holdfast.operations.progress import RunReport
 from holdfast.storage.driver import StorageDriver
-
-SAMPLES = 2
-"""How many paths of each class the table shows."""
-LEFT_SHOWN = 10
-
-_MEANINGS = {
-    Class.MISSING: "should be there",
-    Class.ORPHAN: "nobody knows them (dark data)",
-    Class.SIZE_MISMATCH: "wrong size",
-    Class.CHECKSUM_MISMATCH: "right size, wrong content",
-    Class.AWAITED: "wanted there, not counted as there yet",
-    Class.UNLISTED: "not judged: not listed or not readable",
-    Class.IGNORED: "young, in flight or just changed",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +60,8 @@ def check_command(
         bool, typer.Option("--checksums", help="Also read every file, and note which blocks were proved whole.")
     ] = False,
     mend: Annotated[
-        bool, typer.Option("--repair", help="Bring good copies of what is missing, wrong or awaited from other sites.")
+        bool,
+        typer.Option("--repair", help="Bring good copies of what is missing or wrong, and try again what is held."),
     ] = False,
     delete_orphans: Annotated[
         bool, typer.Option("--delete-orphans", help="Remove what nobody knows; needs --orphan-limit.")
@@ -95,7 +82,7 @@ def check_command(
         typer.Option(metavar="SECONDS", min=0, help="Unknown files younger are left alone; default: ignore_age_s."),
     ] = None,
     no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="Only ask for repairs; `transfers run` does them.")
+        bool, typer.Option("--no-wait", help="Only ask for it; `transfers run`, `deletions run` do it.")
     ] = False,
     afresh: Annotated[
         bool, typer.Option("--afresh", help="List anew, even if an interrupted check could be gone on with.")
@@ -119,7 +106,7 @@ def check_command(
         settings = _settings(context, site, checksums=checksums, ignore_age=ignore_age, afresh=afresh, dry_run=dry_run)
         report = _checked(context, site, settings, quiet=quiet or json)
         if not json:
-            _show_report(report)
+            check_show.show_report(report)
         mended = None
         if mend or delete_orphans:
             fraction = context.config.consistency.missing_fraction_max if max_fraction is None else max_fraction
@@ -134,7 +121,7 @@ def check_command(
             if not dry_run:
                 write_json(Path(report.folder), _document(report, mended))
             if not json:
-                _show_mended(mended, dry_run=dry_run)
+                check_show.show_mended(mended.asked, mended.copied, mended.deleted, dry_run=dry_run)
         if json:
             show.document(_document(report, mended))
     if not (report.agrees if mended is None else _is_put_right(report, mended)):
@@ -194,10 +181,10 @@ def _mend(context: Context, report: Report, mending: Mending, mended: Mended) ->
     if mending.dry_run or mending.no_wait:
         return
     copies, deletions = _open_requests(context, report.site, mending)
-    if copies:
-        mended.copied = copy.carry_out(context, copies, quiet=mending.quiet)
-    if deletions:
-        mended.deleted = tuple(transfers.carry_out_deletions(context, deletions, quiet=mending.quiet))
+    if copies or deletions:
+        done = running.carry_out(context, [*copies, *deletions], quiet=mending.quiet)
+        mended.copied = replace(done, deletions=()) if copies else None
+        mended.deleted = done.deletions
 
 
 async def _ask(context: Context, driver: StorageDriver, report: Report, mending: Mending, asked: Repair) -> None:
@@ -235,7 +222,7 @@ def _open_requests(context: Context, site: str, mending: Mending) -> tuple[list[
 
 def _is_put_right(report: Report, mended: Mended | None) -> bool:
     """Whether nothing that the check found is left, by what the executors say."""
-    if mended is None or report.unlisted_places or not report.top_listed:
+    if mended is None or report.unlisted_places:
         return False
     copies = mended.copied.requests if mended.copied else ()
     if not all(request.state is RequestState.DONE for request in copies):
@@ -254,62 +241,3 @@ def _document(report: Report, mended: Mended | None) -> dict[str, Any]:
         document["repair"] = show.jsonable(mended)
         document["put_right"] = _is_put_right(report, mended)
     return document
-
-
-def _show_report(report: Report) -> None:
-    rows = []
-    for cls in Class:
-        if report.counts[cls] or cls is not Class.IGNORED:
-            sizes = show.size(report.sizes[cls]) if cls is not Class.UNLISTED else ""
-            meaning = _MEANINGS[cls]
-            if cls is Class.AWAITED and report.awaited_unasked:
-                meaning += f"; {show.number(report.awaited_unasked)} asked for by nobody"
-            rows.append((cls.value.replace("_", " "), show.number(report.counts[cls]), sizes, meaning))
-    rows.append(("expected", show.number(report.expected), show.size(report.expected_size), "by the inventory"))
-    rows.append(("found", show.number(report.actual), show.size(report.actual_size), f"at {report.site}"))
-    if report.with_checksums:
-        rows.append(("proved", show.number(report.proved), "", "checksum read and right"))
-    show.table(("", "files", "bytes", "meaning"), rows, right=("files", "bytes"))
-    _show_samples(report)
-    state = "agrees with" if report.agrees else "differs from"
-    if not report.top_listed:
-        state = "could not be listed, and cannot be compared with"
-    show.line(
-        f"{report.site} {state} the inventory at position {report.position_after}"
-        f" ({show.plural(report.directories, 'folder')} listed, {report.seconds:.1f} s)"
-    )
-    show.line(f"report: {report.folder}")
-
-
-def _show_samples(report: Report) -> None:
-    shown: dict[Class, list[Finding]] = {}
-    for finding in findings.read_table(Path(report.folder) / FINDINGS):
-        if len(shown.setdefault(finding.cls, [])) < SAMPLES:
-            shown[finding.cls].append(finding)
-        if finding.cls is Class.IGNORED and len(shown) == len(Class):
-            break
-    for cls in Class:
-        for finding in shown.get(cls, []):
-            hides = f", {show.plural(finding.n_files, 'expected file')} below" if cls is Class.UNLISTED else ""
-            reason = f": {finding.reason}{hides}" if finding.reason else ""
-            show.line(f"  {cls.value.replace('_', ' ')}: {finding.path}{reason}")
-
-
-def _show_mended(mended: Mended, *, dry_run: bool) -> None:
-    asked = mended.asked
-    would = "would ask" if dry_run else "asked"
-    show.line(
-        f"{would} for {show.plural(asked.copies, 'copy').replace('copys', 'copies')}, {show.size(asked.copied_size)}"
-    )
-    if asked.under_way:
-        show.line(f"{show.plural(asked.under_way, 'file')} under way already, by earlier requests")
-    show.line(f"{would} for the removal of {show.plural(asked.deletions, 'orphan')}, {show.size(asked.deleted_size)}")
-    for request in mended.copied.requests if mended.copied else ():
-        show.line(f"copies of {request.dataset}: {request.state.value}: {request.detail}")
-    for each in mended.deleted:
-        show.line(f"orphans: {deletion.detail_of(each)}{each.error}")
-    for name, left in (("unrecoverable", asked.unrecoverable), ("left alone", asked.skipped)):
-        for finding in left[:LEFT_SHOWN]:
-            show.line(f"  {name}: {finding.path}: {finding.reason}")
-        if len(left) > LEFT_SHOWN:
-            show.line(f"  {name}: and {len(left) - LEFT_SHOWN} more")

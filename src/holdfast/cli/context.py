@@ -59,6 +59,11 @@ class Context:
         """The folder of the inventory's file, or where that would be; rooms keep their working files below it."""
         return self.config.inventory.path.parent
 
+    @property
+    def workers_dir(self) -> Path:
+        """Where workers of this machine show that they live."""
+        return self.state_dir / "workers"
+
     def access(self, site: str) -> Access:
         """How one gets in to a site: one and the same for all its doors."""
         if site not in self._accesses:
@@ -136,21 +141,24 @@ def open_context(given: Options | None = None, *, warn: bool = True) -> Context:
 
 def _warn_of_unknown_sites(context: Context) -> None:
     """A misspelt table would leave its site with the settings of all, without a word."""
-    configured = context.config.storage.sites
-    if configured:
+    sections = {"storage": context.config.storage.sites, "operations": context.config.operations.sites}
+    if any(sections.values()):
         with context.store.snapshot() as snapshot:
             known = {site.name for site in snapshot.sites()}
-        for name in sorted(set(configured) - known):
-            _log.warning("settings of a site that the inventory does not know", section=f"storage.sites.{name}")
+        for section, configured in sections.items():
+            for name in sorted(configured - known):
+                section_of = f"{section}.sites.{name}"
+                _log.warning("settings of a site that the inventory does not know", section=section_of)
 
 
 def rooms() -> list[MetaData]:
     """The tables of all rooms, for those who carry them from one database to another."""
     # Only backup and restore need to know them.
-    from holdfast.operations import tables
+    from holdfast.operations.batches import tables
+    from holdfast.operations.requesting import brake
     from holdfast.replication import scan_schema
 
-    return [tables.metadata, scan_schema.metadata]
+    return [tables.metadata, brake.metadata, scan_schema.metadata]
 
 
 def load_config(given: Options | None = None) -> Config:
@@ -165,6 +173,13 @@ def _turn_log_on(config: Config) -> None:
     given = options.current.get()
     level = "debug" if given.debug else (given.log_level or config.log.level)
     logs.configure(str(level), json=config.log.format == "json")
+
+
+def hush() -> None:
+    """Log errors only, unless it was said from which level on: what a command has to tell, it tells in the end."""
+    given = options.current.get()
+    if not given.debug and given.log_level is None:
+        logs.configure("error", json=logs.settings().json)
 
 
 def actor() -> str:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
 
-from holdfast.cli import options, show
+from holdfast.cli import completing, lock, options, request_show, running, show
 from holdfast.cli.context import Context, open_context
-from holdfast.cli.progress import Update, progress
 from holdfast.model import names
-from holdfast.model.errors import OperatorError
 from holdfast.model.names import DatasetKey
-from holdfast.model.records import CopyRequest, RequestState
-from holdfast.operations import executor, lockfile, requests
-from holdfast.operations.progress import Listener, Progress, RunReport
-
-ERRORS_SHOWN = 10
+from holdfast.model.records import PRIORITY_MOST, PRIORITY_USUAL, BlockFiles, CopyRequest, RequestState, SiteStatus
+from holdfast.operations import requests
+from holdfast.operations.requesting import needs, scopes
+from holdfast.operations.showing import overview
 
 
 def register(app: typer.Typer) -> None:
@@ -26,10 +22,30 @@ def register(app: typer.Typer) -> None:
 
 
 def copy_command(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="What to copy: NAME or NAME#VERSION.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET", help="What to copy: NAME or NAME#VERSION.", autocompletion=completing.datasets
+        ),
+    ],
     *,
-    to: Annotated[str, typer.Option(metavar="SITE", help="The site to bring it to.")],
+    to: Annotated[str, typer.Option(metavar="SITE", help="The site to bring it to.", autocompletion=completing.sites)],
+    block: Annotated[
+        list[str] | None, typer.Option("--block", help="Only this block; may be given several times.")
+    ] = None,
     group: Annotated[str, typer.Option(help="The group that will own the copy.")] = "",
+    priority: Annotated[
+        int, typer.Option(min=1, max=PRIORITY_MOST, help="How urgent it is: 1 the least, 5 the most.")
+    ] = PRIORITY_USUAL,
+    deadline: Annotated[
+        str | None,
+        typer.Option(
+            "--deadline",
+            metavar="DURATION|DATE",
+            help="When it is of no use any more: 90min, 12h, 30d, 2030-01-31[T12:00]; UTC.",
+        ),
+    ] = None,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why; it stays in the journal.")] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Overwrite what lies in a file's place and is not that file.")
     ] = False,
@@ -43,83 +59,58 @@ def copy_command(
     The request is on record first and survives interruption: run the same
     command again, or `holdfast transfers run`, and what is in place already is
     not copied again. A different file that lies in the place of one stays, and
-    that copy fails, unless --replace is given and no lock names the file. Exit
-    code 2: the site is full or cannot be used; 3: some files could not be
-    copied.
+    that copy fails, unless --replace is given and no lock names the file. A
+    deletion of the same files there that nobody has begun is taken back. What
+    was asked for before stays as it was asked for. Exit code 1: it was held back
+    by somebody; 3: some files could not be copied, or the site is full or lets
+    nobody in; 4: the site is not to be used (with --no-wait it is waited for).
     """
     key = names.dataset_key(dataset)
+    scope = None if block is None else [BlockFiles(each) for each in block]
     with open_context() as context:
-        request = requests.request_copy(
+        asked = requests.request_copy(
             context.store,
             key,
             to,
-            reason=f"copy {key} to {to}",
+            scope=scope,
+            reason=reason if reason is not None else f"copy {key} to {to}",
             actor=context.actor,
             clock=context.clock,
             group=group,
             may_replace=replace,
+            priority=priority,
+            deadline_us=lock.expiry(deadline, now_us=context.clock(), option="--deadline"),
+            may_wait=no_wait,
             dry_run=dry_run,
         )
         if dry_run:
-            _show_need(context, key, to, json)
-            return
-        if no_wait or request.state is not RequestState.OPEN:
-            _show_request(request, json)
-            return
-        report = carry_out(context, [request.id], quiet=quiet or json)
-    if json:
-        show.document(report)
-    conclude(report, json=json)
+            _show_need(context, key, to, scope, json=json)
+        elif json and (no_wait or asked.request.state is not RequestState.OPEN):
+            show.document(running.asked_document(context, asked))
+        elif no_wait or asked.request.state is not RequestState.OPEN:
+            request_show.print_asked(asked, "transfers")
+            _show_waitroom(context, asked.request)
+        else:
+            running.carry_out_asked(context, asked, kinds=overview.COPIES, json=json, quiet=quiet)
 
 
-def carry_out(context: Context, only: list[str] | None, *, wait: bool = True, quiet: bool = False) -> RunReport:
-    """Run the executor on these requests, or on all, with a bar."""
-    with progress("Copying", unit="bytes", quiet=quiet) as update:
-        return asyncio.run(
-            executor.run(
-                context.store,
-                context.driver,
-                settings=context.config.operations,
-                clock=context.clock,
-                lock_path=context.state_dir / lockfile.COPIES,
-                progress=_telling(update),
-                only=only,
-                wait=wait,
-                waiting=show.note,
-            )
-        )
-
-
-def conclude(report: RunReport, *, json: bool) -> None:
-    """Say what a run has done, unless that was said in ``json``; ends the command with the exit code of the worst."""
-    if not json:
-        _show_report(report)
-    if report.stopped:
-        sites = "; ".join(f"{site}: {why}" for site, why in sorted(report.stopped.items()))
-        hint = "the request stays open: put that right, then `holdfast transfers run`"
-        raise OperatorError(f"work has stopped: {sites}", hint=hint)
-    if any(request.state is RequestState.FAILED for request in report.requests):
-        raise typer.Exit(3)
-
-
-def _telling(update: Update) -> Listener:
-    def tell(state: Progress) -> None:
-        note = f"{state.files_done:,}/{state.files_total:,} files"
-        failed = f", {state.files_failed:,} failed" if state.files_failed else ""
-        message = f" {state.message[:60]}" if state.message else ""
-        update(completed=state.bytes_done, total=state.bytes_total, note=f"{note}{failed}{message}")
-
-    return tell
-
-
-def _show_need(context: Context, key: DatasetKey, to: str, json: bool) -> None:
+def _show_waitroom(context: Context, request: CopyRequest) -> None:
     with context.store.snapshot() as snapshot:
-        need = requests.need_of(snapshot, key, to)
+        status = snapshot.site(request.site).status
+    if request.state is RequestState.OPEN and status is not SiteStatus.READY:
+        show.note(f"{request.site} is {status}: it is held (site unavailable) until that is ready")
+
+
+def _show_need(context: Context, key: DatasetKey, to: str, scope: list[BlockFiles] | None, *, json: bool) -> None:
+    with context.store.snapshot() as snapshot:
+        need = needs.need_of(snapshot, key, to, scope)
+    n_condemned = scopes.count(need.condemned)
     if json:
         counts = {
             "files": need.n_files,
             "size": need.size,
             "held": need.n_held,
+            "condemned": n_condemned,
             "without_source": need.n_without_source,
         }
         show.document({"dataset": key, "site": to, "dry_run": True, **counts})
@@ -127,34 +118,7 @@ def _show_need(context: Context, key: DatasetKey, to: str, json: bool) -> None:
     show.line(f"would copy {show.plural(need.n_files, 'file')}, {show.size(need.size)}, of {key} to {to}")
     if need.n_held:
         show.line(f"{to} holds {show.plural(need.n_held, 'file')} already")
+    if n_condemned:
+        show.line(f"{to} holds {show.plural(n_condemned, 'file')} that it is to lose; that would be taken back")
     if need.n_without_source:
-        show.note(f"{show.plural(need.n_without_source, 'file')} would fail: no other ready site holds them")
-
-
-def _show_request(request: CopyRequest, json: bool) -> None:
-    if json:
-        facts = {"request": request.id or None, "state": request.state, "detail": request.detail}
-        show.document({"dataset": request.dataset, "site": request.site, **facts})
-    elif request.state is RequestState.OPEN:
-        show.line(f"request {request.id}: {request.dataset} to {request.site}")
-        show.note("`holdfast transfers run` carries it out")
-    else:
-        show.line(f"nothing to do: {request.detail}")
-
-
-def _show_report(report: RunReport) -> None:
-    if report.is_busy:
-        show.note("another executor is at work; nothing was done here")
-    for request in report.requests:
-        show.line(f"{request.dataset} to {request.site}: {request.state.value}: {request.detail or 'not finished'}")
-    if report.files_copied or report.files_found:
-        found = f", {show.plural(report.files_found, 'file')} found in place" if report.files_found else ""
-        replaced = f", {show.plural(report.files_replaced, 'file')} replaced" if report.files_replaced else ""
-        copied = f"{show.plural(report.files_copied, 'file')}, {show.size(report.bytes_copied)}"
-        show.line(f"copied {copied}, in {report.seconds:.1f} s{replaced}{found}")
-    for fault in report.wrong_sources[:ERRORS_SHOWN]:
-        show.note(f"{fault.error}; `holdfast check {fault.site} --checksums` finds all that is wrong there")
-    for error in report.errors[:ERRORS_SHOWN]:
-        show.note(error)
-    if len(report.errors) > ERRORS_SHOWN:
-        show.note(f"and {len(report.errors) - ERRORS_SHOWN} more; see `holdfast transfers show`")
+        show.note(f"{show.plural(need.n_without_source, 'file')} would be held: no other ready site holds them")

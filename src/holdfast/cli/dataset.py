@@ -10,13 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from holdfast.cli import options, show
+from holdfast.cli import dataset_set, options, show
 from holdfast.cli.context import open_context
 from holdfast.inventory.store import Snapshot
 from holdfast.model import checksums, names
 from holdfast.model.errors import Conflict
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.records import Block, BlockReplica, CopyRequest, Dataset, FileColumns
+from holdfast.model.records import Block, BlockReplica, CopyRequest, Dataset, FileColumns, Request
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: what is registered, and where it is.")
 
@@ -25,6 +25,7 @@ Name = Annotated[str, typer.Argument(metavar="DATASET", help="NAME or NAME#VERSI
 
 def register(parent: typer.Typer) -> None:
     """Add the group."""
+    dataset_set.register(app)
     parent.add_typer(app, name="dataset")
 
 
@@ -72,19 +73,22 @@ def show_dataset(
     with open_context() as context, context.store.snapshot() as snapshot:
         dataset, all_blocks = snapshot.dataset(key), snapshot.blocks(key)
         replicas = snapshot.replicas(dataset=key)
-        requests = [request for request in snapshot.copy_requests() if request.dataset == key]
+        copies, deletions = snapshot.copy_requests(dataset=key), snapshot.deletion_requests(dataset=key)
         locks = [lock.id for lock in snapshot.locks() if _is_of(snapshot, lock.dataset, lock.lfn, key)]
     sites = _by_site(all_blocks, replicas)
     if json:
-        details = {"sites": sites, "locks": locks, "open_copies": [_request(request) for request in requests]}
+        asked = {"open_copies": [*map(_request, copies)], "open_deletions": [*map(_request, deletions)]}
+        details = {"sites": sites, "locks": locks, **asked}
         if blocks:
             details["block_list"] = [_block(block, replicas) for block in all_blocks]
         show.document({**_record(dataset, all_blocks), **details})
         return
     show.facts(_facts(dataset, all_blocks, locks))
     _print_sites(sites)
-    for request in requests:
-        show.line(f"open copy to {request.site}: {request.id}, since {show.time(request.created_us)}")
+    asked_for: list[Request] = [*copies, *deletions]
+    for request in asked_for:
+        what = "copy to" if isinstance(request, CopyRequest) else "deletion at"
+        show.line(f"open {what} {request.site}: {request.id}, since {show.time(request.created_us)}")
     if blocks:
         _print_blocks(all_blocks, replicas)
 
@@ -157,7 +161,7 @@ def _facts(dataset: Dataset, blocks: Sequence[Block], locks: Sequence[str]) -> l
         ("type", dataset.type),
         ("software", dataset.software_version),
         ("holds", f"{show.plural(n_files, 'file')}, {show.size(size)}, {show.plural(len(blocks), 'block')}"),
-        ("copies wanted", str(dataset.required_copies)),
+        ("required copies", str(dataset.required_copies)),
         ("created", show.time(dataset.created_us)),
         *((f"  {name}", value if isinstance(value, str) else show.json_text(value)) for name, value in _items(dataset)),
         ("locks", ", ".join(locks)),
@@ -189,7 +193,7 @@ def _print_sites(sites: Sequence[dict[str, Any]]) -> None:
     )
 
 
-def _request(request: CopyRequest) -> dict[str, Any]:
+def _request(request: Request) -> dict[str, Any]:
     created = show.time_exact(request.created_us)
     return {"id": request.id, "site": request.site, "reason": request.reason, "created_at": created}
 

@@ -34,9 +34,11 @@ def add_lock(
     item: Annotated[str, typer.Argument(metavar="ITEM", help="A DATASET, a DATASET::BLOCK, or with --file an LFN.")],
     reason: Annotated[str, typer.Option("--reason", help="Why, for those who meet it.")],
     file: Annotated[bool, typer.Option("--file", help="ITEM is an LFN; it need not be registered.")] = False,
-    sites: Annotated[str, typer.Option("--sites", metavar="PATTERN", help="At which sites, with * ? and [...].")] = "*",
+    sites: Annotated[
+        str, typer.Option("--sites", "--site", metavar="PATTERN", help="At which sites, with * ? and [...].")
+    ] = "*",
     groups: Annotated[
-        str, typer.Option("--groups", metavar="PATTERN", help="Whose replicas, with * ? and [...].")
+        str, typer.Option("--groups", "--group", metavar="PATTERN", help="Whose replicas, with * ? and [...].")
     ] = "*",
     expires: Annotated[
         str | None,
@@ -107,27 +109,27 @@ def _item(text: str, *, is_file: bool) -> tuple[DatasetKey | None, str, str]:
     return names.dataset_key(text), "", ""
 
 
-def expiry(text: str | None, *, now_us: int) -> int | None:
-    """The moment that ``text``, a duration or a date, means; BadInput if it is neither, or past."""
+def expiry(text: str | None, *, now_us: int, option: str = "--expires") -> int | None:
+    """The moment that ``text``, a duration or a date, means; BadInput, naming the option, if it is neither, or past."""
     if text is None:
         return None
     lasting = _DURATION.fullmatch(text)
-    at_us = now_us + int(lasting[1]) * _SECONDS[lasting[2]] * SECOND_US if lasting else _moment(text)
+    at_us = now_us + int(lasting[1]) * _SECONDS[lasting[2]] * SECOND_US if lasting else _moment(text, option)
     if at_us <= now_us:
-        raise BadInput(f"--expires {text} is in the past", hint=f"now is {show.time(now_us)}")
+        raise BadInput(f"{option} {text} is in the past", hint=f"now is {show.time(now_us)}")
     try:
         show.time(at_us)
     except (ValueError, OverflowError) as error:
-        raise BadInput(f"--expires {text} is beyond the year 9999", hint="leave it out for ever") from error
+        raise BadInput(f"{option} {text} is beyond the year 9999", hint="leave it out for ever") from error
     return at_us
 
 
-def _moment(text: str) -> int:
+def _moment(text: str, option: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        hint = "90min, 12h, 30d, 2w, 1y, 2030-01-31 or 2030-01-31T12:00"
-        raise BadInput(f"--expires {text!r} is neither a duration nor a date", hint=hint) from error
+        hint = "at least 1min: 90min, 12h, 30d, 2w, 1y, 2030-01-31 or 2030-01-31T12:00"
+        raise BadInput(f"{option} {text!r} is neither a duration nor a date", hint=hint) from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp()) * SECOND_US

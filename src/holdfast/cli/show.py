@@ -17,9 +17,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.model.clock import SECOND_US, show_time
+from holdfast.model.wording import number, plural, size
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = [
+    "document",
+    "drawn",
+    "escape",
+    "facts",
+    "json_text",
+    "jsonable",
+    "line",
+    "note",
+    "number",
+    "plural",
+    "size",
+    "table",
+    "time",
+    "time_exact",
+]
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What can move the cursor, forge a line or turn the writing round, and what no terminal can print."""
@@ -37,6 +58,7 @@ def line(text: str = "") -> None:
 
 def note(text: str) -> None:
     """One line on standard error: for people, not part of the result."""
+    sys.stdout.flush()  # In the order in which it was said, where both go to one place.
     sys.stderr.write(f"{escape(text)}\n")
 
 
@@ -88,21 +110,6 @@ def jsonable(value: object) -> Any:
     return str(value) if isinstance(value, PurePath) else value
 
 
-def size(n_bytes: int) -> str:
-    """Bytes for people, decimal: ``999 B``, ``1.5 kB``, ``2.0 TB``."""
-    amount = float(n_bytes)
-    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
-        if abs(amount) < 999.95 or unit == "PB":
-            break
-        amount /= 1000
-    return f"{n_bytes} B" if unit == "B" else f"{amount:.1f} {unit}"
-
-
-def number(count: int) -> str:
-    """A number with thousands apart: ``12,345``."""
-    return f"{count:,}"
-
-
 def time(at_us: int | None) -> str:
     """A moment as ISO 8601 in UTC; "" for none."""
     return "" if at_us is None else show_time(at_us)
@@ -116,11 +123,6 @@ def time_exact(at_us: int | None) -> str | None:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_us % SECOND_US:06d}Z"
 
 
-def plural(count: int, noun: str) -> str:
-    """``1 file``, ``2,000 files``."""
-    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
-
-
 def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[str]) -> Iterable[str]:
     widths = [max(len(name), *(len(row[place]) for row in rows)) for place, name in enumerate(columns)]
     for row in (columns, *rows):
@@ -132,14 +134,22 @@ def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]], right: frozens
 
 
 def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[str]) -> None:
-    from rich import box
     from rich.console import Console
+
+    Console().print(drawn(columns, rows, right=right))
+
+
+def drawn(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[str] = ()) -> Table:
+    """A table for a terminal, to be printed or shown live; what could move the cursor in it is escaped."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    to_the_right = frozenset(right)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
-        drawn.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=name in right)
+        side: Literal["right", "left"] = "right" if name in to_the_right else "left"
+        table.add_column(name, justify=side, overflow="fold", no_wrap=name in to_the_right)
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))  # As Text: a "[" in a name is no markup.
-    Console().print(drawn)
+        table.add_row(*(Text(escape(cell)) for cell in row))  # As Text: a "[" in a name is no markup.
+    return table

@@ -11,9 +11,10 @@ from holdfast.cli import apply, options, pfn_text, show, site_door, site_listing
 from holdfast.cli.context import open_context
 from holdfast.inventory.store import Snapshot
 from holdfast.model import names
-from holdfast.model.changes import PutSite, RemoveSite, SiteUnchanged
+from holdfast.model.changes import PutSite, RemoveSite
 from holdfast.model.errors import BadInput, Conflict
 from holdfast.model.records import BlockReplica, Door, Site, SiteStatus, StorageType
+from holdfast.model.requirements import SiteUnchanged
 
 app = typer.Typer(no_args_is_help=True, help="Sites: where files are stored.")
 

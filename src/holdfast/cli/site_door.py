@@ -15,9 +15,10 @@ import typer
 from holdfast.cli import apply, options, pfn_text, show, site_root
 from holdfast.cli.context import Context, open_context
 from holdfast.model import names
-from holdfast.model.changes import PutSite, SiteUnchanged
+from holdfast.model.changes import PutSite
 from holdfast.model.errors import BadInput, Conflict, UnknownName
 from holdfast.model.records import Door, Site
+from holdfast.model.requirements import SiteUnchanged
 
 app = typer.Typer(no_args_is_help=True, help="The doors of a site: protocol, root and rules of each.")
 
