@@ -107,6 +107,10 @@ class CrashWorld:
         ]
         return ["check", "B", "--checksums", *mending, "--quiet"]
 
+    @property
+    def delete(self) -> list[str]:
+        return ["delete", str(KEY), "--at", "C", "--reason", "test", "--despite-brake", "--quiet"]
+
     def run(self, command: Sequence[str], *, at: str = "", after_s: float | None = None) -> Ran:
         """Run a command; it dies ``at`` STEP:COUNT, or by our hand a while after its first step."""
         trace = self.folder / "trace"
@@ -199,7 +203,10 @@ class CrashWorld:
             assert registered == {lfn: (len(data), sha256(data).hexdigest()) for lfn, data in self.content.items()}
 
     def _prove_held_is_there(self, view: Snapshot) -> None:
+        going = {(request.site, part.block) for request in view.deletion_requests() for part in request.scope}
         for replica in view.replicas():
+            if (replica.site, replica.block.block) in going:
+                continue  # What has gone may not have been told of yet.
             lfns = list(view.files(replica.block).lfns())
             for ordinal in replica.files(len(lfns)):
                 place = self.place(replica.site, lfns[ordinal])
@@ -217,15 +224,24 @@ class CrashWorld:
 
     def prove_copied(self) -> None:
         """Every site has every file and nothing else, parts included, and the inventory says so."""
+        self._prove_whole(SITES)
+
+    def prove_deleted(self) -> None:
+        """C has nothing any more, and nothing was lost elsewhere."""
+        self._prove_whole(("A", "B"))
+        assert self.files("C") == {}
+
+    def _prove_whole(self, sites: Sequence[str]) -> None:
         self.prove_sound()
-        for site in SITES:
+        for site in sites:
             assert self.files(site) == self.content, f"site {site}"
             assert not list((self.folder / site).rglob(f"{parts.PREFIX}*"))
         store = self.store()
         with store.snapshot() as view:
             assert not view.copy_requests()
             assert not view.deletion_requests()
-            for site in SITES:
+            assert {replica.site for replica in view.replicas(dataset=KEY)} == set(sites)
+            for site in sites:
                 replicas = view.replicas(dataset=KEY, site=site)
                 assert all(replica.is_complete and replica.verified_us for replica in replicas)
                 assert sum(replica.n_files for replica in replicas) == N_FILES
@@ -245,6 +261,10 @@ class CrashWorld:
         )
         assert registered == dict.fromkeys(self.content, 1)
         arrived, gone = _moved(entries, c.FilesArrived), _moved(entries, c.FilesGone)
+        deleted = _moved(entries, c.FilesDeleted)
+        assert set(deleted.values()) == {1}
+        assert {site for site, *_ in deleted} == {"C"}
+        assert len(deleted) == N_FILES
         assert set(gone.values()) <= {1}
         assert len(gone) == len(self.damaged)
         for site in ("B", "C"):
@@ -261,7 +281,9 @@ def _changes(entries: Sequence[Entry]) -> list[c.Change]:
     return [change for entry in entries for change in entry.changes]
 
 
-def _moved(entries: Sequence[Entry], kind: type[c.FilesArrived] | type[c.FilesGone]) -> Counter[tuple[str, str, int]]:
+def _moved(
+    entries: Sequence[Entry], kind: type[c.FilesArrived] | type[c.FilesGone] | type[c.FilesDeleted]
+) -> Counter[tuple[str, str, int]]:
     """How often each file is said to have arrived, or gone, by site, block and ordinal."""
     return Counter(
         (change.site, change.block.block, ordinal)

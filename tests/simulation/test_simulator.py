@@ -14,17 +14,23 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from holdfast.consistency import repair
 from holdfast.consistency.unlisted import Unlisted
-from holdfast.inventory import deletion
-from holdfast.inventory.store import Head
+from holdfast.inventory.deletion import paths, replicas
+from holdfast.inventory.store import Head, Store
 from holdfast.model.errors import BrokenInvariant
-from holdfast.operations import deletion as deleting
-from holdfast.operations import local_engine
+from holdfast.model.fileset import FileSet
+from holdfast.operations.batch import Batch
+from holdfast.operations.batches import claims
+from holdfast.operations.deleting import aftermath, elsewhere, gate, removal
+from holdfast.operations.deleting.gate import Gate
+from holdfast.operations.engines import proving, standing
+from holdfast.operations.work.fence import Fence
 from holdfast.testing import memory_store
 from holdfast.testing.memory_store import MemoryStore
 from holdfast.testing.simulation import timeless
@@ -66,14 +72,15 @@ def test_another_seed_is_another_world() -> None:
 def _proves_nothing(patch: pytest.MonkeyPatch) -> None:
     """Copies count without a look at what the destination has stored."""
 
-    async def prove(transfer: object, path: str, *, strongly: bool = False) -> None:
+    async def prove(*arguments: object, **options: object) -> None:
         return None
 
-    patch.setattr(local_engine, "_prove", prove)
+    patch.setattr(proving, "prove", prove)
 
 
 def _forgets_locks(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(deletion, "_locked", lambda *arguments: None)
+    patch.setattr(paths, "_locked", lambda *arguments: None)
+    patch.setattr(replicas._Check, "_locks_on", lambda *arguments: iter(()))
 
 
 def _trusts_failed_directories(patch: pytest.MonkeyPatch) -> None:
@@ -115,25 +122,58 @@ def _reuses_a_position(patch: pytest.MonkeyPatch) -> None:
 
 
 def _deletes_before_the_gate(patch: pytest.MonkeyPatch) -> None:
-    """Orphans are deleted because they were asked for; nobody looks whether they still are orphans."""
-    patch.setattr(deleting._Worker, "_claim_paths", lambda self, orphans: list(orphans))
-    patch.setattr(deleting._Worker, "_holds_claim", lambda self, path: True)
+    """Things are deleted because they were asked for; nobody looks whether they still may go."""
+
+    async def object_to(self: Gate, target: object) -> None:
+        return None
+
+    patch.setattr(gate, "requirements", lambda *arguments: ())
+    patch.setattr(Gate, "object_to", object_to)
 
 
 def _deletes_what_has_changed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(deleting, "_difference", lambda orphan, found, resolution_ns: "")
+    patch.setattr(removal, "_difference", lambda target, found, resolution_ns: "")
 
 
 def _copies_what_is_good(patch: pytest.MonkeyPatch) -> None:
     """What lies at the destination is always wrong, and may always go."""
-    look = local_engine._look
+    look = standing.look
 
-    async def doubting(transfer: Any) -> Any:
-        found = await look(transfer)
+    async def doubting(*arguments: Any, **options: Any) -> Any:
+        found = await look(*arguments, **options)
         return found if found.stat is None else replace(found, difference="planted")
 
-    patch.setattr(local_engine, "_look", doubting)
-    patch.setattr(local_engine._Standing, "check_may_go", lambda self, transfer: None)
+    patch.setattr(standing, "look", doubting)
+    patch.setattr(standing.Standing, "require_room", lambda self, transfer: None)
+
+
+def _counts_what_is_to_go(patch: pytest.MonkeyPatch) -> None:
+    """A copy that is itself asked to be deleted counts as one that stays, by the check and by who looks elsewhere."""
+
+    def condemned(*arguments: object, **options: object) -> dict[tuple[str, str], FileSet]:
+        return {}
+
+    patch.setattr(replicas, "condemned", condemned)
+    patch.setattr(elsewhere, "deletion", SimpleNamespace(condemned=condemned))
+
+
+def _goes_on_past_its_lease(patch: pytest.MonkeyPatch) -> None:
+    """A worker never asks whether what it has claimed is still its own."""
+
+    async def check(self: Fence, claim: str) -> None:
+        return None
+
+    patch.setattr(Fence, "check", check)
+
+
+def _tells_nobody_what_it_deleted(patch: pytest.MonkeyPatch) -> None:
+    """A deletion that is given up half way is forgotten with all that it has done."""
+
+    async def look(store: Store, places: object, batch: Batch) -> aftermath.Looked:
+        return aftermath.Looked(store.head(), FileSet(), batch.files)
+
+    patch.setattr(aftermath, "look", look)
+    patch.setattr(claims, "claimed", lambda connection, number: {})
 
 
 @dataclass(frozen=True)
@@ -146,15 +186,18 @@ class Mutant:
 
 
 MUTANTS = (
-    Mutant(_proves_nothing, frozenset({"S1", "S2"}), seed=1),
-    Mutant(_forgets_locks, frozenset({"S3"})),
-    Mutant(_trusts_failed_directories, frozenset({"S4"}), seed=4),
-    Mutant(_trusts_an_empty_listing, frozenset({"S4"}), seed=31),
+    Mutant(_proves_nothing, frozenset({"S1", "S2"}), seed=2),
+    Mutant(_forgets_locks, frozenset({"S3", "S5"})),
+    Mutant(_trusts_failed_directories, frozenset({"S4"}), seed=2),
+    Mutant(_trusts_an_empty_listing, frozenset({"S4"}), seed=3),
     Mutant(_acknowledges_before_commit, frozenset({"T1", "I1"})),
     Mutant(_reuses_a_position, frozenset({"I1", "T1", "I11"})),
-    Mutant(_deletes_before_the_gate, frozenset({"S3"}), seed=20),
-    Mutant(_deletes_what_has_changed, frozenset({"S3"}), seed=12),
-    Mutant(_copies_what_is_good, frozenset({"S2", "end"})),
+    Mutant(_deletes_before_the_gate, frozenset({"S3", "S5"}), seed=20),
+    Mutant(_deletes_what_has_changed, frozenset({"S3", "S5"}), seed=1),
+    Mutant(_copies_what_is_good, frozenset({"S2", "end"}), seed=1),
+    Mutant(_counts_what_is_to_go, frozenset({"S5", "T7"}), seed=5),
+    Mutant(_goes_on_past_its_lease, frozenset({"S6"}), seed=10),
+    Mutant(_tells_nobody_what_it_deleted, frozenset({"S5"}), seed=2),
 )
 
 

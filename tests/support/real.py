@@ -104,6 +104,18 @@ def _xrootd() -> str:
     return f"no {', '.join(lacking)} on PATH" if lacking else ""
 
 
+def _curl() -> str:
+    return "" if shutil.which("curl") is not None else "no curl on PATH"
+
+
+def _rsync() -> str:
+    return "" if shutil.which("rsync") is not None else "no rsync on PATH"
+
+
+def _setpriv() -> str:
+    return "" if shutil.which("setpriv") is not None else "no setpriv on PATH"
+
+
 def _rclone() -> str:
     return "" if shutil.which("rclone") is not None else "no rclone on PATH"
 
@@ -139,6 +151,12 @@ def _voms() -> str:
     return "" if shutil.which("voms-proxy-fake") is not None else "no voms-proxy-fake on PATH"
 
 
+def _fts_client() -> str:
+    if importlib.util.find_spec("fts3") is not None and importlib.util.find_spec("M2Crypto") is not None:
+        return ""
+    return "the library fts3 is not installed: tools/fts-client.sh does that, where gcc and OpenSSL's headers are"
+
+
 def _swift() -> str:
     from holdfast.testing.servers import swift_server
 
@@ -160,12 +178,16 @@ def _voms_authorisation() -> str:
 
 PARTS: Mapping[str, Callable[[], str]] = {
     "swift": _swift,
+    "curl": _curl,
+    "fts client": _fts_client,
     "gfal": _gfal,
     "gfal programs": _gfal_programs,
     "moto": _moto,
     "bundled postgresql": _bundled_postgresql,
     "postgresql": _postgresql,
     "rclone": _rclone,
+    "rsync": _rsync,
+    "setpriv": _setpriv,
     "tmpfs mount": _tmpfs_mount,
     "token authorisation": _token_authorisation,
     "unprivileged user": _unprivileged_user,

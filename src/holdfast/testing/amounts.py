@@ -16,23 +16,21 @@ from typing import Any
 BLOCK_FILES = 9
 BATCH_FILES = 5
 CLAIM_FILES = 7
-CLAIM_PATHS = 3
 COPY_PAGES = 4
-
-_SHIFT = ("CLAIM_FILES", "SETTLE_FILES", "REPORT_FILES")
 
 
 @contextmanager
 def shrunk() -> Iterator[None]:
     """Small amounts in this process while the context lasts."""
     plan, publish = _room("replication.plan"), _room("replication.publish")
-    shift, deletion = _room("operations.shift"), _room("operations.deletion")
+    scheduling, bookkeeping = _room("operations.work.scheduling"), _room("operations.work.bookkeeping")
     sqlite_copy = _room("inventory.sqlite_copy")
     small: list[tuple[Any, str, Any]] = [
         (plan, "blocks", partial(plan.blocks, files_max=BLOCK_FILES)),
         (publish, "BatchLimits", partial(publish.BatchLimits, n_files=BATCH_FILES)),
-        *((shift, name, CLAIM_FILES) for name in _SHIFT),
-        (deletion, "CLAIM_PATHS", CLAIM_PATHS),
+        (scheduling, "ROOM_FILES", CLAIM_FILES),
+        (bookkeeping, "SETTLE_FILES", CLAIM_FILES),
+        (bookkeeping, "SETTLE_PAUSE_S", 0.0),
         (sqlite_copy, "PAGES_AT_ONCE", COPY_PAGES),
     ]
     usual = [(module, name, getattr(module, name)) for module, name, _ in small]

@@ -147,6 +147,8 @@ class _Simulation:
             self._result.deeds[name] += 1
             self._result.faults += faults.counts
             self._result.steps.update(faults.steps)
+            violations += faults.trespasses
+            self._deeds.has_worked_undisturbed &= not faults.n_troubles
             self._judge([*violations, *self._checkers.after(world, self._deeds, before)])
 
     def _outcome(self, act: Callable[[], str], faults: Faults, violations: list[str]) -> str:

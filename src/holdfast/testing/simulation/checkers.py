@@ -7,7 +7,7 @@ journal and the storages, and hold them to what the world knows to be true.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from holdfast.consistency.findings import Class, Finding
@@ -21,13 +21,10 @@ from holdfast.model import names
 from holdfast.model.errors import HoldfastError, ResyncNeeded
 from holdfast.model.names import DatasetKey
 from holdfast.storage import parts
-from holdfast.testing.memory_tree import Node
 from holdfast.testing.simulation.deeds import Checked, Deeds
-from holdfast.testing.simulation.world import ANCHOR, IGNORE_AGE_S, SITES, Source, World
-
-SECOND_NS = 1_000_000_000
-CLOCK_DOUBT_S = 3600
-"""The clock is put back now and then: a file may have looked so much older."""
+from holdfast.testing.simulation.effects import UntoldChecker, check_effects
+from holdfast.testing.simulation.span import Span, doomed_files, is_wanted
+from holdfast.testing.simulation.world import SITES, Source, World
 
 
 @dataclass
@@ -152,15 +149,21 @@ def _manifest(view: Snapshot, key: DatasetKey) -> dict[str, tuple[int, str]]:
     return found
 
 
-def check_held(world: World, view: Snapshot, entries: list[Entry]) -> Iterator[str]:
-    """S1, S4: what the inventory says is at a site is there and right, unless people have broken it since."""
+def check_held(
+    world: World, view: Snapshot, entries: list[Entry], untold: Collection[tuple[str, str]]
+) -> Iterator[str]:
+    """S1, S4: what the inventory says is at a site is there and right, unless people have broken it since.
+
+    ``untold``: by site and LFN, what was deleted as it was asked, and is not told of yet.
+    """
     for entry in entries:
         for change in entry.changes:
             if isinstance(change, c.FilesGone):
                 yield from _learn_gone(world, view, change)
     for site in SITES:
         for lfn in world.held(view, site):
-            if lfn in world.content and (site, lfn) not in world.damaged and not world.is_right(site, lfn):
+            is_excused = (site, lfn) in world.damaged or (site, lfn) in untold
+            if lfn in world.content and not is_excused and not world.is_right(site, lfn):
                 yield f"S1: the inventory says that {site} holds {lfn}, which is wrong there, and nobody broke it"
     for entry in entries:
         for change in entry.changes:
@@ -186,76 +189,6 @@ def _judge_verified(world: World, view: Snapshot, change: c.FilesVerified) -> It
                     yield f"S1: {lfn} at {change.site} was called proved, and is wrong"
 
 
-def check_effects(world: World, before: Snapshot, after: Snapshot, *, is_deleting: bool) -> Iterator[str]:
-    """S2, S3: what our side has done at the storages since the simulator last looked."""
-    for site in SITES:
-        seen, now = world.mirror[site], world.files(site)
-        for path in sorted(seen.keys() | now.keys()):
-            old, new = seen.get(path), now.get(path)
-            if old != new and not parts.is_part_name(names.split(path)[1]):
-                place = _Place(world, site, path, before, after)
-                yield from place.judge(old, new, is_deleting=is_deleting)
-
-
-@dataclass
-class _Place:
-    """One path that is not as it was."""
-
-    world: World
-    site: str
-    path: str
-    before: Snapshot
-    after: Snapshot
-
-    def judge(self, old: Node | None, new: Node | None, *, is_deleting: bool) -> Iterator[str]:
-        lfn = self.world.lfn(self.site, self.path)
-        right = self.world.content.get(lfn)
-        was_good = (
-            old is not None and right is not None and old.data == right and _is_awaited(self.after, self.site, lfn)
-        )
-        if was_good:
-            yield f"S2: the good file {self.site}:{self.path} was {'removed' if new is None else 'replaced'}"
-        elif new is None and old is not None:
-            if not (right is not None and _is_awaited(self.after, self.site, lfn) and not self._renames_well):
-                yield from self._judge_deletion(lfn, old, is_deleting)
-        elif new is not None and (right is None or new.data != right):
-            held = lfn in self.world.held(self.after, self.site)
-            if self.world.capabilities[self.site].rename or held:
-                yield f"S2: {self.site}:{self.path} was written, and is not what belongs there"
-        elif old is not None and new is not None and self._is_locked(lfn):
-            yield f"S2: {self.site}:{self.path} was replaced, which is locked"
-        elif new is not None and not _is_awaited(self.after, self.site, lfn):
-            yield f"S2: {self.site}:{self.path} was written, and nobody asked for it"
-
-    @property
-    def _renames_well(self) -> bool:
-        """Where a storage cannot rename in one step, a wrong file has to go before the good one comes."""
-        capabilities = self.world.capabilities[self.site]
-        return capabilities.rename and capabilities.atomic_rename
-
-    def _is_locked(self, lfn: str) -> bool:
-        return lfn == ANCHOR or any(lock.lfn == lfn for lock in self.before.locks())
-
-    def _judge_deletion(self, lfn: str, old: Node, is_deleting: bool) -> Iterator[str]:
-        place = f"{self.site}:{self.path}"
-        requests = [each for each in self.before.deletion_requests() if each.site == self.site]
-        asked = {orphan.version for each in requests for orphan in each.orphans if orphan.path == self.path}
-        if not is_deleting or not asked:
-            yield f"S3: {place} was removed, and nobody asked for it"
-        elif old.version not in asked:
-            yield f"S3: {place} was removed, which is not the file that was asked to go"
-        if _is_awaited(self.before, self.site, lfn):
-            yield f"S3: {place} was removed, which the inventory has or awaits"
-        stagings = [each.staging for each in self.before.datasets(staged=True) if each.staging is not None]
-        if any(each.site == self.site and self.path.startswith(f"{each.directory}/") for each in stagings):
-            yield f"S3: {place} was removed while it was being published"
-        if self._is_locked(lfn):
-            yield f"S3: {place} was removed, which is locked"
-        age_s = self.world.clock.now_us // 1_000_000 - old.mtime_ns // SECOND_NS
-        if age_s < IGNORE_AGE_S - CLOCK_DOUBT_S:
-            yield f"S3: {place} was removed, which is only {age_s} s old"
-
-
 def check_report(world: World, view: Snapshot, site: str, checked: Checked) -> Iterator[str]:
     """S4: what a check says is so; and if nothing disturbed it, it says all."""
     held, tree = world.held(view, site), world.files(site)
@@ -277,12 +210,14 @@ def check_report(world: World, view: Snapshot, site: str, checked: Checked) -> I
             yield from _judge_finding(finding, truth[finding.cls], hidden, site)
     if not checked.is_calm:
         return
+    # Whether a file that is to go has gone already is no matter.
+    going = {world.path(site, lfn) for at, lfn in doomed_files(view) if at == site}
     for cls in (
         Class.MISSING,
         Class.SIZE_MISMATCH,
         *([Class.CHECKSUM_MISMATCH] if checked.report.with_checksums else []),
     ):
-        lacking = sorted(path for path in truth[cls] - found[cls] if not path.startswith(hidden))
+        lacking = sorted(path for path in truth[cls] - found[cls] - going if not path.startswith(hidden))
         yield from (f"S4: {site}:{path} is {cls.value}, and the check does not say so" for path in lacking)
 
 
@@ -296,15 +231,9 @@ def _judge_finding(finding: Finding, true: set[str], hidden: tuple[str, ...], si
 def _is_wanted(world: World, view: Snapshot, site: str, path: str) -> bool:
     """Whether a file is no orphan. An old part is one: whoever wrote it has died."""
     stagings = [each.staging for each in view.datasets(staged=True) if each.staging is not None]
-    return _is_awaited(view, site, world.lfn(site, path)) or any(
+    return is_wanted(view, site, world.lfn(site, path)) or any(
         each.site == site and path.startswith(f"{each.directory}/") for each in stagings
     )
-
-
-def _is_awaited(view: Snapshot, site: str, lfn: str) -> bool:
-    """Whether the inventory has or awaits a file at a site."""
-    record = view.lookup([lfn])[0] if lfn else None
-    return record is not None and bool(view.replicas(block=record.block, site=site))
 
 
 @dataclass
@@ -313,6 +242,7 @@ class Checkers:
 
     journal: JournalChecker = field(default_factory=JournalChecker)
     published: PublishedChecker = field(default_factory=PublishedChecker)
+    untold: UntoldChecker = field(default_factory=UntoldChecker)
 
     def after(self, world: World, deeds: Deeds, before: Snapshot) -> list[str]:
         """Every violation after one deed of Holdfast; the storages as they are become the ones to compare with."""
@@ -322,11 +252,14 @@ class Checkers:
             found += check_invariants(view)
             was_disturbed = deeds.was_disturbed
             found += self.published.check(world, view, was_disturbed=was_disturbed)
-            found += check_held(world, view, entries)
+            span = Span(before, view, entries)
+            self.untold.learn(world, span)
+            found += check_held(world, view, entries, self.untold.files)
             if was_disturbed:
                 # People have changed files while we were at work; what publishing must not do, it never does.
                 world.look()
-            found += check_effects(world, before, view, is_deleting=deeds.is_deleting)
+            found += check_effects(world, span, is_deleting=deeds.is_deleting)
+            found += self.untold.check(world, view, entries, deeds)
             if deeds.just_checked and deeds.just_checked not in world.unmounted:
                 found += check_report(world, view, deeds.just_checked, deeds.checked[deeds.just_checked])
         world.look()

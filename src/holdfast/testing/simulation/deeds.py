@@ -7,14 +7,11 @@ functions that the commands call, as one process each.
 
 from __future__ import annotations
 
-import random
 import shutil
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
-from holdfast.config import OperationsSettings
 from holdfast.consistency import check as checking
 from holdfast.consistency import findings, repair
 from holdfast.consistency.check import CheckSettings
@@ -26,17 +23,13 @@ from holdfast.model import names
 from holdfast.model.changes import PutLock, RemoveLock
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import Lock, SiteStatus
-from holdfast.operations import deletion, executor, requests
 from holdfast.replication.giving_up import give_up
 from holdfast.replication.publication import Outcome
 from holdfast.replication.publish import publish
 from holdfast.storage.listing.limits import Limits
-from holdfast.testing.simulation import timeless
-from holdfast.testing.simulation.world import ANCHOR, IGNORE_AGE_S, SITES, WEEK_NS, Source, World
+from holdfast.testing.simulation.operating import ACTOR, Operating
+from holdfast.testing.simulation.world import ANCHOR, IGNORE_AGE_S, SITES, WEEK_NS, Source
 
-Result = TypeVar("Result")
-
-ACTOR = "simulated"
 ORPHANS_MAX = 1000
 
 
@@ -50,26 +43,19 @@ class Checked:
 
 
 @dataclass
-class Deeds:
+class Deeds(Operating):
     """Everything that can happen. ``checked`` is the latest report of each site, however old."""
 
-    world: World
     checked: dict[str, Checked] = field(default_factory=dict)
     just_checked: str = ""
     """The site that this very deed has checked, for the checkers."""
-    is_deleting: bool = False
-    """Whether this deed may remove orphans."""
     was_disturbed: bool = False
     """Whether people have changed files during this deed."""
 
     def begin(self) -> None:
         """Another deed begins."""
-        self.just_checked, self.is_deleting, self.was_disturbed = "", False, False
-
-    @property
-    def source(self) -> random.Random:
-        """Chance."""
-        return self.world.source
+        self.just_checked, self.was_disturbed = "", False
+        self.begin_operating()
 
     # ---- people --------------------------------------------------------------------
 
@@ -187,6 +173,9 @@ class Deeds:
     def jump_clock(self) -> str:
         """Time passes, or the clock is put back."""
         seconds = self.source.choice((-600, -5, 60, 3000, 90_000))
+        if seconds < 0 or self.source.random() < 0.3:
+            self.world.clock.jump(seconds)
+            return f"set by {seconds} s"
         self.world.clock.pass_time(seconds)
         return f"{seconds} s"
 
@@ -242,65 +231,6 @@ class Deeds:
         source = self.source.choice(waiting)
         give_up(self.world.store, source.key, actor=ACTOR)
         return str(source.key)
-
-    def ask_copy(self) -> str:
-        """Ask for a dataset at a site."""
-        with self.world.store.snapshot() as view:
-            known = [dataset.key for dataset in view.datasets()]
-        return self.ask_copy_of(self.source.choice(known), self.source.choice(SITES)) if known else "nothing"
-
-    def ask_copy_of(self, key: DatasetKey, site: str) -> str:
-        """Ask for one dataset at one site."""
-        world = self.world
-        request = requests.request_copy(
-            world.store, key, site, reason="simulated", actor=ACTOR, clock=world.clock, new_id=world.new_id
-        )
-        return f"{key} to {site}: {request.id or request.state.value}"
-
-    def cancel(self) -> str:
-        """Give up an open request."""
-        with self.world.store.snapshot() as view:
-            ids = [each.id for each in view.copy_requests()] + [each.id for each in view.deletion_requests()]
-        if not ids:
-            return "nothing"
-        id = self.source.choice(ids)
-        requests.cancel(self.world.store, id, reason="simulated", actor=ACTOR)
-        return id
-
-    def carry_copies(self) -> str:
-        """Run an executor."""
-        world = self.world
-        settings = OperationsSettings(
-            concurrency=self.source.randint(1, 3), attempts_max=3, retry_delay_s_min=1, retry_delay_s_max=10
-        )
-        report = self._run(
-            lambda: executor.run(
-                world.store,
-                world.driver,
-                settings=settings,
-                clock=world.clock,
-                lock_path=world.folder / "copies.lock",
-                seed=world.seed,
-                new_token=world.new_id,
-            )
-        )
-        stopped = f", stopped {sorted(report.stopped)}" if report.stopped else ""
-        return f"copied {report.files_copied}, found {report.files_found}, failed {report.files_failed}{stopped}"
-
-    def carry_deletions(self) -> str:
-        """Carry out the removal of orphans."""
-        world = self.world
-        self.is_deleting = True
-        reports = self._run(
-            lambda: deletion.run(
-                world.store,
-                world.driver,
-                clock=world.clock,
-                lock_path=world.folder / "deletions.lock",
-                new_claim=world.new_id,
-            )
-        )
-        return "; ".join(f"{each.site}: {each.error or deletion.detail_of(each)}" for each in reports) or "nothing"
 
     def check(self) -> str:
         """Check a site."""
@@ -386,9 +316,6 @@ class Deeds:
         world = self.world
         return Asker(world.store, world.driver(world.sites[site]), ACTOR, world.clock, world.new_id)
 
-    def _run(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-        return timeless.run(work(), self.world.clock)
-
 
 PEOPLE = (
     Deeds.add_files,
@@ -418,9 +345,15 @@ WEIGHTS: tuple[tuple[Callable[[Deeds], str], int], ...] = (
     (Deeds.publish, 12),
     (Deeds.give_up, 1),
     (Deeds.ask_copy, 12),
-    (Deeds.cancel, 2),
-    (Deeds.carry_copies, 14),
-    (Deeds.carry_deletions, 7),
+    (Deeds.ask_replica_deletion, 6),
+    (Deeds.require_copies, 1),
+    (Deeds.cancel, 4),
+    (Deeds.hold, 1),
+    (Deeds.release, 1),
+    (Deeds.carry, 9),
+    (Deeds.carry_changing, 7),
+    (Deeds.carry_together, 4),
+    (Deeds.carry_asleep, 4),
     (Deeds.check, 14),
     (Deeds.repair, 8),
     (Deeds.delete_orphans, 9),

@@ -2,23 +2,32 @@
 
 What an operator would do is done, round after round: directories are healed,
 sites opened, locks lifted, publications finished, all sites checked and repaired, copies
-that had failed asked for again. Then nothing may be left that a good copy
+that had failed asked for again, those that are held given up. Then nothing may be left that a good copy
 exists for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from holdfast.inventory.store import Snapshot
 from holdfast.model import names
 from holdfast.model.changes import RemoveLock
 from holdfast.model.records import SiteStatus
+from holdfast.operations import requests
+from holdfast.operations.batch import BatchState
+from holdfast.operations.batches.queue import Queue
+from holdfast.operations.work import closing
 from holdfast.storage import parts
 from holdfast.testing.simulation.deeds import Deeds
+from holdfast.testing.simulation.operating import ACTOR
+from holdfast.testing.simulation.span import is_awaited
 from holdfast.testing.simulation.world import ANCHOR, SITES, World
 
 ROUNDS_MAX = 6
+PATIENT_ROUNDS = 3
+"""After so many the operator gives up copies that are held, and lets new ones replace what is in their way."""
 
 
 def settle(deeds: Deeds, do: Callable[[str, Callable[[], str]], None]) -> None:
@@ -31,41 +40,68 @@ def settle(deeds: Deeds, do: Callable[[str, Callable[[], str]], None]) -> None:
     with world.store.snapshot() as view:
         locks = [lock.id for lock in view.locks() if lock.lfn != ANCHOR]
     world.commit(*(RemoveLock(id) for id in locks))
-    for _ in range(ROUNDS_MAX):
-        do("carry copies", deeds.carry_copies)
-        do("carry deletions", deeds.carry_deletions)
+    do("release", deeds.release)
+    for number in range(ROUNDS_MAX):
+        do("carry", deeds.carry)
+        if number >= PATIENT_ROUNDS:
+            do("give up", lambda: _give_up(deeds))
         for source in [each for each in world.sources if not each.is_published]:
             do("publish", lambda source=source: deeds.publish_one(source))  # type: ignore[misc]
         for site in SITES:
             do("check", lambda site=site: deeds.check_one(site, with_checksums=True))  # type: ignore[misc]
             do("repair", lambda site=site: deeds.repair_one(site))  # type: ignore[misc]
             do("delete orphans", lambda site=site: deeds.delete_orphans_of(site))  # type: ignore[misc]
-        do("carry copies", deeds.carry_copies)
-        do("carry deletions", deeds.carry_deletions)
+        do("carry", deeds.carry)
         with world.store.snapshot() as view:
-            partial = sorted({(each.block.dataset, each.site) for each in view.replicas() if not each.is_complete})
-        for key, site in partial:
-            do("ask copy", lambda key=key, site=site: deeds.ask_copy_of(key, site))  # type: ignore[misc]
-        do("carry copies", deeds.carry_copies)
+            lacking = sorted({(each.block.dataset, each.site) for each in view.replicas() if not each.is_complete})
+        for key, site in lacking:
+            ask = partial(deeds.ask_copy_of, key, site, may_replace=number >= PATIENT_ROUNDS)
+            do("ask copy", ask)
+        do("carry", deeds.carry)
         with world.store.snapshot() as view:
             if not any(True for _ in unfinished(world, view)):
                 return
 
 
+def _give_up(deeds: Deeds) -> str:
+    """Cancel the copies that are held."""
+    with deeds.world.store.snapshot() as view:
+        held = [each.id for each in view.copy_requests() if _is_held(deeds.world, each.id)]
+    for id in held:
+        requests.cancel(deeds.world.store, id, reason="simulated", actor=ACTOR)
+    return ", ".join(held) or "nothing"
+
+
 def unfinished(world: World, view: Snapshot) -> Iterator[str]:
     """What is not right though it could be."""
     ids = [each.id for each in view.copy_requests()] + [each.id for each in view.deletion_requests()]
-    yield from (f"end: request {id} is still open" for id in ids)
+    yield from (f"end: request {id} is still open" for id in ids if not _is_held(world, id))
     for site in SITES:
         awaited = {replica.block for replica in view.replicas(site=site)}
         held = world.held(view, site)
         for lfn, record in zip(world.content, view.lookup(list(world.content)), strict=True):
-            if record is None or record.block not in awaited or not any(world.is_right(other, lfn) for other in SITES):
+            if record is None or record.block not in awaited or not _has_good_copy(world, view, lfn):
                 continue
             if not world.is_right(site, lfn):
                 yield f"end: {lfn} is not right at {site}, and a good copy exists"
             elif lfn not in held:
                 yield f"end: {lfn} is right at {site}, and the inventory does not know it"
+
+
+def _has_good_copy(world: World, view: Snapshot, lfn: str) -> bool:
+    """Whether a good copy lies where the inventory looks for one."""
+    return any(world.is_right(site, lfn) and is_awaited(view, site, lfn) for site in SITES)
+
+
+def _is_held(world: World, id: str) -> bool:
+    """Whether a request waits for somebody, with a reason: all that is left of it is held."""
+    queue = Queue(world.store)
+    known = queue.find(id)
+    if known is None or not known.is_planned:
+        return False
+    counts = queue.counts(known)
+    problems = [batch for batch in queue.problems(known, 100) if batch.state is BatchState.HELD]
+    return counts.files(BatchState.HELD) == closing.n_undone(counts) > 0 and all(each.error for each in problems)
 
 
 def left_behind(world: World) -> int:

@@ -10,15 +10,21 @@ Rules
 from __future__ import annotations
 
 import random
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from holdfast.model import names
 from holdfast.model.errors import HoldfastError, OperatorError, PeerError
+from holdfast.storage import parts
 from holdfast.storage.driver import NoSpace, NotAllowed
 
 CALLS_MAX = 20_000
 """More calls than any honest deed in so small a world makes."""
+
+
+CHANGING = frozenset({"write", "rename", "delete", "remove_directory"})
 
 
 class Crash(BaseException):
@@ -65,12 +71,24 @@ class Faults:
     steps: list[str] = field(default_factory=list)
     n_faults: int = 0
     is_dead: bool = False
+    overslept: int = 0
+    """The thread whose worker has slept past its lease and does not know it yet; 0: none."""
+    trespasses: list[str] = field(default_factory=list)
+    """What that worker has changed nevertheless."""
     _calls: Counter[str] = field(default_factory=Counter)
+    _passed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def n_troubles(self) -> int:
+        """Faults, but for somebody who meddled."""
+        return self.n_faults - self.counts["meddled"]
 
     def on_step(self, name: str) -> None:
         """A named step was passed."""
         self._call("step")
         self.steps.append(name)
+        if name == "work.registered" and threading.get_ident() == self.overslept:
+            self.overslept = 0  # It has noticed, and is another worker now.
 
     def on_driver(self, site: str, operation: str, path: str) -> None:
         """A driver reached one of its fault points."""
@@ -78,6 +96,8 @@ class Faults:
         if self._calls["driver"] == self.meddle_at:
             self._count("meddled")
             self.meddle()
+        if threading.get_ident() == self.overslept and operation in CHANGING and not _is_cleaning(operation, path):
+            self._trespass(site, operation, path)
         if operation == "write.done" and self._happens(self.rates.lie) and self.spoil(site, path):
             self._count("lying write")
         error = self._driver_error(operation)
@@ -91,6 +111,18 @@ class Faults:
         if not point.endswith(".done") and self._happens(self.rates.store_error):
             self._count("store error")
             raise OperatorError("the disk is full", place="simulated")
+
+    def _trespass(self, site: str, operation: str, path: str) -> None:
+        """Something is changed by a worker that has slept past its lease.
+
+        Of each stream one call is let pass: it may have been asked for just
+        before the machine fell asleep. A worker that sleeps has one stream for
+        copies, and one for the deletions at each site.
+        """
+        stream = "" if operation in ("write", "rename") else site
+        self._passed[stream] += 1
+        if self._passed[stream] > 1:
+            self.trespasses.append(f"S6: {operation} of {site}:{path} by a worker that has slept past its lease")
 
     def _call(self, kind: str) -> None:
         if self.is_dead:
@@ -120,3 +152,8 @@ class Faults:
     def _count(self, what: str) -> None:
         self.n_faults += 1
         self.counts[what] += 1
+
+
+def _is_cleaning(operation: str, path: str) -> bool:
+    """Whether a call removes what its own worker has left half done."""
+    return operation == "delete" and parts.is_part_name(names.split(path)[1])

@@ -29,19 +29,35 @@ class Stuck(Exception):
 
 
 class SimulatedClock:
-    """Wall time: it moves a little at each look, with the loop's time, and where the simulator jumps it."""
+    """Wall time, which somebody may set; and how long everything has lasted, which nobody can.
+
+    Both move a little at each look, and with the loop's time.
+    """
 
     def __init__(self) -> None:
         self.now_us = START_US
+        self._passed_us = 0
 
     def __call__(self) -> int:
         """Microseconds since 1970."""
-        self.now_us += LOOK_US
+        self._move(LOOK_US)
         return self.now_us
 
+    def monotonic(self) -> float:
+        """Seconds that have passed."""
+        return self._passed_us / SECOND_US
+
     def pass_time(self, seconds: float) -> None:
-        """Let time go by; a negative number is a clock that was put back."""
+        """Let time go by."""
+        self._move(int(seconds * SECOND_US))
+
+    def jump(self, seconds: float) -> None:
+        """Somebody sets the wall clock; a negative number sets it back."""
         self.now_us += int(seconds * SECOND_US)
+
+    def _move(self, span_us: int) -> None:
+        self.now_us += span_us
+        self._passed_us += span_us
 
 
 class _Selector(selectors.SelectSelector):

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
 from holdfast.inventory.store import Head, Snapshot
 from holdfast.model.changes import Change, ChangeSet, PutLock, PutSite
+from holdfast.model.errors import BadInput, Conflict
 from holdfast.model.names import DatasetKey
 from holdfast.model.pfn import PfnRules
 from holdfast.model.records import Door, Lock, Site, SiteStatus
@@ -101,10 +103,16 @@ class World:
         return f"id{self.n_ids}"
 
     def commit(self, *changes: Change) -> None:
-        """What people do to the inventory; it never fails by chance."""
+        """What people do to the inventory."""
+        self.in_peace(lambda: self.store.commit(ChangeSet(changes, actor="people", cause="simulated")))
+
+    def in_peace(self, act: Callable[[], object]) -> None:
+        """Something that people do; it never fails by chance, and that it is refused is their business."""
         faults, self.faults = self.faults, Faults(random.Random(0))
         try:
-            self.store.commit(ChangeSet(changes, actor="people", cause="simulated"))
+            act()
+        except (Conflict, BadInput):
+            pass
         finally:
             self.faults = faults
 
