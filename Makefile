@@ -33,6 +33,7 @@ demo: core ## three sites on this disk: publish, copy, damage, check, repair (ab
 
 test: dev ## every test, real file systems and servers included
 	@tools/system-packages.sh
+	@tools/fts-client.sh "$(VENV)"
 	"$(PY)" -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-quick: dev ## the tests that take seconds and need nothing but memory and disk
@@ -56,10 +57,7 @@ soak: dev ## full counts of kills and seeds (long); the log is kept in soak-log/
 	@tools/system-packages.sh soak
 	@mkdir -p soak-log
 	HOLDFAST_SOAK=1 HOLDFAST_KILLS=$${HOLDFAST_KILLS:-200} HOLDFAST_SEEDS=$${HOLDFAST_SEEDS:-1000} \
-	  "$(PY)" -m pytest tests/crash tests/simulation tests/inventory/test_many_servers.py \
-	  tests/inventory/test_published_to_processes.py tests/inventory/test_postgres_store.py \
-	  tests/storage/test_s3_swift.py tests/storage/test_gfal.py tests/storage/test_xrdfs.py \
-	  -v -s --timeout 0 -o faulthandler_timeout=0 $(ARGS) 2>&1 \
+	  "$(PY)" -m pytest -v -s --timeout 0 -o faulthandler_timeout=0 $(ARGS) 2>&1 \
 	  | tee "soak-log/$$(date -u +%Y%m%dT%H%M%SZ).log"
 
 docs: dev ## write the generated pages anew

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ import hypothesis
 import pytest
 
 from holdfast import logs
-from support import fast_folder, real
+from support import fast_folder, real, soak
 from support.users import NOBODY, Unprivileged
 
 if TYPE_CHECKING:
@@ -24,10 +25,12 @@ pytest.register_assert_rewrite("holdfast.testing")
 
 # deadline=None: two busy cores make any limit on one example a coin toss; the
 # limit on the whole test (pytest-timeout) stands.
-hypothesis.settings.register_profile("person", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("person", deadline=None, print_blob=True, max_examples=soak.examples(100))
 # In CI the same examples every time: a red run must mean that the change is at
 # fault. New examples are sought by people and by `make soak`.
-hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, database=None)
+hypothesis.settings.register_profile(
+    "ci", deadline=None, print_blob=True, derandomize=True, database=None, max_examples=soak.examples(100)
+)
 hypothesis.settings.load_profile("ci" if real.in_ci() else "person")
 
 
@@ -47,6 +50,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if not mark.args or any(part not in real.PARTS for part in mark.args):
                 known = ", ".join(real.PARTS)
                 raise pytest.UsageError(f"{item.nodeid}: mark.real{mark.args} names no part of {known}")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are objects, too, which the collector would go over again and again until the end."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
