@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from commanding import Commands, Installation
+
+from support import fast_folder
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """In memory: each command waits for the disk, and beside other tests that is most of its time."""
+    with fast_folder.fast_folder() as folder:
+        yield folder
 
 
 @pytest.fixture
