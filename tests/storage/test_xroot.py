@@ -676,7 +676,7 @@ def test_a_rename_that_fails_gives_its_claim_up(server: XrootdServer, folder: st
     using(server.root_url + folder, scenario)
 
 
-def test_a_claim_that_somebody_has_filled_is_not_removed(server: XrootdServer, folder: str) -> None:
+def test_a_placeholder_that_somebody_has_filled_is_not_removed(server: XrootdServer, folder: str) -> None:
     server.put(f"{folder}/from/file", b"data")
     server.make_directory(f"{folder}/to")
     os.chmod(server.data / folder[1:] / "from", 0o555)
@@ -685,7 +685,8 @@ def test_a_claim_that_somebody_has_filled_is_not_removed(server: XrootdServer, f
         move = driver._door.move
 
         async def meddling(*arguments: str) -> None:
-            server.put(f"{folder}/to/file", b"somebody else's")
+            if arguments[1] == "/to/file":
+                server.put(f"{folder}/to/file", b"somebody else's")
             await move(*arguments)
 
         driver._door.move = meddling  # type: ignore[method-assign]

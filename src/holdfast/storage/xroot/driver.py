@@ -3,10 +3,11 @@
 Rules, beside those of the contract
   * All calls are asynchronous (``calls``); hundreds may be on their way
     over one connection.
-  * Nothing is replaced unasked: the protocol's rename replaces, so a name is
-    first claimed by an empty file made exclusively, and the rename goes over
-    the claim. Others may see the claim for an instant; if this process or the
-    server dies in that instant it stays, empty.
+  * Nothing is replaced unasked: the protocol's rename replaces, and nothing in
+    it is exclusive. So writers of ours claim the name (``claims``); whoever has
+    it makes an empty file of that name, which keeps out everybody else who
+    looks before he writes, and renames over that. Others may see it for an
+    instant; if this process or the server dies in that instant it stays.
   * What a call looked at before it acted may have changed in between: the
     protocol has no call that removes or replaces only what it was shown.
   * Symbolic links are the server's business: it follows them, and lists what
@@ -56,10 +57,11 @@ from holdfast.storage.driver import (
 )
 from holdfast.storage.xroot.address import MARK, parse, require_encryption
 from holdfast.storage.xroot.calls import finished
+from holdfast.storage.xroot.claims import NameClaim
 from holdfast.storage.xroot.copying import Copies
 from holdfast.storage.xroot.door import XrootDoor
 from holdfast.storage.xroot.errors import Garbled, Unclear, Unreachable
-from holdfast.storage.xroot.files import Claim, Part, Reading
+from holdfast.storage.xroot.files import Part, Placeholder, Reading
 from holdfast.storage.xroot.listing import CUT_AT_BYTES, SECOND_NS, permissions_of, read_entries, read_names, stat_of
 from holdfast.storage.xroot.servers import Raw
 
@@ -97,6 +99,7 @@ class XrootDriver:
         require_encryption(address.scheme, access, self._label)
         self._door = XrootDoor(address, access)
         self._copies = Copies(self._door)
+        self._patience_s = access.settings.call_timeout_s
 
     @property
     def capabilities(self) -> Capabilities:
@@ -412,14 +415,19 @@ class XrootDriver:
         await finished(asyncio.ensure_future(self._claim_now(source, target, place)))
 
     async def _claim_now(self, source: str, target: str, place: str) -> None:
-        identity = await Claim(self._door.calls, await self._door.url(target), place).make()
+        claim = NameClaim(self._door, target, place, patience_s=self._patience_s)
+        await claim.take()
         try:
-            await self._door.move(source, target, place)
-        except HoldfastError:
-            await self._give_up_claim(target, identity, place)
-            raise
+            identity = await Placeholder(self._door.calls, await self._door.url(target), place).make()
+            try:
+                await self._door.move(source, target, place)
+            except HoldfastError:
+                await self._remove_placeholder(target, identity, place)
+                raise
+        finally:
+            await claim.release()
 
-    async def _give_up_claim(self, target: str, identity: str, place: str) -> None:
+    async def _remove_placeholder(self, target: str, identity: str, place: str) -> None:
         """Remove the empty file, if that is what has the name."""
         with suppress(HoldfastError):
             info = await self._door.info(target, place)

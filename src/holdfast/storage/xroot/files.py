@@ -147,11 +147,11 @@ class Part(Opened):
         self._checked(answer)
 
 
-class Claim(Opened):
-    """A name taken by an empty file, which nobody else can have made: the one thing that never replaces anything."""
+class Placeholder(Opened):
+    """An empty file of a name that nobody has. Of two that are made at one time, the server makes both: ``claims``."""
 
     async def make(self) -> str:
-        """Take the name; AlreadyThere if it is taken. The id by which the storage knows the empty file."""
+        """Make it; AlreadyThere if the name is taken. The id by which the storage knows the empty file."""
         await self.open_with(_NEW)
         try:
             answer = self._checked(await self._calls.ask(self._file.stat, False))

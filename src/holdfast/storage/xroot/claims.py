@@ -1,0 +1,129 @@
+"""NameClaim: the right to give one name its file, of which there is one at a time.
+
+No call of XRootD gives a name only if nobody has it. The rename replaces; the
+making of a directory finds nothing wrong with one that is there; the exclusive
+open (5.5) looks first and then opens, with truncation and without exclusion, so
+that of two at one time both succeed. What the file system below decides in one
+step is the rename of a directory: onto one that is not empty it fails.
+
+Rules
+  * Whoever wants a name makes a directory of a name of his own, in it one more
+    of that name, and renames it to the claim's name, which follows from the
+    name that is wanted. Both have parts' names (``parts``).
+  * The claim ends when the inner directory is removed: nobody can remove that
+    of somebody else by accident, and an empty claim is renamed over.
+  * A claim that is older than STALE_S and four times ``patience_s``, by the
+    storage's own clock, belongs to somebody who died; the next one ends it. A
+    writer that was stopped for longer than that and goes on is not held back.
+  * Somebody who has to wait for longer than ``patience_s`` gives up.
+  * Programs that are not ours know nothing of claims.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from contextlib import suppress
+
+from XRootD.client.flags import DirListFlags, MkDirFlags
+
+from holdfast.model import names
+from holdfast.model.errors import HoldfastError, PeerError
+from holdfast.storage import parts
+from holdfast.storage.driver import AlreadyThere, NotADirectory, NotAFile, NotThere
+from holdfast.storage.xroot.door import XrootDoor
+from holdfast.storage.xroot.errors import Unclear
+from holdfast.storage.xroot.listing import read_entries, stat_of
+
+STALE_S = 900
+FIRST_WAIT_S = 0.02
+LONGEST_WAIT_S = 1.0
+
+_WITH_PARENTS = int(MkDirFlags.MAKEPATH)
+_WITH_STAT = int(DirListFlags.STAT)
+_MODE = 0o755
+_NS = 1_000_000_000
+
+
+class NameClaim:
+    """One wish for the name ``path``: ``take`` it, act, ``release`` it."""
+
+    def __init__(self, door: XrootDoor, path: str, place: str, *, patience_s: float) -> None:
+        self._door = door
+        self._place = place
+        self._patience_s = patience_s
+        self._token = secrets.token_hex(16)
+        self._own = parts.part_path(path, self._token)
+        self._claim = claim_path(path)
+
+    async def take(self) -> None:
+        """Wait until the claim is ours; PeerError if somebody else does not let go of it."""
+        await self._door.change("mkdir", self._inner(self._own, self._token), self._place, _WITH_PARENTS, _MODE)
+        try:
+            await self._take()
+        except BaseException:
+            await self._remove(self._own)
+            raise
+
+    async def release(self) -> None:
+        """Let go of the claim. What cannot be removed now is ended by whoever wants the name next."""
+        await self._remove(self._claim)
+
+    async def _take(self) -> None:
+        loop, wait_s = asyncio.get_running_loop(), FIRST_WAIT_S
+        deadline = loop.time() + self._patience_s
+        while True:
+            try:
+                await self._door.move(self._own, self._claim, self._place)
+                return
+            except (AlreadyThere, NotADirectory, NotAFile, Unclear) as error:
+                # A server that gave no clear answer may have done it.
+                if await self._is_ours():
+                    return
+                is_held = await self._is_held()
+                if loop.time() > deadline:
+                    if not is_held:
+                        raise
+                    raise PeerError("another writer is giving this name its file", place=self._place) from error
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+    async def _is_ours(self) -> bool:
+        with suppress(NotThere, NotADirectory, Unclear):
+            await self._door.info(self._inner(self._claim, self._token), self._place)
+            return True
+        return False
+
+    async def _is_held(self) -> bool:
+        """Whether somebody has the claim; whoever has had it for too long has it no more."""
+        try:
+            raw, _ = await self._door.entries(self._claim, _WITH_STAT, self._place)
+        except (NotThere, NotADirectory, NotAFile, Unclear):
+            return False
+        holders = read_entries(raw).entries
+        # Both times are the storage's.
+        made_ns = stat_of(await self._door.info(self._own, self._place)).mtime_ns
+        for holder in holders:
+            if made_ns - holder.stat.mtime_ns > (STALE_S + 4 * self._patience_s) * _NS:
+                await self._door.change("rmdir", self._inner(self._claim, holder.name), self._place)
+        if not holders:
+            # Some file systems rename onto no directory, not even an empty one.
+            with suppress(HoldfastError):
+                await self._door.change("rmdir", self._claim, self._place)
+        return bool(holders)
+
+    async def _remove(self, outer: str) -> None:
+        for path in (self._inner(outer, self._token), outer):
+            with suppress(HoldfastError):
+                await self._door.change("rmdir", path, self._place)
+
+    @staticmethod
+    def _inner(outer: str, token: str) -> str:
+        return names.join(outer, names.file_name(token))
+
+
+def claim_path(path: str) -> str:
+    """Where the claim of the name ``path`` lies: beside it."""
+    name = names.split(path)[1]
+    return parts.part_path(path, hashlib.blake2b(name.encode(), digest_size=16).hexdigest())
