@@ -68,6 +68,7 @@ class _Http(EngineSuite):
     here: Folder
     there: Folder
     request: pytest.FixtureRequest
+    may_stall = True
 
     @pytest.fixture
     def _full(self) -> Iterator[None]:

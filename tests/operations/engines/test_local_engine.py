@@ -241,6 +241,7 @@ class TestOverWebdav(_Local):
     """From a server that tells no checksums to one that does, and that hangs up when it is full."""
 
     code_when_full = Code.DESTINATION_FAILED
+    may_stall = True
 
     @pytest.fixture(autouse=True)
     def _folders(self, rclone: RcloneServer, xrootd: XrootdServer, request: pytest.FixtureRequest) -> None:

@@ -26,7 +26,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +36,8 @@ from holdfast.testing.servers.test_authority import TestAuthority
 
 EXPORT = "/data"
 """The one path that is served."""
-START_S = 60.0
+START_S = 40.0
+START_TRIES = 3
 LOG_TAIL = 4000
 
 _READY = "initialization completed"
@@ -150,13 +151,23 @@ class Daemon:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it says that it is ready; RuntimeError with its log if it does not."""
+        """Start it and wait until it says that it is ready; RuntimeError with its log if it does not.
+
+        On a busy machine one now and then ends, or says nothing, before it has begun: then it is started once more.
+        """
+        for _ in range(START_TRIES - 1):
+            with suppress(RuntimeError):
+                self._start()
+                return
+        self._start()
+
+    def _start(self) -> None:
         log = self._log_file()
         position = log.stat().st_size if log.exists() else 0
         program = shutil.which(self._program) or self._program
         command = [program, "-c", str(self._configuration), "-l", str(self.folder / "log"), "-n", self._name]
         with (self.folder / f"{self._program}.out").open("ab") as out:
-            self._process = subprocess.Popen(
+            process = self._process = subprocess.Popen(
                 [*self._wrapper, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -168,9 +179,9 @@ class Daemon:
             )
         deadline = time.monotonic() + START_S
         while _READY not in (told := self._told(position)):
-            if self._process.poll() is not None or _FAILED in told or time.monotonic() > deadline:
+            if process.poll() is not None or _FAILED in told or time.monotonic() > deadline:
                 self.kill()
-                raise RuntimeError(f"{self._program} does not start:\n{self.log()[-LOG_TAIL:]}")
+                raise RuntimeError(f"{self._program} does not start ({process.returncode}):\n{self.log()[-LOG_TAIL:]}")
             time.sleep(0.02)
 
     def signal(self, number: int) -> None:
