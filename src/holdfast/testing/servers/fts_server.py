@@ -24,35 +24,30 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from holdfast.testing.servers.child_server import ChildServer
 from holdfast.testing.servers.ports import free_port
 from holdfast.testing.servers.test_authority import TestAuthority
 from holdfast.testing.servers.xrootd_server import guarded_folder
 
-START_S = 60.0
-LOG_TAIL = 4000
 
-
-class FtsServer:
+class FtsServer(ChildServer):
     """One service and its process."""
 
     def __init__(self, folder: Path, authority: TestAuthority, issuers: Sequence[str] = ()) -> None:
+        super().__init__(folder)
         self.folder = folder
+        self._configuration = folder / "configuration.json"
         self.authority = authority
         self.port = free_port()
         self._control_port = free_port()
         self._issuers = list(issuers)
         self._prefixes: list[dict[str, Any]] = []
-        self._log = folder / "log"
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -67,7 +62,7 @@ class FtsServer:
         return folder
 
     def start(self) -> None:
-        """Start it and wait until it answers; RuntimeError with its log if it does not."""
+        """Write down what it is made of, start it and wait until it answers; RuntimeError with its log if not."""
         configuration = {
             "folder": str(self.folder),
             "port": self.port,
@@ -78,46 +73,12 @@ class FtsServer:
             "issuers": self._issuers,
             "prefixes": self._prefixes,
         }
-        path = self.folder / "configuration.json"
-        path.write_text(json.dumps(configuration))
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                # The guard knows it by the folder.
-                [sys.executable, "-m", "holdfast.testing.servers.fts_app", str(path)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        deadline = time.monotonic() + START_S
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise RuntimeError(f"the service does not start:\n{self.log()[-LOG_TAIL:]}")
-            time.sleep(0.02)
+        self._configuration.write_text(json.dumps(configuration))
+        super().start()
 
-    def kill(self) -> None:
-        """End it as a crash would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(60)
-            self._process = None
-
-    def restart(self) -> None:
-        """Start it again, whether it runs, is frozen or is gone."""
-        self.kill()
-        self.start()
-
-    def pause(self) -> None:
-        """Freeze it: connections are taken, and nothing comes back."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
-
-    def log(self) -> str:
-        """All it has written."""
-        return self._log.read_text(errors="replace") if self._log.exists() else ""
+    def command(self) -> list[str]:
+        """Our own stand-in, by this Python."""
+        return [sys.executable, "-m", "holdfast.testing.servers.fts_app", str(self._configuration)]
 
     def faults(self, *faults: Mapping[str, Any]) -> None:
         """These, and no others, from now on."""
@@ -148,11 +109,8 @@ class FtsServer:
             for path in Path(prefix["folder"]).iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def _signal(self, number: int) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it takes requests by now."""
         try:
             self._tell("GET", "/asked")
         except OSError:

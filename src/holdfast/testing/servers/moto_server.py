@@ -12,20 +12,16 @@ Rules
 from __future__ import annotations
 
 import http.client
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from holdfast.testing.servers.child_server import ChildServer
 from holdfast.testing.servers.ports import free_port
-from holdfast.testing.servers.stopping import wait_until_stopped
 from holdfast.testing.servers.xrootd_server import guarded_folder
 
 KEYS = ("test-id", "test-secret")
-START_S = 60.0
 
 _SERVE = """
 import sys
@@ -38,12 +34,11 @@ make_server("127.0.0.1", int(sys.argv[1]), application, threaded=True).serve_for
 """
 
 
-class MotoServer:
+class MotoServer(ChildServer):
     """One store and the process that is it."""
 
     def __init__(self, folder: Path) -> None:
-        self._log = folder / "log"
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(folder)
         self._n_buckets = 0
         self.port = free_port()
 
@@ -52,44 +47,9 @@ class MotoServer:
         """Where it is."""
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        """Start it, empty, and wait until it answers."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                # The guard knows it by the folder.
-                [sys.executable, "-c", _SERVE, str(self.port), str(self._log)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        deadline = time.monotonic() + START_S
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
-                raise RuntimeError(f"moto does not start:\n{self._log.read_text(errors='replace')[-2000:]}")
-            time.sleep(0.05)
-
-    def kill(self) -> None:
-        """End it at once."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(60)
-            self._process = None
-
-    def restart(self) -> None:
-        """Start it again, empty, whether it runs, is frozen or is gone."""
-        self.kill()
-        self.start()
-
-    def pause(self) -> None:
-        """Freeze it: connections are taken, and nothing comes back."""
-        self._signal(signal.SIGSTOP)
-        assert self._process is not None
-        wait_until_stopped(self._process.pid)
-
-    def resume(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
+    def command(self) -> list[str]:
+        """A program that serves until it is ended; what it held before is gone with it."""
+        return [sys.executable, "-c", _SERVE, str(self.port), str(self._log)]
 
     def new_bucket(self) -> str:
         """The name of a new, empty bucket."""
@@ -104,11 +64,8 @@ class MotoServer:
         more = "".join(f"&{name}={value}" for name, value in options.items())
         return f"s3://{bucket}/{prefix}?endpoint={self.endpoint}&allow_http=true{more}"
 
-    def _signal(self, number: int) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it takes requests by now."""
         try:
             return self._asked("GET", "/moto-api/data.json") == 200
         except OSError:
