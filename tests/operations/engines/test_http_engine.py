@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from between import BetweenFolders
 from engine_servers import Folder, Server, access_to, two_xrootd_servers
 
 from holdfast.config import LinkSettings
@@ -28,7 +29,6 @@ from holdfast.storage.webdav.driver import WebdavDriver
 from holdfast.testing.driver_hooks import pattern
 from holdfast.testing.engine_drivers import MeddledDriver
 from holdfast.testing.engine_hooks import DATA, MemoryDesk
-from holdfast.testing.engine_suite import EngineSuite
 from support import real
 
 if TYPE_CHECKING:
@@ -62,20 +62,12 @@ def rclone() -> Iterator[RcloneServer]:
         yield server
 
 
-class _Http(EngineSuite):
+class _Http(BetweenFolders):
     """``here`` and ``there`` are folders of two servers."""
 
     here: Folder
     there: Folder
-    request: pytest.FixtureRequest
     may_stall = True
-
-    @pytest.fixture
-    def _full(self) -> Iterator[None]:
-        yield from self.there.fill_up()
-
-    def fill_up(self) -> None:
-        self.request.getfixturevalue("_full")
 
     def make_engine(self) -> TransferEngine:
         return OneByOne(http_engine(system_clock))
@@ -85,24 +77,6 @@ class _Http(EngineSuite):
 
     def make_destination(self) -> StorageDriver:
         return driver_of(self.there, "DESTINATION")
-
-    def put_source(self, path: str, data: bytes) -> None:
-        self.here.put(path, data)
-
-    def put(self, path: str, data: bytes) -> None:
-        self.there.put(path, data)
-
-    def get(self, path: str) -> bytes | None:
-        return self.there.get(path)
-
-    def remove(self, path: str) -> None:
-        self.there.remove(path)
-
-    def remove_source(self, path: str) -> None:
-        self.here.remove(path)
-
-    def paths(self) -> list[str]:
-        return self.there.paths()
 
 
 @pytest.mark.real("xrootd")

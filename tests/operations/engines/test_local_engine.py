@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from engine_servers import Folder, access_to, tmpfs
+from between import Between, BetweenFolders, Disk
+from engine_servers import Folder, access_to
 
 from holdfast.model.clock import system_clock
 from holdfast.model.errors import PeerError
@@ -20,7 +21,6 @@ from holdfast.storage.driver import Capabilities, NotThere, StorageDriver
 from holdfast.storage.posix.driver import PosixDriver
 from holdfast.storage.webdav.driver import WebdavDriver
 from holdfast.testing.engine_hooks import DATA, Ends
-from holdfast.testing.engine_suite import EngineSuite
 from holdfast.testing.memory_driver import FULL, MemoryDriver
 from holdfast.testing.memory_tree import MemoryTree
 from support import real
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from holdfast.testing.servers.xrootd_server import XrootdServer
 
 
-class _Local(EngineSuite):
+class _Local(Between):
     algorithms = ("adler32", "sha256")
 
     def make_engine(self) -> TransferEngine:
@@ -40,6 +40,7 @@ class _Local(EngineSuite):
 class TestInMemory(_Local):
     """And what only a storage in memory can be made to do."""
 
+    there: MemoryTree
     capabilities: Capabilities = FULL
 
     @pytest.fixture(autouse=True)
@@ -51,21 +52,6 @@ class TestInMemory(_Local):
 
     def make_destination(self) -> StorageDriver:
         return MemoryDriver(tree=self.there, label="memory:destination", capabilities=self.capabilities)
-
-    def put_source(self, path: str, data: bytes) -> None:
-        self.here.put(path, data)
-
-    def put(self, path: str, data: bytes) -> None:
-        self.there.put(path, data)
-
-    def get(self, path: str) -> bytes | None:
-        return self.there.get(path)
-
-    def remove(self, path: str) -> None:
-        self.there.remove(path)
-
-    def remove_source(self, path: str) -> None:
-        self.here.remove(path)
 
     def paths(self) -> list[str]:
         return MemoryDriver(tree=self.there).paths()
@@ -176,46 +162,20 @@ class TestInMemoryWithRenamingThatCopies(TestInMemory):
         assert self.paths() == []
 
 
-class TestOnDisk(_Local):
+class TestOnDisk(BetweenFolders, _Local):
+    here: Disk
+    there: Disk
+
     @pytest.fixture(autouse=True)
     def _folders(self, tmp_path: Path, request: pytest.FixtureRequest) -> None:
         self.request = request
-        self.here, self.there = tmp_path / "source", tmp_path / "destination"
-        self.here.mkdir()
-        self.there.mkdir()
+        self.here, self.there = Disk(tmp_path / "source"), Disk(tmp_path / "destination")
 
     def make_source(self) -> StorageDriver:
-        return PosixDriver(self.here, label="SOURCE")
+        return PosixDriver(self.here.root, label="SOURCE")
 
     def make_destination(self) -> StorageDriver:
-        return PosixDriver(self.there, label="DESTINATION")
-
-    @pytest.fixture
-    def _full(self) -> Iterator[None]:
-        real.require("tmpfs mount")
-        with tmpfs(self.there):
-            yield
-
-    def fill_up(self) -> None:
-        self.request.getfixturevalue("_full")
-
-    def put_source(self, path: str, data: bytes) -> None:
-        _put(self.here, path, data)
-
-    def put(self, path: str, data: bytes) -> None:
-        _put(self.there, path, data)
-
-    def get(self, path: str) -> bytes | None:
-        return _get(self.there, path)
-
-    def remove(self, path: str) -> None:
-        (self.there / path[1:]).unlink()
-
-    def remove_source(self, path: str) -> None:
-        (self.here / path[1:]).unlink()
-
-    def paths(self) -> list[str]:
-        return _paths(self.there)
+        return PosixDriver(self.there.root, label="DESTINATION")
 
 
 @pytest.fixture(scope="module")
@@ -237,9 +197,11 @@ def rclone() -> Iterator[RcloneServer]:
 
 
 @pytest.mark.real("xrootd", "rclone")
-class TestOverWebdav(_Local):
+class TestOverWebdav(BetweenFolders, _Local):
     """From a server that tells no checksums to one that does, and that hangs up when it is full."""
 
+    here: Folder
+    there: Folder
     code_when_full = Code.DESTINATION_FAILED
     may_stall = True
 
@@ -248,49 +210,9 @@ class TestOverWebdav(_Local):
         self.request = request
         self.here, self.there = Folder(rclone), Folder(xrootd)
 
-    @pytest.fixture
-    def _full(self) -> Iterator[None]:
-        yield from self.there.fill_up()
-
-    def fill_up(self) -> None:
-        self.request.getfixturevalue("_full")
-
     def make_source(self) -> StorageDriver:
         return WebdavDriver(self.here.server.url + self.here.name, site="SOURCE", access=access_to(self.here.server))
 
     def make_destination(self) -> StorageDriver:
         server = self.there.server
         return WebdavDriver(server.https_url + self.there.name, site="DESTINATION", access=access_to(server))
-
-    def put_source(self, path: str, data: bytes) -> None:
-        self.here.put(path, data)
-
-    def put(self, path: str, data: bytes) -> None:
-        self.there.put(path, data)
-
-    def get(self, path: str) -> bytes | None:
-        return self.there.get(path)
-
-    def remove(self, path: str) -> None:
-        self.there.remove(path)
-
-    def remove_source(self, path: str) -> None:
-        self.here.remove(path)
-
-    def paths(self) -> list[str]:
-        return self.there.paths()
-
-
-def _put(root: Path, path: str, data: bytes) -> None:
-    target = root / path[1:]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(data)
-
-
-def _get(root: Path, path: str) -> bytes | None:
-    target = root / path[1:]
-    return target.read_bytes() if target.is_file() else None
-
-
-def _paths(root: Path) -> list[str]:
-    return sorted(f"/{each.relative_to(root)}" for each in root.rglob("*") if each.is_file())

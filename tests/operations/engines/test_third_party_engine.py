@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from between import Between
 
 from holdfast.model.clock import system_clock
 from holdfast.model.errors import PeerError
@@ -18,13 +19,13 @@ from holdfast.operations.engines.third_party import PROOF_PAUSES_S, ThirdPartyEn
 from holdfast.storage.driver import Capabilities, FarNotAllowed, NoSpace, NotAllowed, StorageDriver, Unsupported
 from holdfast.testing.driver_hooks import pattern
 from holdfast.testing.engine_hooks import DATA, Ends
-from holdfast.testing.engine_suite import EngineSuite
 from holdfast.testing.memory_copying import COPYING, CopyingMemoryDriver, Network
 from holdfast.testing.memory_driver import MemoryDriver
 from holdfast.testing.memory_tree import MemoryTree
 
 
-class TestInMemory(EngineSuite):
+class TestInMemory(Between):
+    there: MemoryTree
     algorithms = ("sha256", "adler32")
     capabilities: Capabilities = COPYING
     fetches = True
@@ -60,21 +61,6 @@ class TestInMemory(EngineSuite):
             capabilities=self.capabilities,
             fetches=self.fetches,
         )
-
-    def put_source(self, path: str, data: bytes) -> None:
-        self.here.put(path, data)
-
-    def put(self, path: str, data: bytes) -> None:
-        self.there.put(path, data)
-
-    def get(self, path: str) -> bytes | None:
-        return self.there.get(path)
-
-    def remove(self, path: str) -> None:
-        self.there.remove(path)
-
-    def remove_source(self, path: str) -> None:
-        self.here.remove(path)
 
     def paths(self) -> list[str]:
         return MemoryDriver(tree=self.there).paths()

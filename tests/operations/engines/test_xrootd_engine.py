@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from between import BetweenFolders
 from engine_servers import Folder, two_xrootd_servers
 
 from holdfast.model.clock import system_clock
@@ -29,7 +30,6 @@ from holdfast.storage.driver import StorageDriver
 from holdfast.storage.parts import part_path
 from holdfast.testing.driver_hooks import pattern
 from holdfast.testing.engine_hooks import DATA, Ends, MemoryDesk
-from holdfast.testing.engine_suite import EngineSuite
 from support import real
 
 if TYPE_CHECKING:
@@ -54,9 +54,11 @@ def servers() -> Iterator[tuple[XrootdServer, XrootdServer]]:
         yield both
 
 
-class TestBetweenXrootdServers(EngineSuite):
+class TestBetweenXrootdServers(BetweenFolders):
     """Names with ``&`` cannot be told to another server."""
 
+    here: Folder
+    there: Folder
     names = ("with blank", "per%41cent", "grüße", "plus+", "hash#")
     # On a busy machine a server of this version sometimes does not start the program that is to fetch the file.
     may_stall = True
@@ -66,13 +68,6 @@ class TestBetweenXrootdServers(EngineSuite):
         self.request = request
         self.here, self.there = (Folder(server) for server in servers)
 
-    @pytest.fixture
-    def _full(self) -> Iterator[None]:
-        yield from self.there.fill_up()
-
-    def fill_up(self) -> None:
-        self.request.getfixturevalue("_full")
-
     def make_engine(self) -> TransferEngine:
         return OneByOne(xrootd_engine(system_clock))
 
@@ -81,24 +76,6 @@ class TestBetweenXrootdServers(EngineSuite):
 
     def make_destination(self) -> StorageDriver:
         return driver_of(self.there, "DESTINATION")
-
-    def put_source(self, path: str, data: bytes) -> None:
-        self.here.put(path, data)
-
-    def put(self, path: str, data: bytes) -> None:
-        self.there.put(path, data)
-
-    def get(self, path: str) -> bytes | None:
-        return self.there.get(path)
-
-    def remove(self, path: str) -> None:
-        self.there.remove(path)
-
-    def remove_source(self, path: str) -> None:
-        self.here.remove(path)
-
-    def paths(self) -> list[str]:
-        return self.there.paths()
 
     def test_a_name_that_cannot_be_told_to_another_server_is_no_name_there(self) -> None:
         self.put_source("/a/x&y", DATA)
