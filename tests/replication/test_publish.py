@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from publishing import KEY, World, ruled_site
+from publishing import KEY, SITE, Crash, World, ruled_site
 
-from holdfast.model import names
+from holdfast.model import names, steps
 from holdfast.model.changes import CreateDataset, PutSite, RegisterFiles, RevealDataset
 from holdfast.model.errors import BadInput, Conflict, HoldfastError, PeerError, UnknownName
 from holdfast.model.names import BlockKey
-from holdfast.model.records import Dataset, FileColumns, Staging
+from holdfast.model.records import Dataset, Door, FileColumns, Site, Staging
 from holdfast.replication import plan, reading
 from holdfast.replication.giving_up import check_give_up, give_up
 from holdfast.replication.preview import preview
@@ -201,6 +202,35 @@ def test_a_digest_that_proves_nothing(world: World, digest: str) -> None:
 def test_a_group_that_is_not_there_is_missed_before_anything_is_read(world: World) -> None:
     world.fill(1)
     _refused(world, UnknownName, "chemistry", description=Description(group="chemistry"))
+
+
+@pytest.mark.parametrize("is_preview", [False, True])
+def test_nothing_is_proved_behind_a_door_that_has_become_another(world: World, is_preview: bool) -> None:
+    """The driver was opened by the record as it was; what it shows says nothing of what is behind the new door."""
+    world.fill(1)
+    world.commit(PutSite(Site(SITE.name, (Door("memory", "memory:moved"),))))
+    with pytest.raises(Conflict, match="T2_A has another first door now"):
+        asyncio.run(_preview(world)) if is_preview else world.publish()
+    assert world.dataset() is None
+    assert not world.reads
+
+
+def test_what_an_earlier_publish_has_staged_is_gone_on_with_behind_the_same_door_only(world: World) -> None:
+    world.fill(7)
+    with steps.observed(_stop_at("publish.block-staged")), pytest.raises(Crash):
+        world.publish()
+    with pytest.raises(Conflict, match="T2_A has another first door now"):
+        world.publish(site=Site(SITE.name, (Door("memory", "memory:elsewhere"),)))
+    world.publish()
+    assert world.visible() == [str(KEY)]
+
+
+def _stop_at(step: str) -> Callable[[str], None]:
+    def stop(reached: str) -> None:
+        if reached == step:
+            raise Crash
+
+    return stop
 
 
 def test_files_of_another_dataset_are_named_before_anything_is_read(world: World) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.inventory import journal
-from holdfast.model import names, records
+from holdfast.model import names, record_checks
 from holdfast.model.changes import BYTES_MAX, ChangeSet, RegisterFiles
 from holdfast.model.names import BlockKey
 from holdfast.model.records import FileColumns
@@ -55,7 +55,7 @@ def test_every_row_is_in_one_block_in_order_and_within_the_limits(
 def test_blocks_can_be_registered_and_tell_the_oldest_reading(rows: list[ReadFile], files_max: int) -> None:
     start = 0
     for block in _cut(rows, files_max=files_max):
-        records.check_files(block.files)
+        record_checks.check_files(block.files)
         part = rows[start : start + len(block.files)]
         assert block.verified_us == min(row.read_us for row in part)
         start += len(block.files)

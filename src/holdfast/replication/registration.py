@@ -10,6 +10,7 @@ Rules
     blocks are anything but the first ones of the plan, or the dataset is
     described otherwise now, all of it is forgotten and begun again: in the
     inventory only, and while nobody can see it.
+  * What is read is proved behind the site's first door: it is still that one when the dataset is staged.
   * A published dataset is never changed. The same content is no error; other
     content needs another version.
 
@@ -20,16 +21,17 @@ as far as it is, or as it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from holdfast.inventory import dry_run
 from holdfast.inventory.store import Head, Snapshot, Store
 from holdfast.model import checksums, steps
 from holdfast.model.changes import AbandonStaged, Change, ChangeSet, CreateDataset, RegisterFiles, RevealDataset
 from holdfast.model.errors import Conflict, UnknownName
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import Dataset, Staging
+from holdfast.model.requirements import Requirement, SameDoor
 from holdfast.replication import plan
 from holdfast.replication.plan import PlannedBlock, ReadFile
 from holdfast.replication.publication import Publication
@@ -79,17 +81,20 @@ class Registration:
             return dataset
 
     def stage(self, dataset: Dataset | None, guard: Guard) -> None:
-        """Have the dataset there, unseen; ``dataset`` is what is there of it."""
-        changes = self._staging(dataset)
-        if changes:
-            self._commit(guard, *changes)
+        """Have the dataset there, unseen; ``dataset`` is what is there of it.
+
+        Conflict if the site's first door is another one than what is read from. As long as the dataset is there, it
+        cannot become one.
+        """
+        self._commit(guard, *self._staging(dataset), requirements=self._same_door())
         steps.reach("publish.staged")
 
     def check_stage(self, dataset: Dataset | None) -> None:
         """Whatever ``stage`` would raise, by the whole transaction, which is then undone."""
-        change_set = ChangeSet(changes=self._staging(dataset), actor=self._actor, cause="preview")
-        with suppress(_UndoneError):
-            self._store.commit(change_set, also=_undo)
+        change_set = ChangeSet(
+            changes=self._staging(dataset), actor=self._actor, cause="preview", requirements=self._same_door()
+        )
+        dry_run.commit(self._store, change_set, dry_run=True)
 
     def check_free(self, lfns: Sequence[str]) -> None:
         """Conflict if other datasets have files of these names."""
@@ -209,6 +214,10 @@ class Registration:
             return (CreateDataset(wanted),)
         return () if _described(dataset) == _described(wanted) else (AbandonStaged(self._key), CreateDataset(wanted))
 
+    def _same_door(self) -> tuple[Requirement, ...]:
+        site = self._publication.site
+        return (SameDoor(site.name, site.doors[0]),)
+
     def _wanted(self) -> Dataset:
         publication, description = self._publication, self._publication.description
         return Dataset(
@@ -271,22 +280,15 @@ class Registration:
             hint=remedy,
         )
 
-    def _commit(self, guard: Guard, *changes: Change) -> Head:
-        change_set = ChangeSet(changes=changes, actor=self._actor, cause=f"publish {self._publication.place}")
+    def _commit(self, guard: Guard, *changes: Change, requirements: tuple[Requirement, ...] = ()) -> Head:
+        cause = f"publish {self._publication.place}"
+        change_set = ChangeSet(changes=changes, actor=self._actor, cause=cause, requirements=requirements)
         try:
             return self._store.commit(change_set, also=guard)
         except (Conflict, UnknownName):
             # Most likely the one who took over has done this already; then the guard, asked alone, says so.
             self._store.commit(ChangeSet(changes=(), actor=self._actor, cause=change_set.cause), also=guard)
             raise
-
-
-class _UndoneError(Exception):
-    """Leaves a transaction, so that it is undone."""
-
-
-def _undo(_connection: Connection) -> None:
-    raise _UndoneError
 
 
 def find_dataset(snapshot: Snapshot, key: DatasetKey) -> Dataset | None:
