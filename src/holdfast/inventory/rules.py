@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from holdfast.inventory import checks, file_rules, replica_rules, request_rules
 from holdfast.inventory.store import Snapshot
 from holdfast.model import changes as c
-from holdfast.model import names, records
+from holdfast.model import names, record_checks, records
+from holdfast.model.door_space import overlap
 from holdfast.model.errors import BadInput, Conflict, UnknownName
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
@@ -95,10 +96,10 @@ def already_registered(change: c.RegisterFiles, view: Snapshot) -> Conflict | No
 
 def _check_put_site(change: c.PutSite, view: Snapshot) -> None:
     site = change.site
-    records.check_site(site)
+    record_checks.check_site(site)
     known = next((each for each in view.sites() if each.name == site.name), site)
     for other in view.sites():
-        if other.name != site.name and any(one.overlaps(two) for one in site.doors for two in other.doors):
+        if other.name != site.name and any(overlap(one, two) for one in site.doors for two in other.doors):
             # One file would be two replicas, and the files of one site the orphans of the other.
             message = f"the roots of {site.name} and {other.name} lie in one another"
             raise Conflict(message, rows=(other.name,), hint="give each site a root of its own")
@@ -145,7 +146,7 @@ def _check_remove_site(name: str, view: Snapshot) -> None:
 
 
 def _check_create(dataset: records.Dataset, view: Snapshot) -> None:
-    records.check_dataset(dataset)
+    record_checks.check_dataset(dataset)
     if dataset.key in view.find_datasets((dataset.key,)):
         raise Conflict(f"there is already a dataset {dataset.key}", rows=(str(dataset.key),))
     if dataset.staging is not None:
@@ -163,7 +164,7 @@ def _check_update(change: c.UpdateDataset, view: Snapshot) -> None:
     if change.required_copies is not None and change.required_copies < 1:
         raise BadInput(f"required_copies is {change.required_copies}", hint="1 or more")
     if change.metadata is not None:
-        records.check_metadata(change.metadata)
+        record_checks.check_metadata(change.metadata)
 
 
 def _check_register(change: c.RegisterFiles, view: Snapshot) -> None:
@@ -171,7 +172,7 @@ def _check_register(change: c.RegisterFiles, view: Snapshot) -> None:
     dataset = view.dataset(key.dataset)
     names.block_name(key.block)
     checks.some(change.files.names, f"registration in {key}")
-    records.check_files(change.files)
+    record_checks.check_files(change.files)
     checks.group(view, change.group)
     if dataset.is_visible and not dataset.is_open:
         raise Conflict(f"dataset {dataset.key} is closed: its files cannot change", rows=(str(dataset.key),))

@@ -1,8 +1,8 @@
 """Records: what the inventory knows of sites, datasets, files, replicas, locks and requests.
 
 Frozen values. Times are microseconds since 1970 UTC (``_us``), sizes bytes.
-Text fields that name things have passed ``holdfast.model.names``; ``check``
-functions do that for whole records and raise the errors of that module.
+Text fields that name things have passed ``holdfast.model.names``;
+``holdfast.model.record_checks`` does that for whole records.
 """
 
 from __future__ import annotations
@@ -12,16 +12,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from math import isfinite
 from typing import Any
 
-from holdfast.model import checksums, names
+from holdfast.model import names
 from holdfast.model import pfn as pfn_rules
-from holdfast.model.errors import BadInput, InvalidName
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
-
-ROOT_BYTES_MAX = 4096
 
 BLOCK_FILES_MAX = 10_000
 """Automatic blocks hold at most this many files."""
@@ -96,11 +92,6 @@ class Door:
         """Whether every file is in the same place behind both, as far as their texts tell."""
         first, second = ((door.protocol, door.place, door.rules.chains) for door in (self, other))
         return first == second
-
-    def overlaps(self, other: Door) -> bool:
-        """Whether one root lies in the other, as far as their texts tell."""
-        first, second = (f"{door.place.rstrip('/')}/" for door in (self, other))
-        return self.protocol == other.protocol and (first.startswith(second) or second.startswith(first))
 
     def pfn(self, lfn: str) -> str | None:
         """The PFN of ``lfn`` through this door; None if its rules give none."""
@@ -395,12 +386,27 @@ class Orphan:
 
 
 @dataclass(frozen=True, slots=True)
-class DeletionRequest:
-    """Remove from a site either orphans, or what it holds of some files of a dataset.
+class EmptyDirectory:
+    """A directory at a site in which a listing saw nothing: path below the first door, its own mtime if that is told.
 
-    While the latter is open, the files of its scope are condemned at that site:
-    they count as nobody's copy and are nobody's source. What is gone leaves the
-    scope, so what was asked for is in the journal only.
+    Directories that are asked to go with it may lie in it.
+    """
+
+    path: str
+    mtime_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionRequest:
+    """Remove from a site either orphans and empty directories, or what it holds of some files of a dataset.
+
+    Orphans are deleted, or, if there is an ``into``, moved: each to that
+    directory, a day's folder of ``holdfast.model.quarantine``, followed by its
+    path. Directories go only if the storage finds them empty.
+
+    While a request for files of a dataset is open, these are condemned at that
+    site: they count as nobody's copy and are nobody's source. What is gone
+    leaves the scope, so what was asked for is in the journal only.
     """
 
     id: str
@@ -414,69 +420,29 @@ class DeletionRequest:
     scope: tuple[BlockFiles, ...] = ()
     owner: str = ""
     priority: int = PRIORITY_USUAL
+    into: str = ""
+    directories: tuple[EmptyDirectory, ...] = ()
+
+    @property
+    def n_paths(self) -> int:
+        """How many orphans and directories it names; they are numbered so, the orphans first."""
+        return len(self.orphans) + len(self.directories)
+
+    def directory(self, number: int) -> EmptyDirectory | None:
+        """The directory with this number; None if it is an orphan's."""
+        return None if number < len(self.orphans) else self.directories[number - len(self.orphans)]
+
+    def path(self, number: int) -> str:
+        """The path of the orphan or directory with this number."""
+        return (self.directory(number) or self.orphans[number]).path
+
+    def path_size(self, number: int) -> int:
+        """The bytes of the orphan or directory with this number."""
+        return self.orphans[number].size if number < len(self.orphans) else 0
+
+    def path_sizes(self) -> list[int]:
+        """The bytes of each by its number; a directory has none."""
+        return [orphan.size for orphan in self.orphans] + [0] * len(self.directories)
 
 
 Request = CopyRequest | DeletionRequest
-
-
-def check_site(site: Site) -> None:
-    """Errors of names and rules if ``site`` cannot be one."""
-    names.site_name(site.name)
-    if not site.doors:
-        raise BadInput(f"site {site.name} has no door", hint="give a protocol and a root")
-    for door in site.doors:
-        names.label("root", door.root, ROOT_BYTES_MAX)
-        if door.protocol == "posix" and not door.place.startswith("/"):
-            raise BadInput(f"site {site.name}: the root {door.root!r} is not absolute", hint="begin it with '/'")
-        pfn_rules.check(door.rules)
-
-
-def check_dataset(dataset: Dataset) -> None:
-    """Errors of names and numbers if ``dataset`` cannot be one."""
-    if names.dataset_key(str(dataset.key)) != dataset.key:
-        raise InvalidName(f"dataset name {dataset.key.name!r} contains '#'", hint="that mark divides name and version")
-    if dataset.required_copies < 1:
-        raise BadInput(f"dataset {dataset.key}: required_copies is {dataset.required_copies}", hint="1 or more")
-    check_metadata(dataset.metadata)
-
-
-METADATA_DEPTH_MAX = 16
-
-
-def check_metadata(metadata: Mapping[str, Any]) -> None:
-    """BadInput unless ``metadata`` is JSON and nothing else, so that it is read back as it was written."""
-    _check_json(metadata, "metadata", METADATA_DEPTH_MAX)
-
-
-def _check_json(value: object, place: str, depth_left: int) -> None:
-    if depth_left < 0:
-        raise BadInput("metadata is nested too deeply", hint=f"{METADATA_DEPTH_MAX} levels at most")
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if type(key) is not str:
-                raise BadInput(f"{place} has the key {key!r}, which is not text")
-            _check_json(item, f"{place}[{key!r}]", depth_left - 1)
-    elif type(value) is list:
-        for number, item in enumerate(value):
-            _check_json(item, f"{place}[{number}]", depth_left - 1)
-    elif type(value) is float and not isfinite(value):
-        raise BadInput(f"{place} is {value}, which is not JSON")
-    elif value is not None and type(value) not in (str, int, float, bool):
-        raise BadInput(f"{place} is of type {type(value).__name__}, which is not JSON")
-
-
-def check_files(files: FileColumns) -> None:
-    """Errors of names, sizes and digests if ``files`` cannot be files."""
-    columns = {"dir_index": files.dir_index, "sizes": files.sizes, **files.checksums}
-    for column, values in columns.items():
-        if len(values) != len(files.names):
-            raise BadInput(f"column {column} has {len(values)} rows, names has {len(files.names)}")
-    if files.dir_index and not 0 <= min(files.dir_index) <= max(files.dir_index) < len(files.dirs):
-        raise BadInput("dir_index points outside dirs")
-    names.check_files(files.dirs, files.dir_index, files.names)
-    if files.sizes and min(files.sizes) < 0:
-        raise BadInput(f"{files.lfn(files.sizes.index(min(files.sizes)))} has a negative size")
-    for algorithm, digests in files.checksums.items():
-        for digest in () if checksums.all_normal(algorithm, digests) else digests:
-            if digest is not None and checksums.normalise(algorithm, digest) != digest:
-                raise BadInput(f"{digest!r} is not a normalised digest of {algorithm}")

@@ -181,6 +181,12 @@ class DeletionRules(StoreHooks):
         self.commit(c.PutSite(Site("X", (Door("posix", "/AB"),))))
         self.commit(c.PutSite(Site("Y", (Door("other", "/A"),))))
 
+    def test_one_storage_is_one_site_whichever_protocol_is_spoken(self) -> None:
+        self.begin()
+        self.commit(c.PutSite(Site("A", (Door("xroot", "root://a.example//store"),))))
+        same = Door("davs", "davs://A.example:1094/store/below")
+        self.refused(Conflict, c.PutSite(Site("X", (Door("posix", "/X"), same))), says="in one another")
+
     def test_a_directory_with_open_deletions_is_not_published(self) -> None:
         self.begin()
         self.commit(deletion_request("/staged/below/dark", at="A"))
