@@ -104,12 +104,11 @@ def assert_same(table: FileTable, oracle: Oracle) -> None:
         assert table.find(lfn) == places.get(lfn)
     blocks, ordinals = table.find_all(asked)
     assert [*zip(blocks.tolist(), ordinals.tolist(), strict=True)] == [places.get(lfn, (-1, -1)) for lfn in asked]
-    sizes, checksums = table.records(table.find_rows(asked))
+    sizes, checksums = table.records(table.located(asked).rows)
     for lfn, size, checksum in zip(asked, sizes.tolist(), checksums, strict=True):
         block, ordinal = places.get(lfn, (-1, -1))
         expected = oracle.blocks[block][ordinal][2:] if block >= 0 else (-1, None)
         assert (size, checksum) == expected
-    assert np.array_equal(table.places(table.find_rows(asked)), (blocks, ordinals))
     for block, rows in oracle.blocks.items():
         assert table.files_of(block) == columns(rows)
         assert table.sizes_of(block).tolist() == [row[2] for row in rows]

@@ -6,6 +6,7 @@ PostgreSQL the same rows in the tables that the first revision makes.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -26,7 +27,7 @@ from holdfast.inventory.verify import verify
 from holdfast.model import changes as c
 from holdfast.model.clock import system_clock
 from holdfast.model.errors import DatabaseAway, OperatorError
-from holdfast.model.records import Group
+from holdfast.model.records import DeletionRequest, Door, Group, Orphan, Site
 from holdfast.testing.postgres_server import PostgresServer
 from holdfast.testing.snapshots import described
 from inventory.old_inventory import POSITION, make_file, make_postgres
@@ -209,6 +210,32 @@ def test_a_backup_of_the_first_release_can_be_restored(old: Path, fast_folder: P
     stores.append(SqlStore.open(fast_folder / "restored.db"))
     assert verify(stores[0]) == []
     assert old.read_bytes() == before
+
+
+def test_what_was_asked_to_be_deleted_before_there_were_moves_is_deleted(
+    fast_folder: Path, stores: list[SqlStore]
+) -> None:
+    path, asked = fast_folder / "inventory.db", DeletionRequest("d", "A", (Orphan("/dark", 1, 2),))
+    store = SqlStore.create(path)
+    store.commit(c.ChangeSet((c.PutSite(Site("A", (Door("posix", "/A"),))), c.RequestDeletion(asked)), "me", "why"))
+    with store.snapshot() as snapshot:
+        (before,) = snapshot.deletion_requests()
+    store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        (body,) = connection.execute("SELECT body FROM request").fetchone()
+        older = {name: value for name, value in json.loads(body).items() if name not in ("into", "directories")}
+        assert len(older) == len(json.loads(body)) - 2
+        connection.execute("UPDATE request SET body = ?", (json.dumps(older),))
+        connection.execute("UPDATE head SET schema_version = 4")
+        connection.commit()
+    with pytest.raises(OperatorError, match="its schema is 4"):
+        SqlStore.open(path)
+    assert len(migrate(path).done) == schema.VERSION - 4
+    stores.append(SqlStore.open(path))
+    with stores[0].snapshot() as snapshot:
+        assert snapshot.deletion_requests() == [before]
+        assert (before.into, before.directories) == ("", ())
+    assert verify(stores[0]) == []
 
 
 def _writes(store: SqlStore) -> dict[str, Callable[[], object]]:

@@ -19,6 +19,8 @@ def test_the_nearest_names_are_told(known: list[str], wrong: str) -> None:
 def test_nothing_like_it_is_told_as_such() -> None:
     assert unknown_name("dataset", "\u1234", MANY).hint == ""
     assert unknown_name("site", "A", []).hint == ""
+    assert unknown_name("site", "A", ["B"], hint="look").hint == "look"
+    assert unknown_name("site", "run1", ["run2"], hint="look").hint == "did you mean run2?"
 
 
 def test_few_are_compared_letter_by_letter() -> None:

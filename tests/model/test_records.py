@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.model import records
+from holdfast.model import record_checks
 from holdfast.model.errors import BadInput, InvalidName
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
@@ -23,7 +23,7 @@ FILES = FileColumns(("/", "/d"), (0, 1), ("x", "y"), (1, 2), {"adler32": ("0" * 
 
 @given(ours.file_columns())
 def test_columns_and_rows_say_the_same(files: FileColumns) -> None:
-    records.check_files(files)
+    record_checks.check_files(files)
     assert list(files.lfns()) == [files.lfn(row) for row in range(len(files))]
     for row in range(len(files)):
         known = files.checksums_of(row)
@@ -32,19 +32,19 @@ def test_columns_and_rows_say_the_same(files: FileColumns) -> None:
 
 @given(ours.sites())
 def test_good_sites_pass(site: Site) -> None:
-    records.check_site(site)
+    record_checks.check_site(site)
 
 
 @given(ours.datasets())
 def test_good_datasets_pass(dataset: Dataset) -> None:
-    records.check_dataset(dataset)
+    record_checks.check_dataset(dataset)
     assert dataset.is_visible
 
 
 @given(name=ours.bad_words())
 def test_sites_with_bad_names_do_not(name: str) -> None:
     with pytest.raises(InvalidName):
-        records.check_site(Site(name, (Door("posix", "/"),)))
+        record_checks.check_site(Site(name, (Door("posix", "/"),)))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_sites_with_bad_names_do_not(name: str) -> None:
 )
 def test_bad_sites_do_not(bad: Site) -> None:
     with pytest.raises(BadInput):
-        records.check_site(bad)
+        record_checks.check_site(bad)
 
 
 @pytest.mark.parametrize(
@@ -70,12 +70,12 @@ def test_bad_sites_do_not(bad: Site) -> None:
 )
 def test_bad_datasets_do_not(bad: dict[str, Any]) -> None:
     with pytest.raises(BadInput):
-        records.check_dataset(Dataset(**{"key": KEY, **bad}))
+        record_checks.check_dataset(Dataset(**{"key": KEY, **bad}))
 
 
 @given(ours.metadata())
 def test_json_is_metadata(metadata: dict[str, Any]) -> None:
-    records.check_metadata(metadata)
+    record_checks.check_metadata(metadata)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_json_is_metadata(metadata: dict[str, Any]) -> None:
 )
 def test_only_json_is_metadata(value: object, says: str) -> None:
     with pytest.raises(BadInput) as caught:
-        records.check_metadata({"a": [0, value]})
+        record_checks.check_metadata({"a": [0, value]})
     assert says in str(caught.value)
 
 
@@ -101,7 +101,7 @@ def test_metadata_is_not_nested_without_end() -> None:
     endless: list[Any] = []
     endless.append(endless)
     with pytest.raises(BadInput, match="too deeply"):
-        records.check_metadata({"a": endless})
+        record_checks.check_metadata({"a": endless})
 
 
 @pytest.mark.parametrize(
@@ -122,15 +122,15 @@ def test_metadata_is_not_nested_without_end() -> None:
     ids=str,
 )
 def test_bad_columns_are_refused(bad: dict[str, Any], says: str) -> None:
-    records.check_files(FILES)
+    record_checks.check_files(FILES)
     with pytest.raises(BadInput) as caught:
-        records.check_files(replace(FILES, **bad))
+        record_checks.check_files(replace(FILES, **bad))
     assert says in str(caught.value)
 
 
 def test_no_files_are_columns_too() -> None:
     nothing = FileColumns((), (), (), ())
-    records.check_files(nothing)
+    record_checks.check_files(nothing)
     assert list(nothing.lfns()) == []
 
 

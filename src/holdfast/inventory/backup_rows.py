@@ -97,7 +97,7 @@ def _is_like(source: Connection, table: Table) -> bool:
 
 def _insert(target: Connection, table: Table, rows: Sequence[Row[Any]]) -> None:
     if table.name in schema.metadata.tables:
-        sql_rows.insert_rows(target, table.name, table.columns.keys(), [tuple(row) for row in rows])
+        sql_rows.insert_rows(target, table, table.columns.keys(), [tuple(row) for row in rows])
     else:
         target.execute(insert(table), [dict(row._mapping) for row in rows])
 

@@ -16,6 +16,7 @@ from holdfast.inventory.store import Snapshot
 from holdfast.model import pfn
 from holdfast.model.errors import HoldfastError
 from holdfast.model.names import BlockKey, DatasetKey
+from holdfast.model.record_checks import check_files
 from holdfast.model.records import (
     Block,
     BlockFiles,
@@ -24,7 +25,6 @@ from holdfast.model.records import (
     FileRecord,
     Request,
     RequestState,
-    check_files,
 )
 
 LOOKUP_ROWS = 5000

@@ -25,6 +25,7 @@ from sqlalchemy import Connection, select, update
 
 from holdfast.inventory import schema, sqlite_copy
 from holdfast.inventory.database import Database, check_version
+from holdfast.inventory.dry_run import undone_if
 from holdfast.inventory.sql_store import database_at
 from holdfast.inventory.sqlite_database import SqliteDatabase
 from holdfast.model import steps
@@ -49,10 +50,6 @@ class Migrated:
     """A sentence for each revision."""
     copy: Path | None
     """Where the old inventory lies."""
-
-
-class _UndoneError(Exception):
-    """Leaves a transaction, so that it is undone."""
 
 
 def migrate(place: Path | str, *, keep_copy: bool = True, dry_run: bool = False) -> Migrated:
@@ -93,14 +90,11 @@ def _migrate(database: Database, *, keeps: bool) -> Migrated:
 def _dry_run(database: Database, *, keeps: bool) -> Migrated:
     found = schema.VERSION
     done: tuple[str, ...] = ()
-    try:
-        with database.migrating() as connection:
-            found = _version(connection)
-            done = _upgrade(connection, found)
-            raise _UndoneError
-    except _UndoneError:
-        copy = _free_name(database.path, found) if keeps and isinstance(database, SqliteDatabase) else None
-        return Migrated(database.place, found, schema.VERSION, done, copy)
+    with undone_if(True, database.migrating()) as connection:
+        found = _version(connection)
+        done = _upgrade(connection, found)
+    copy = _free_name(database.path, found) if keeps and isinstance(database, SqliteDatabase) else None
+    return Migrated(database.place, found, schema.VERSION, done, copy)
 
 
 def _version(connection: Connection) -> int:

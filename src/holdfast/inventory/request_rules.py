@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from holdfast.inventory import checks, deletion
 from holdfast.inventory.store import Snapshot
 from holdfast.model import changes as c
-from holdfast.model import names
+from holdfast.model import names, quarantine
 from holdfast.model.errors import BadInput, Conflict, UnknownName
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
@@ -68,13 +68,35 @@ def _check_copy(request: CopyRequest, view: Snapshot) -> None:
 def _check_deletion(request: DeletionRequest, view: Snapshot, *, now_us: int) -> None:
     """Either paths or replicas that may go."""
     _check_new(request, view)
-    if request.orphans and (request.scope or request.dataset is not None):
+    if request.n_paths and (request.scope or request.dataset is not None):
         raise BadInput(f"deletion request {request.id} is of orphans and of replicas", hint="make two")
+    if request.into:
+        _check_into(request)
     if request.dataset is not None:
         _check_replicas(request, request.dataset, view, now_us)
         return
-    checks.some(request.orphans, f"deletion request {request.id}")
+    checks.some([*request.orphans[:1], *request.directories[:1]], f"deletion request {request.id}")
+    directories = [directory.path for directory in request.directories]
+    twice = {orphan.path for orphan in request.orphans} & set(directories)
+    if twice:
+        raise BadInput(f"deletion request {request.id} calls {min(twice)} a file and a directory")
     deletion.refuse(view, request.site, [orphan.path for orphan in request.orphans], now_us=now_us)
+    deletion.refuse_directories(view, request.site, directories, now_us=now_us)
+
+
+def _check_into(request: DeletionRequest) -> None:
+    """Only orphans are moved, only into a day of the quarantine, and not out of it."""
+    if not request.orphans:
+        raise BadInput(f"deletion request {request.id} moves nothing", hint="only orphans are moved")
+    if request.directories:
+        raise BadInput(f"deletion request {request.id} moves files and removes directories", hint="make two")
+    if quarantine.day_of(request.into) is None or quarantine.original(request.into) is not None:
+        message = f"deletion request {request.id} moves files into {request.into!r}, which is no day of the quarantine"
+        raise BadInput(message, hint=f"such as {quarantine.day_folder(0)}")
+    there = next((orphan.path for orphan in request.orphans if quarantine.is_quarantined(orphan.path)), None)
+    if there is not None:
+        message = f"deletion request {request.id} moves {there}, which is in the quarantine already"
+        raise BadInput(message, hint="files there are deleted, or moved back by a person")
 
 
 def _check_replicas(request: DeletionRequest, dataset: DatasetKey, view: Snapshot, now_us: int) -> None:

@@ -71,6 +71,10 @@ def check(requirement: need.Requirement, view: Snapshot, *, now_us: int) -> None
             _check_there(requirement, view)
         case need.StillOrphans(site, orphans):
             deletion.refuse(view, site, orphans, now_us=now_us)
+        case need.StillNeedless(site, directories):
+            deletion.refuse_directories(view, site, directories, now_us=now_us)
+        case need.NoOtherRemovals():
+            _check_no_others(requirement, view)
         case need.StillDeletable():
             _check_deletable(requirement.request, [requirement], view, now_us)
 
@@ -95,6 +99,14 @@ def _stands_against(lock: records.Lock, requirement: need.NotLocked, now_us: int
     if not requirement.site:
         return lock.in_force(now_us)  # "Not locked anywhere": whatever site or group it is for.
     return lock.covers(requirement.site, requirement.group, now_us)
+
+
+def _check_no_others(requirement: need.NoOtherRemovals, view: Snapshot) -> None:
+    site, known = requirement.site, set(requirement.requests)
+    view.site(site)
+    others = tuple(each.id for each in view.deletion_requests(site=site) if each.n_paths and each.id not in known)
+    if others:
+        raise Conflict(f"request {others[0]} was made meanwhile, for removals at {site}", rows=others[:ROWS_SHOWN])
 
 
 def _check_deletable(id: str, parts: Sequence[need.StillDeletable], view: Snapshot, now_us: int) -> None:

@@ -1,8 +1,9 @@
 """The tables of the inventory, for any SQL database.
 
-``VERSION`` is raised with every change of shape, which ``migrations/`` carries
-out; a store refuses a database of another version. Files lie in the order of their block; a directory's text is
-kept once, files carry its number.
+``VERSION`` is raised with every change of shape, and with what records say that
+an older release would pass over and do harm; ``migrations/`` carries it out. A
+store refuses a database of another version. Files lie in the order of their
+block; a directory's text is kept once, files carry its number.
 
 Rules
   * Text is compared and sorted byte by byte, whatever the database's own order
@@ -33,7 +34,7 @@ from sqlalchemy import String as PlainString
 from sqlalchemy import Text as PlainText
 from sqlalchemy.types import TypeEngine
 
-VERSION = 4
+VERSION = 5
 
 BYTE_ORDER = "C"
 """PostgreSQL's name for the order of bytes; SQLite has no other."""

@@ -138,9 +138,8 @@ def insert_files(
         files.sizes,
         *(_digest_column(files, algorithm) for algorithm in schema.DIGEST_COLUMNS),
     ]
-    sql_rows.insert_rows(
-        connection, "file", [column.name for column in schema.file.c], list(zip(*columns, strict=True))
-    )
+    names = [column.name for column in schema.file.c]
+    sql_rows.insert_rows(connection, schema.file, names, list(zip(*columns, strict=True)))
 
 
 def _digest_column(files: FileColumns, algorithm: str) -> Sequence[int | bytes | None]:
@@ -156,6 +155,6 @@ def _directory_numbers(paths: Sequence[str], connection: Connection, view: SqlDr
     known = view.directory_ids(paths)
     new = [(path,) for path in sorted(set(paths) - known.keys())]
     if new:
-        sql_rows.insert_rows(connection, "directory", ["path"], new)
+        sql_rows.insert_rows(connection, schema.directory, ["path"], new)
         known.update(view.directory_ids(path for (path,) in new))
     return [known[path] for path in paths]

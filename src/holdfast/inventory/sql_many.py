@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from holdfast.model.names import BlockKey, DatasetKey
+from holdfast.model.names import BlockKey, DatasetKey, join
 
 CHUNK_ROWS = 1000
 """Constant rows of one statement; SQLite allows 32,766 values in one."""
@@ -159,3 +159,25 @@ def put_rows(
             f" ON CONFLICT ({','.join(key)}) DO UPDATE SET {new}"
         )
         connection.exec_driver_sql(text, tuple(chain.from_iterable(chunk)))
+
+
+_BELOW = (
+    ", found AS (SELECT wanted.path, file.block_id FROM wanted CROSS JOIN directory CROSS JOIN file"
+    " WHERE directory.path = wanted.path AND file.dir_id = directory.id"
+    " UNION SELECT wanted.path, file.block_id FROM wanted CROSS JOIN directory CROSS JOIN file"
+    " WHERE directory.path > wanted.first AND directory.path < wanted.last AND file.dir_id = directory.id)"
+    " SELECT found.path, dataset.name, dataset.version, block.name FROM found"
+    " JOIN block ON block.id = found.block_id JOIN dataset ON dataset.id = block.dataset_id"
+)
+
+
+def blocks_below(connection: Connection, directories: Collection[str]) -> dict[str, list[BlockKey]]:
+    """The blocks with files in or below each of many directories, in order."""
+    # All texts with a prefix follow each other, before what has the next character in the place of its last.
+    wanted = [(path, prefix, f"{prefix[:-1]}0") for path in sorted(set(directories)) for prefix in [join(path, "")]]
+    found: dict[str, list[BlockKey]] = {}
+    for path, name, version, block in joined(connection, ("path", "first", "last"), wanted, _BELOW):
+        found.setdefault(path, []).append(BlockKey(DatasetKey(name, version), block))
+    for blocks in found.values():
+        blocks.sort()
+    return found

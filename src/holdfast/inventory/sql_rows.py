@@ -17,8 +17,6 @@ from sqlalchemy import BigInteger, Connection, Integer, LargeBinary, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
-from holdfast.inventory import schema
-
 INSERT_ROWS = 500
 """Rows of one insert statement; SQLite allows 32,766 values in one, and a file has ten."""
 COPY_ROWS = 20
@@ -38,17 +36,17 @@ def put(connection: Connection, table: Table, key: dict[str, Any], values: dict[
         connection.execute(statement.on_conflict_do_nothing(index_elements=list(key)))
 
 
-def insert_rows(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Add many rows to a table of the inventory, in the order they come in."""
+def insert_rows(connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Add many rows, in the order they come in: texts, bytes and whole numbers."""
     database = connection.dialect.name
     if database == "postgresql" and len(rows) >= COPY_ROWS:
-        _copy(connection, schema.metadata.tables[table], columns, rows)
+        _copy(connection, table, columns, rows)
         return
     row_mark = f"({','.join([_MARK[database]] * len(columns))})"
     for chunk in _chunks(rows):
         marks = ",".join([row_mark] * len(chunk))
         flat = tuple(chain.from_iterable(chunk))
-        connection.exec_driver_sql(f"INSERT INTO {table} ({','.join(columns)}) VALUES {marks}", flat)
+        connection.exec_driver_sql(f"INSERT INTO {table.name} ({','.join(columns)}) VALUES {marks}", flat)
 
 
 def _chunks(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:

@@ -287,6 +287,10 @@ class SqlSnapshot:
             found.update((path, number) for path, number in self._connection.execute(query))
         return found
 
+    def blocks_below(self, directories: Collection[str]) -> dict[str, list[BlockKey]]:
+        """The blocks with files in or below each of many directories."""
+        return sql_many.blocks_below(self._connection, directories)
+
     def locks(self) -> list[Lock]:
         """All locks."""
         if self._locks is None:

@@ -167,6 +167,9 @@ class Snapshot(Protocol):
     def lookup(self, lfns: Sequence[str]) -> list[FileRecord | None]:
         """Each LFN's file or None, in the order asked. Unparsable LFNs are InvalidName."""
 
+    def blocks_below(self, directories: Collection[str]) -> Mapping[str, list[BlockKey]]:
+        """The blocks of the files whose LFNs lie in each directory, however deep; one without any is left out."""
+
     def locks(self) -> list[Lock]:
         """All locks, expired ones too."""
 

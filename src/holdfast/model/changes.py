@@ -149,7 +149,10 @@ class RequestCopy:
 
 @dataclass(frozen=True, slots=True)
 class RequestDeletion:
-    """Ask for the removal of orphans or of replicas; passes the check of ``holdfast.inventory.deletion``."""
+    """Ask for the removal of orphans, empty directories or replicas.
+
+    Passes the check of ``holdfast.inventory.deletion``.
+    """
 
     request: DeletionRequest
     kind: Literal["request-deletion"] = "request-deletion"
@@ -433,7 +436,7 @@ def rows(change: Change) -> int:
         case ReduceRequest():
             return _named(change.scope)
         case RequestDeletion():
-            return len(change.request.orphans) + _named(change.request.scope)
+            return change.request.n_paths + _named(change.request.scope)
         case FilesVerified() | BlocksArrived() | RemoveReplicas() | AssignReplicas():
             return len(change.blocks) or 1
         case RemoveFiles() | RenameFiles():

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 Clock = Callable[[], int]
 
 SECOND_US = 1_000_000
+DAY_US = 86_400 * SECOND_US
 
 
 def system_clock() -> int:

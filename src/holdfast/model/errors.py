@@ -60,10 +60,10 @@ COMPARED_MAX = 500
 """How many names are compared letter by letter with one that is not there."""
 
 
-def unknown_name(what: str, name: str, known: Iterable[str]) -> UnknownName:
-    """The error for a name that is not there, with the nearest that are."""
+def unknown_name(what: str, name: str, known: Iterable[str], *, hint: str = "") -> UnknownName:
+    """The error for a name that is not there, with the nearest that are; ``hint`` is for where none is near."""
     near = difflib.get_close_matches(name, _likely(name, list(known)), 3)
-    return UnknownName(f"there is no {what} {name!r}", hint=f"did you mean {', '.join(near)}?" if near else "")
+    return UnknownName(f"there is no {what} {name!r}", hint=f"did you mean {', '.join(near)}?" if near else hint)
 
 
 def _likely(name: str, known: list[str]) -> list[str]:

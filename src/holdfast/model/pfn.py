@@ -165,6 +165,11 @@ def exchanged_prefix(rules: PfnRules) -> tuple[str, str] | None:
     return literal, template.replace("{{", "{").replace("}}", "}")
 
 
+def common_beginnings(rules: PfnRules) -> tuple[str, ...]:
+    """What all paths of each chain begin with, so far as it is written before the first capture."""
+    return tuple(chain[-1].template.partition("{")[0] for chain in rules.chains) or ("/",)
+
+
 def bytes_added(rules: PfnRules) -> int | None:
     """How many bytes longer than its LFN a path is at most, if it cannot become invalid but by that; else None."""
     if not rules.chains:

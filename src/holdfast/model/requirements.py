@@ -106,6 +106,22 @@ class StillOrphans:
 
 
 @dataclass(frozen=True, slots=True)
+class StillNeedless:
+    """The check of every removal of a directory, again: the inventory has nothing in these at the site, or below."""
+
+    site: str
+    directories: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoOtherRemovals:
+    """Of orphans and directories of the site nothing is to go but by ``requests``: nobody has asked for more since."""
+
+    site: str
+    requests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StillDeletable:
     """The check of every deletion, again: these files of a block are asked for by this open request, and may go now.
 
@@ -131,5 +147,7 @@ Requirement = (
     | RequestIsOpen
     | CopyIsThere
     | StillOrphans
+    | StillNeedless
+    | NoOtherRemovals
     | StillDeletable
 )

@@ -35,6 +35,10 @@ STEPS: dict[str, tuple[str, ...]] = {
         "deletion.deleted",
         "deletion.reported",
     ),
+    "orphans": (
+        "orphans.moved",
+        "orphans.directory-removed",
+    ),
     "work": (
         "work.registered",
         "work.buried",
@@ -44,12 +48,20 @@ STEPS: dict[str, tuple[str, ...]] = {
         "fts.submitted",
     ),
     "check": (
+        "check.begun",
         "check.snapshot-taken",
         "check.listed",
         "check.compared",
         "check.renamed",
         "check.reported",
+        "check.told",
         "check.repair-requested",
+        "check.orphans-requested",
+    ),
+    "clean": (
+        "clean.listed",
+        "clean.decided",
+        "clean.requested",
     ),
     "listing": (
         "listing.part-written",

@@ -167,6 +167,15 @@ class MemorySnapshot:
         files = self._tables.files.rows[block]
         return FileRecord(names.join(dir, name), block, ordinal, files.sizes[ordinal], files.checksums_of(ordinal))
 
+    def blocks_below(self, directories: Collection[str]) -> dict[str, list[BlockKey]]:
+        """The blocks with files in or below each of many directories."""
+        found: dict[str, set[BlockKey]] = {}
+        for path, files in self._tables.directories.rows.items():
+            for directory in set(directories):
+                if f"{path}/".startswith(names.join(directory, "")):
+                    found.setdefault(directory, set()).update(block for block, _ in files.values())
+        return {directory: sorted(blocks) for directory, blocks in found.items() if blocks}
+
     def locks(self) -> list[Lock]:
         """All locks."""
         return [lock for _, lock in sorted(self._tables.locks.rows.items())]

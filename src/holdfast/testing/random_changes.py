@@ -16,6 +16,7 @@ from typing import Literal, TypeVar
 
 from holdfast.inventory.store import Snapshot
 from holdfast.model import changes as c
+from holdfast.model import names, quarantine
 from holdfast.model import requirements as need
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.pfn import PfnRules
@@ -27,6 +28,7 @@ from holdfast.model.records import (
     DatasetStatus,
     DeletionRequest,
     Door,
+    EmptyDirectory,
     Evidence,
     FileColumns,
     Group,
@@ -195,7 +197,11 @@ def _request_deletion(source: Source) -> c.Change:
     id = source.random.choice(REQUEST_IDS)
     if source.random.random() < 0.3:
         orphans = tuple(Orphan(source.path(), 1, 1) for _ in range(source.random.randint(1, 2)))
-        return c.RequestDeletion(DeletionRequest(id, source.site(), orphans))
+        into = source.random.choice(["", "", quarantine.day_folder(0)])
+        return c.RequestDeletion(DeletionRequest(id, source.site(), orphans, into=into))
+    if source.random.random() < 0.2:
+        directories = (EmptyDirectory(names.split(source.path())[0], source.random.choice([None, 1])),)
+        return c.RequestDeletion(DeletionRequest(id, source.site(), directories=directories))
     block, site = source.replica()
     return c.RequestDeletion(DeletionRequest(id, site, dataset=block.dataset, scope=_scope(source, block.block)))
 
@@ -355,6 +361,8 @@ def _requirement(source: Source) -> need.Requirement:
         need.StillThere((source.path(), source.path())),
         need.RequestIsOpen(source.random.choice(REQUEST_IDS)),
         need.StillOrphans(source.site(), (source.path(),)),
+        need.StillNeedless(source.site(), (source.random.choice([*DIRECTORIES, "/d/g", "/e", "/e/f"]),)),
+        need.NoOtherRemovals(source.site(), (source.random.choice(REQUEST_IDS),)),
         need.StillDeletable(_request_id(source), source.block(), source.ordinals()),
     ]
     return source.random.choice(made)

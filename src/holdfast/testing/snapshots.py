@@ -48,10 +48,16 @@ def described(snapshot: Snapshot, digests: frozenset[str] | None = None) -> dict
         answers[f"dataset {key}"] = snapshot.dataset(key), snapshot.blocks(key), snapshot.replicas(dataset=key)
         for block in snapshot.blocks(key):
             files = snapshot.files(block.key)
+            answers[f"blocks below those of {block.key}"] = dict(snapshot.blocks_below(_directories(files)))
             answers[f"block {block.key}"] = _columns(files, kept), snapshot.replicas(block=block.key)
             found = snapshot.lookup([*files.lfns(), "/not/there"])
             answers[f"look-up in {block.key}"] = [each and _record(each, kept) for each in found]
     return answers | _found(snapshot)
+
+
+def _directories(files: FileColumns) -> set[str]:
+    """Directories of files, and the roots above them."""
+    return {*files.dirs, *(f"/{each.split('/')[1]}" for each in files.dirs), "/"}
 
 
 def _found(snapshot: Snapshot) -> dict[str, object]:

@@ -26,6 +26,7 @@ for _name in (
     "store_bulk_rules",
     "store_dataset_rules",
     "store_deletion_rules",
+    "store_directory_rules",
     "store_file_rules",
     "store_journal_rules",
     "store_proof_rules",
@@ -42,6 +43,7 @@ for _name in (
 from holdfast.testing.store_bulk_rules import AssignReplicasRules, BlocksArrivedRules, RemoveReplicasRules  # noqa: E402
 from holdfast.testing.store_dataset_rules import DatasetRules, RegistrationRules, SiteRules  # noqa: E402
 from holdfast.testing.store_deletion_rules import DeletionRules, RequirementRules  # noqa: E402
+from holdfast.testing.store_directory_rules import DirectoryRules, IntoRules  # noqa: E402
 from holdfast.testing.store_file_rules import RemoveFilesRules, RenameFilesRules  # noqa: E402
 from holdfast.testing.store_journal_rules import EpochRules, JournalRules, NewsRules  # noqa: E402
 from holdfast.testing.store_proof_rules import MovedSiteRules, ProofRules  # noqa: E402
@@ -77,6 +79,8 @@ class StoreSuite(
     RemoveFilesRules,
     RenameFilesRules,
     DeletionRules,
+    DirectoryRules,
+    IntoRules,
     ReplicaDeletionRules,
     RequirementRules,
     ReadingRules,

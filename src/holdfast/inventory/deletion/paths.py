@@ -7,7 +7,8 @@ A path may go only if
     dataset requires copies, one at least, all of them READY;
   * no dataset is being published from a directory above it;
   * no restored backup waits for a person to say what was published after it;
-  * no lock in force covers the file, its block or its dataset.
+  * no lock in force covers the file, its block or its dataset;
+  * of what lies in the quarantine, all this is so of the path that it had, too.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from holdfast.inventory.deletion.condemned import condemned
 from holdfast.inventory.deletion.grounds import FORGOTTEN, Ground, has_forgotten
 from holdfast.inventory.store import Snapshot
-from holdfast.model import pfn
+from holdfast.model import pfn, quarantine
 from holdfast.model.errors import Conflict
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
@@ -38,6 +39,17 @@ def obstacles(view: Snapshot, site: Site, paths: Sequence[str], *, now_us: int) 
     """What stands in the way, at most one obstacle a path, in the order of ``paths``."""
     if has_forgotten(view):
         return [Obstacle(path, Ground.UNKNOWN, FORGOTTEN) for path in paths]
+    had = {path: original for path in paths if (original := quarantine.original(path)) is not None}
+    if not had:
+        return _obstacles(view, site, paths, now_us)
+    found = {each.path: each for each in _obstacles(view, site, [*paths, *had.values()], now_us)}
+    for path, original in had.items():
+        if path not in found and original in found:
+            found[path] = Obstacle(path, found[original].ground, f"it was {original}: {found[original].reason}")
+    return [found[path] for path in paths if path in found]
+
+
+def _obstacles(view: Snapshot, site: Site, paths: Sequence[str], now_us: int) -> list[Obstacle]:
     rules = site.doors[0].rules
     lfns = [pfn.lfn_of(rules, path) for path in paths]
     known = [lfn for lfn in lfns if lfn is not None]
@@ -63,7 +75,11 @@ def obstacles(view: Snapshot, site: Site, paths: Sequence[str], *, now_us: int) 
 
 def refuse(view: Snapshot, site: str, paths: Sequence[str], *, now_us: int) -> None:
     """Conflict, naming the paths that must stay, unless all of ``paths`` may go."""
-    found = obstacles(view, view.site(site), paths, now_us=now_us)
+    raise_if_any(site, obstacles(view, view.site(site), paths, now_us=now_us))
+
+
+def raise_if_any(site: str, found: Sequence[Obstacle]) -> None:
+    """Conflict, naming the paths that must stay, if there are any."""
     if found:
         first = f"{found[0].path}: {found[0].reason}"
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""
@@ -97,9 +113,13 @@ def _being_published(path: str, stagings: Sequence[Staging]) -> Obstacle | None:
     return None
 
 
+def is_plain(path: str) -> bool:
+    """Whether a path is as a listing names files; any other may be another name of one that we know."""
+    return path.startswith("/") and not {"", ".", ".."} & set(path[1:].split("/"))
+
+
 def _unknown(path: str, lfn: str | None, rules: pfn.PfnRules) -> Obstacle | None:
-    if not path.startswith("/") or {"", ".", ".."} & set(path[1:].split("/")):
-        # Not as a listing names a file: it may be another name of one that we know.
+    if not is_plain(path):
         return Obstacle(path, Ground.UNKNOWN, "it is not a plain path below the site's root")
     if lfn is None and pfn.may_have_lfn(rules, path):
         reason = "the site's rules do not tell which file it is; give them an inverse"
@@ -142,12 +162,13 @@ def _locked(
 ) -> Obstacle | None:
     for lock in locks:
         on_file = lfn is not None and lock.lfn == lfn
-        on_block = record is not None and _on_dataset(lock, record.block)
+        on_block = record is not None and lock_is_on(lock, record.block)
         # An orphan has no group, so a lock for some groups counts for it, too.
         if (on_file or on_block) and lock.covers_site(site, now_us):
             return Obstacle(path, Ground.LOCKED, f"locked by {lock.owner} ({lock.id})")
     return None
 
 
-def _on_dataset(lock: Lock, block: BlockKey) -> bool:
+def lock_is_on(lock: Lock, block: BlockKey) -> bool:
+    """Whether a lock is on a block or on its dataset."""
     return lock.dataset == block.dataset and lock.block in ("", block.block)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from holdfast.inventory.image import arrays
 from holdfast.inventory.image.arrays import I64, U32, Bools, Bytes, Numbers
 from holdfast.inventory.image.directories import Directories
 from holdfast.inventory.image.packed_names import PackedNames
@@ -71,6 +72,17 @@ class FileChunk:
         inside = (rows - self.start).astype("<i8")
         found = self.segments.find(inside)
         return found, inside - self.segments.first_rows[found] + self.segments.first_slots[found]
+
+    def blocks_below(self, prefix: bytes) -> set[int]:
+        """The blocks with a file whose directory has this prefix."""
+        is_below = np.array([each.startswith(prefix) for each in self.directories.prefixes()], "?")
+        if not is_below.any():
+            return set()
+        live = self.segments.live()
+        counts = self.segments.lengths(live)
+        slots = arrays.spread(self.segments.first_slots[live], counts)
+        found = np.repeat(self.segments.blocks[live], counts)[is_below[self.directory[slots]]]
+        return set(np.unique(found).tolist())
 
     def without(self, blocks: Collection[int]) -> FileChunk:
         """The same without some blocks; self if it has none of them."""

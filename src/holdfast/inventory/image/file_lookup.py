@@ -173,16 +173,6 @@ def by_chunk(table: FileTable, rows: I64) -> Iterator[tuple[FileChunk, I64]]:
             yield chunk, order[first:last]
 
 
-def places(table: FileTable, rows: I64) -> tuple[I64, I64]:
-    """Blocks and ordinals, -1 where the row is -1."""
-    found = Found.none(rows)
-    for chunk, at in by_chunk(table, rows):
-        segments, slots = chunk.slots(rows[at])
-        found.blocks[at] = chunk.segments.blocks[segments]
-        found.ordinals[at] = chunk.segments.first_ordinals[segments] + (slots - chunk.segments.first_slots[segments])
-    return found.blocks, found.ordinals
-
-
 def records(table: FileTable, rows: I64) -> tuple[I64, list[str | None]]:
     """Sizes and adler32 texts, -1 and None where the row is -1 or the checksum not known."""
     sizes, adler32 = np.full(len(rows), NOT_FOUND, "<i8"), np.zeros(len(rows), "<u4")

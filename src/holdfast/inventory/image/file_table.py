@@ -206,16 +206,8 @@ class FileTable:
         return found.blocks, found.ordinals
 
     def located(self, lfns: Sequence[str]) -> file_lookup.Found:
-        """Rows, blocks and ordinals of many files; -1 where there is none."""
+        """Rows, blocks and ordinals of many files; -1 where there is none. Rows mean something to this table only."""
         return file_lookup.find(self, lfns)
-
-    def find_rows(self, lfns: Sequence[str]) -> I64:
-        """The rows of many files; -1 where there is none. Rows mean something to this table only."""
-        return file_lookup.find(self, lfns).rows
-
-    def places(self, rows: I64) -> tuple[I64, I64]:
-        """Blocks and ordinals of ``rows``; -1 where a row is -1."""
-        return file_lookup.places(self, rows)
 
     def records(self, rows: I64) -> tuple[I64, list[str | None]]:
         """Sizes and adler32 texts of ``rows``; -1 and None where a row is -1."""
@@ -226,6 +218,10 @@ class FileTable:
     def files_of(self, block: int) -> FileColumns:
         """The files of a block, by ordinal; checksums only if one is known."""
         return block_files.files_of(block_files.parts_of(self._all, block))
+
+    def blocks_below(self, prefix: bytes) -> set[int]:
+        """The blocks with a file whose directory has this prefix."""
+        return set().union(*(chunk.blocks_below(prefix) for chunk in self._all))
 
     def sizes_of(self, block: int) -> I64:
         """The sizes of a block's files, by ordinal."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from holdfast.inventory.image import sums as image_sums
 from holdfast.inventory.image import whereabouts
+from holdfast.inventory.image.directories import prefix_of
 from holdfast.inventory.image.tables import Tables
 from holdfast.inventory.store import Head
 from holdfast.model import names
@@ -170,6 +171,16 @@ class ImageSnapshot:
     def pfns(self, lfns: Sequence[str]) -> list[list[str] | None]:
         """For each LFN its PFNs at all sites that hold it, through their first doors; None where there is no file."""
         return whereabouts.pfns(self.tables, lfns)
+
+    def blocks_below(self, directories: Collection[str]) -> dict[str, list[BlockKey]]:
+        """The blocks with files in or below each of many directories."""
+        found: dict[str, list[BlockKey]] = {}
+        for directory in set(directories):
+            numbers = self.tables.files.blocks_below(prefix_of(directory))
+            keys = [key for key in map(self.tables.blocks.key, numbers) if key is not None]
+            if keys:
+                found[directory] = sorted(keys)
+        return found
 
     def locks(self) -> list[Lock]:
         """All locks."""
