@@ -115,11 +115,10 @@ def stage(planned: Plan, folder: Path) -> None:
     files = 0
     if layout is not None:
         normaliser = Normaliser(layout, options, planned.sources.taken)
-        for source in planned.sources.files:
-            for piece in _pieces(source, layout, planned.sources):
-                rows = _rows(normaliser, piece)
-                files += rows.num_rows
-                stager.add(rows)
+        for piece in pieces(planned):
+            rows = rows_of(normaliser, piece)
+            files += rows.num_rows
+            stager.add(rows)
     own = planned.sources.own
     if own is not None:
         for rows in dump_own.rows(own, Normaliser(dump_own.LAYOUT, options, planned.sources.taken)):
@@ -138,7 +137,7 @@ def stage(planned: Plan, folder: Path) -> None:
         writer.close()
 
 
-def _rows(normaliser: Normaliser, piece: Piece) -> pa.Table:
+def rows_of(normaliser: Normaliser, piece: Piece) -> pa.Table:
     """The rows of a piece; BadInput where its values are such that they cannot be reckoned with."""
     try:
         return normaliser.rows(piece)
@@ -159,6 +158,13 @@ def _columns(planned: Plan) -> set[str]:
         columns |= roles & {*NUMBERS, *TEXTS}
         columns |= {"mtime_ns"} if roles & {"mtime", "mtime_ns"} else set()
     return columns
+
+
+def pieces(planned: Plan) -> Iterator[Piece]:
+    """What stands in the files of a dump, a piece at a time; a part that is another's is BadInput."""
+    if planned.layout is not None:
+        for source in planned.sources.files:
+            yield from _pieces(source, planned.layout, planned.sources)
 
 
 def _pieces(source: SourceFile, layout: Layout, sources: DumpSources) -> Iterator[Piece]:

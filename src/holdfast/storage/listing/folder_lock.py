@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from holdfast.model.errors import Conflict
 from holdfast.storage.listing.part_files import told_of
 
 LOCK = "ledger.lock"
+LOOKS_S = (0.005, 0.02)
+"""So long is waited for somebody who only looks."""
 
 
 class FolderLock:
@@ -39,7 +42,7 @@ class FolderLock:
         """The lock; -1 if its file was removed by its last holder just before we had it."""
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(handle)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(handle), os.stat(self._path)):
                     # For people who wonder who it is; nothing reads it to decide.
@@ -64,3 +67,13 @@ class FolderLock:
                 with suppress(FileNotFoundError):
                     self._path.unlink()
             os.close(handle)
+
+
+def _lock(handle: int) -> None:
+    """Take the lock; BlockingIOError if it is held. Whoever only looks whether it is, has it for an instant."""
+    for wait_s in LOOKS_S:
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(wait_s)
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,6 +10,8 @@ Rules
     ``DiskLedger.open``.
   * A top that cannot be listed is no listing: its error is raised, and the same
     call asks again. One that is not there leaves nothing in the folder.
+  * Our own processes enter every directory: where some are not to be entered, the
+    door of a folder is asked as others are.
   * The limits hold for a local walk as far as they can: the time of the whole, and
     how often a directory is tried. Nobody can break off a call of the system.
   * Cancelled, it stops soon and keeps what it has found.
@@ -36,6 +38,7 @@ from holdfast.storage.listing.limits import DEFAULTS, Limits
 from holdfast.storage.listing.local_walk import LocalProgress, walk_local
 from holdfast.storage.listing.progress import Progress, Rate
 from holdfast.storage.listing.reading import Listing
+from holdfast.storage.listing.skipping import Skip, enter_all
 from holdfast.storage.listing.summary import Plan
 from holdfast.storage.posix.driver import PosixDriver
 from holdfast.storage.settled import settled
@@ -50,6 +53,7 @@ async def list_site(
     *,
     limits: Limits = DEFAULTS,
     expected: Expected = unknown,
+    skip: Skip = enter_all,
     workers: int | None = None,
     progress: OnProgress | None = None,
     clock: Clock = system_clock,
@@ -57,7 +61,8 @@ async def list_site(
     """List a site through ``doors``, which show the same tree, into ``folder``.
 
     For a local walk ``expected`` goes to other processes: a function of a module, or a value that can be called.
-    ``workers`` are the processes of a local walk, as many as there are cores if it is not given.
+    ``workers`` are the processes of a local walk, as many as there are cores if it is not given. What ``skip`` is
+    about, ``plan.skip`` says in words.
     """
     try:
         ledger = DiskLedger.open(folder, plan, clock=clock)
@@ -65,10 +70,12 @@ async def list_site(
         return Listing.open(folder)
     try:
         first = doors[0]
-        if isinstance(first, PosixDriver):
+        if isinstance(first, PosixDriver) and skip is enter_all:
             await _walk(first.root, ledger, limits, None if expected is unknown else expected, workers, progress)
         else:
-            await list_tree(doors, ledger, limits=limits, expected=expected, progress=progress, top_required=True)
+            await list_tree(
+                doors, ledger, limits=limits, expected=expected, skip=skip, progress=progress, top_required=True
+            )
     except NotThere:
         ledger.forsake()
         raise
