@@ -130,6 +130,7 @@ class Recorder:
 
     async def remove_directory(self, path: str) -> None:
         await self.inner.remove_directory(path)
+        self.done.append(("remove directory", path))
 
     async def close(self) -> None:
         await self.inner.close()
@@ -254,11 +255,9 @@ class World:
         stat = asyncio.run(self.drivers[site].stat(path))
         return Orphan(path, stat.size, stat.mtime_ns, stat.version)
 
-    def ask_deletion(self, *orphans: Orphan, site: str = "B") -> str:
-        request = requests.request_deletion(
-            self.store, site, orphans, reason="test", actor="test", clock=self.clock, new_id=self.new_id
-        )
-        return request.id
+    def ask_deletion(self, *orphans: Orphan, site: str = "B", **given: Any) -> str:
+        defaults: dict[str, Any] = {"reason": "test", "actor": "test", "clock": self.clock, "new_id": self.new_id}
+        return requests.request_deletion(self.store, site, orphans, **(defaults | given)).id
 
     def ask_replica_deletion(self, site: str = "B", **given: Any) -> str:
         defaults: dict[str, Any] = {"reason": "test", "actor": "test", "clock": self.clock, "new_id": self.new_id}

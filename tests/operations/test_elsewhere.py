@@ -9,6 +9,7 @@ from operations_world import DATASET, SETTINGS, World
 from shared_world import Seat, SharedWorld
 
 from holdfast.model import changes as c
+from holdfast.model import quarantine
 from holdfast.model.names import BlockKey
 from holdfast.model.records import Evidence, RequestState
 from holdfast.operations.batch import BatchState
@@ -57,6 +58,18 @@ def test_a_proof_from_the_future_is_none(world: World) -> None:
     world.ask_replica_deletion()
     world.delete()
     assert world.paths("B") == [lfns[0]]
+
+
+def test_the_other_copies_of_a_file_in_quarantine_are_looked_at(world: World) -> None:
+    lfns = world.publish(2)
+    later(world, 365)  # Nobody has proved them for long.
+    world.memory("A").tree.remove(lfns[1])
+    lying = [quarantine.day_folder(world.clock()) + lfn for lfn in lfns]
+    orphans = [world.orphan("B", path, world.data[lfn]) for path, lfn in zip(lying, lfns, strict=True)]
+    world.ask_deletion(*orphans)
+    (report,) = world.delete()
+    assert "1 other copies could be seen: A: it is not there" in world.request(report.request).detail
+    assert world.paths("B") == [lying[1]]
 
 
 def test_the_other_copies_of_an_orphan_are_looked_at(world: World) -> None:

@@ -205,7 +205,7 @@ def test_what_was_left_alone_is_counted_and_no_trouble(world: AskingWorld) -> No
 def test_orphans_are_named_by_their_paths(world: AskingWorld) -> None:
     orphans = [Orphan(f"/dark/{number}", 5, 1) for number in range(3)]
     request = requests.request_deletion(world.store, "C", orphans, reason="t", actor="me", clock=world.clock)
-    assert overview.kind_of(request) is Kind.ORPHANS
+    assert Kind.of(request) is Kind.ORPHANS
     assert troubles.problems(world.store, request) == []
     claim = world.begin(request, "", (1, 2)).claim
     fail(world, claim, failure(BatchState.RETRY, 1, 2, error="busy", due_us=START_US + 5))

@@ -1,8 +1,8 @@
 """Batch: some files of one block, for one request, in one condition; the unit of the queue.
 
 Values only (``batches/`` keeps them). The files are a bitmap over the block's
-ordinals; of a request that removes orphans, over the request's own list, and
-the block is "".
+ordinals; of a request that removes orphans and directories, over the request's
+own list, and the block is "".
 
     queued -> active -> (finished: not in the queue any more)
        ^        |-> retry     due at ``not_before_us``
@@ -25,6 +25,7 @@ from enum import StrEnum
 
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
+from holdfast.model.records import CopyRequest, Request
 from holdfast.operations.codes import Code
 
 
@@ -35,7 +36,14 @@ class Kind(StrEnum):
     REPLICAS = "replicas"
     """That replicas of a dataset are deleted."""
     ORPHANS = "orphans"
-    """That files nobody knows are deleted."""
+    """That files nobody knows are deleted or moved, and that empty directories go."""
+
+    @staticmethod
+    def of(request: Request) -> Kind:
+        """What ``request`` asks for."""
+        if isinstance(request, CopyRequest):
+            return Kind.COPY
+        return Kind.ORPHANS if request.dataset is None else Kind.REPLICAS
 
     @property
     def is_deletion(self) -> bool:

@@ -31,7 +31,7 @@ from holdfast.operations.places import Drivers, Places
 from holdfast.operations.progress import Listener, Progress, RunReport
 from holdfast.operations.requests import random_id
 from holdfast.operations.tally import Tally
-from holdfast.operations.work.asked import Asked, kind_of
+from holdfast.operations.work.asked import Asked
 from holdfast.operations.work.outside import Outside, Sleep, Tools
 from holdfast.operations.work.presence import Presence
 from holdfast.operations.work.worker import Worker
@@ -120,7 +120,7 @@ def _report(tools: Tools, asked: Asked, worker: Worker, *, is_busy: bool) -> Run
             request,
             removed.get(request.id, {}),
             error=worker.stops.told.get(request.site, "") or held.get(request.id, ""),
-            is_busy=is_busy and kind_of(request).is_deletion,
+            is_busy=is_busy and Kind.of(request).is_deletion,
         )
         for request in deletions
     ]

@@ -25,6 +25,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from holdfast.inventory.dry_run import Also
 from holdfast.inventory.store import Store
 from holdfast.model import steps
 from holdfast.model.changes import ROWS_MAX, RequestDeletion
@@ -36,9 +37,11 @@ from holdfast.model.records import (
     BlockFiles,
     CopyRequest,
     DeletionRequest,
+    EmptyDirectory,
     Orphan,
     SiteStatus,
 )
+from holdfast.model.requirements import Requirement
 from holdfast.operations.requesting.asking import Asked, Asker
 from holdfast.operations.requesting.brake import Limits
 from holdfast.operations.requesting.copy_asking import CopyAsking
@@ -161,12 +164,38 @@ def request_deletion(
     reason: str,
     actor: str,
     clock: Clock,
+    into: str = "",
+    directories: Sequence[EmptyDirectory] = (),
+    also: Also | None = None,
+    requirements: Sequence[Requirement] = (),
     dry_run: bool = False,
     new_id: NewId = random_id,
 ) -> DeletionRequest:
-    """Ask for the removal of orphans; Conflict names the paths that must stay."""
-    if len(orphans) > ROWS_MAX:
-        raise BadInput(f"{len(orphans)} files in one deletion request", hint=f"at most {ROWS_MAX}")
-    request = DeletionRequest(new_id(), site, tuple(orphans), reason=reason, created_us=clock(), owner=user_of(actor))
-    head = Asker(store, actor, dry_run).commit((RequestDeletion(request),), cause=reason)
+    """Ask that orphans are deleted, or moved ``into`` a day of the quarantine, and that empty directories go.
+
+    A request moves, or it removes directories, not both. ``also`` writes into
+    the asking room's own tables, in the same transaction; a dry run undoes that,
+    too. Conflict names the paths that must stay, or what of the ``requirements``
+    does not hold.
+    """
+    request = DeletionRequest(
+        new_id(),
+        site,
+        tuple(orphans),
+        reason=reason,
+        created_us=clock(),
+        owner=user_of(actor),
+        into=into,
+        directories=tuple(sorted(directories, key=_depth, reverse=True)),
+    )
+    if request.n_paths > ROWS_MAX:
+        raise BadInput(f"{request.n_paths} files in one deletion request", hint=f"at most {ROWS_MAX}")
+    asker = Asker(store, actor, dry_run)
+    written = () if also is None else (also,)
+    head = asker.commit((RequestDeletion(request),), cause=reason, requirements=requirements, also=written)
     return request if head is None else replace(request, created_us=head.at_us)
+
+
+def _depth(directory: EmptyDirectory) -> tuple[int, str]:
+    """What a directory is sorted by: the deepest last."""
+    return directory.path.count("/"), directory.path

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from holdfast.model.errors import OperatorError
 from holdfast.operations.batches.workers import WorkerRow
+from holdfast.storage import lock_file
 
 Monotonic = Callable[[], float]
 """Seconds since whenever; never set, never behind."""
@@ -163,18 +164,9 @@ def lock_path(folder: Path, id: str) -> Path:
 def is_alive(folder: Path, id: str) -> bool | None:
     """Whether the worker holds its lock file; None: there is none here that we may look at."""
     try:
-        handle = os.open(lock_path(folder, id), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+        return lock_file.is_held(lock_path(folder, id))
+    except FileNotFoundError:
         return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
-    finally:
-        os.close(handle)
-    return False
 
 
 def remove_file(folder: Path, id: str) -> None:

@@ -25,6 +25,7 @@ from holdfast.model.errors import BadInput, BrokenInvariant, Conflict, HoldfastE
 from holdfast.model.fileset import FileSet
 from holdfast.model.records import Evidence, RequestState
 from holdfast.model.requirements import DatasetUnchanged, RequestIsOpen, Requirement
+from holdfast.operations.actor import ACTOR
 from holdfast.operations.batch import Batch
 from holdfast.operations.batches.queue import Queue
 from holdfast.operations.deleting.blank import is_blank
@@ -32,7 +33,6 @@ from holdfast.operations.places import Door, Places
 from holdfast.storage.driver import NotADirectory, NotThere
 
 AT_ONCE = 20
-ACTOR = "operations"
 
 _log = logs.get("operations")
 

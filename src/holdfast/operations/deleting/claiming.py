@@ -22,6 +22,7 @@ from holdfast.model.changes import ChangeSet
 from holdfast.model.errors import BadInput, Conflict
 from holdfast.model.records import DeletionRequest
 from holdfast.model.requirements import Requirement
+from holdfast.operations.actor import ACTOR
 from holdfast.operations.batch import Batch, BatchState, Failure
 from holdfast.operations.codes import Code
 from holdfast.operations.deleting import gate
@@ -105,7 +106,7 @@ class DeletionClaims:
             required += gate.requirements(request, each.batch.block, each.files)
         batches = [each.batch for each in wanted] + [each.batch for each in decided]
         cause = cause_of("deletion", [batch.request.id for batch in batches])
-        change_set = ChangeSet((), actor=gate.ACTOR, cause=cause, requirements=tuple(required))
+        change_set = ChangeSet((), actor=ACTOR, cause=cause, requirements=tuple(required))
         head = self._tools.store.commit(change_set, also=also)
         self.decided += written
         return [Passed(batch, head) for batch in claimed]

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 
 from holdfast import logs
-from holdfast.model import names
+from holdfast.model import names, pfn
 from holdfast.model.errors import BrokenInvariant, HoldfastError
 from holdfast.model.pfn import PfnRules
 from holdfast.storage.driver import NotThere, StorageDriver
@@ -31,7 +31,7 @@ async def remove_empty(
     driver: StorageDriver, paths: Iterable[str], rules: PfnRules, check: Callable[[], Awaitable[None]]
 ) -> int:
     """Remove the directories of deleted files, and those above them, as far as they are empty; returns how many."""
-    fixed = _fixed(rules)
+    fixed = pfn.common_beginnings(rules)
     waiting = {directory for path in paths if (directory := names.split(path)[0]) and _may_go(directory, fixed)}
     n_removed = 0
     while waiting:
@@ -52,11 +52,6 @@ async def remove_empty(
         if _may_go(above, fixed):
             waiting.add(above)
     return n_removed
-
-
-def _fixed(rules: PfnRules) -> tuple[str, ...]:
-    """What every path of the site begins with, by each chain: the text before the first capture."""
-    return tuple(chain[-1].template.partition("{")[0] for chain in rules.chains) or ("/",)
 
 
 def _may_go(directory: str, fixed: Iterable[str]) -> bool:

@@ -10,7 +10,8 @@ Rules
   * One that is not there, or not in its size, does not count, and is told of.
   * If too few were seen and some could not be asked, the file is tried again
     later; if all could be asked, it stays.
-  * The same holds for an orphan of which the inventory knows other copies.
+  * The same holds for an orphan of which the inventory knows other copies, by
+    the path that it had if it lies in quarantine.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import Protocol
 from holdfast import logs
 from holdfast.inventory import deletion
 from holdfast.inventory.store import Snapshot
-from holdfast.model import pfn
+from holdfast.model import pfn, quarantine
+from holdfast.model.clock import DAY_US
 from holdfast.model.errors import BrokenInvariant, HoldfastError
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
@@ -34,7 +36,6 @@ from holdfast.operations.places import Places
 from holdfast.operations.work.outside import Tools
 from holdfast.storage.driver import Kind, NotADirectory, NotThere
 
-DAY_US = 86_400_000_000
 SKEW_US = 300_000_000
 """So far ahead of ours a clock may be that notes when a copy was proved."""
 NOTHING = FileSet()
@@ -117,6 +118,10 @@ def _held_by(n_required: int, copies: Sequence[FileSet]) -> FileSet:
     return by_count[-1]
 
 
+def _was(path: str) -> str:
+    return quarantine.original(path) or path
+
+
 class OrphansElsewhere:
     """The other copies of files that the inventory knows, and that nobody asked for where they are to go."""
 
@@ -151,7 +156,11 @@ class OtherCopies:
         if asked.dataset is not None:
             return self._elsewhere(batch.block_key, batch.site, batch.files)
         rules = self._view.site(asked.site).doors[0].rules
-        lfns = {ordinal: pfn.lfn_of(rules, asked.orphans[ordinal].path) for ordinal in batch.files}
+        lfns = {
+            ordinal: pfn.lfn_of(rules, _was(asked.orphans[ordinal].path))
+            for ordinal in batch.files
+            if asked.directory(ordinal) is None
+        }
         there = {ordinal: lfn for ordinal, lfn in lfns.items() if lfn is not None}
         records = dict(zip(there, self._view.lookup(list(there.values())), strict=True))
         files: dict[BlockKey, list[int]] = {}

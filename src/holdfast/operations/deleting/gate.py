@@ -21,16 +21,17 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from holdfast.inventory.deletion import Ground, obstacles, replica_obstacles
+from holdfast.inventory.deletion import Ground, directory_obstacles, obstacles, replica_obstacles
 from holdfast.inventory.store import Head, Snapshot
 from holdfast.model.changes import ChangeSet
 from holdfast.model.errors import BadInput, Conflict
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
 from holdfast.model.records import DeletionRequest
-from holdfast.model.requirements import RequestIsOpen, Requirement, StillDeletable, StillOrphans
+from holdfast.model.requirements import RequestIsOpen, Requirement, StillDeletable, StillNeedless, StillOrphans
+from holdfast.operations.actor import ACTOR
 from holdfast.operations.batch import Batch, Held, Kind
 from holdfast.operations.codes import Code
 from holdfast.operations.deleting.elsewhere import Looks, OtherCopies
@@ -41,7 +42,6 @@ from holdfast.operations.engine import ClaimLost
 from holdfast.operations.work.fence import Fence, Shared
 from holdfast.operations.work.outside import Tools
 
-ACTOR = "operations"
 _NO_NAMES: Mapping[int, str] = {}
 
 
@@ -135,10 +135,23 @@ def requirements(
 ) -> tuple[Requirement, ...]:
     """The check of some files of a deletion, as a change set requires it; ``lfns``: which they have to be, if known."""
     if request.dataset is None:
-        paths = tuple(request.orphans[ordinal].path for ordinal in files)
-        return RequestIsOpen(request.id), StillOrphans(request.site, paths, request=request.id)
+        return RequestIsOpen(request.id), *_of_paths(request, files)
     names = tuple(map(lfns.__getitem__, files)) if lfns else ()
     return (StillDeletable(request.id, BlockKey(request.dataset, block), tuple(files), names),)
+
+
+def _of_paths(request: DeletionRequest, files: FileSet) -> Iterator[Requirement]:
+    orphans, directories = (tuple(map(request.path, some)) for some in _sorted(request, files))
+    if orphans:
+        yield StillOrphans(request.site, orphans, request=request.id)
+    if directories:
+        yield StillNeedless(request.site, directories)
+
+
+def _sorted(request: DeletionRequest, files: FileSet) -> tuple[FileSet, FileSet]:
+    """Which of some numbers of a request are those of orphans, and which those of directories."""
+    orphans = files & FileSet.full(len(request.orphans))
+    return orphans, files - orphans
 
 
 def refusals(
@@ -146,8 +159,11 @@ def refusals(
 ) -> Sequence[tuple[FileSet, Removed, Held]]:
     """Which files must stay, why, and how they are held until that has passed; orphans are not (NOT)."""
     if batch.request.kind is Kind.ORPHANS:
-        ordinals = {request.orphans[ordinal].path: ordinal for ordinal in files}
-        found = obstacles(view, view.site(request.site), list(ordinals), now_us=now_us)
+        site = view.site(request.site)
+        ordinals, directories = ({request.path(each): each for each in some} for some in _sorted(request, files))
+        found = obstacles(view, site, list(ordinals), now_us=now_us)
+        found += directory_obstacles(view, site, list(directories), now_us=now_us)
+        ordinals |= directories
         return [(FileSet.of([ordinals[each.path]]), must_stay(each.reason), Held.NOT) for each in found]
     asked_us = request.created_us
     against = replica_obstacles(view, request.site, batch.block_key, files, now_us=now_us, asked_us=asked_us)

@@ -1,4 +1,4 @@
-"""DeletionJob: the files of one claimed batch, deleted a few at a time.
+"""DeletionJob: the files of one claimed batch, deleted or moved a few at a time, and its directories.
 
 Rules
   * A file is looked at, the inventory is asked once more, and only then it goes
@@ -7,24 +7,29 @@ Rules
   * However a job ends, every file has an outcome, or is given back, or is not
     ours any more. What is given back is begun if the storage may have been told
     to delete it, and else as if untried.
-  * Empty directories go last, where the site's settings let them.
+  * Directories that are asked to go come after the files, from the deepest up. One that is not empty waits while
+    anything that is asked to go from below it has no outcome, here or under another claim; if that is held, so is it.
+  * Directories that were left empty go last, where the site's settings let them.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from itertools import groupby
 
 from holdfast.model.errors import BrokenInvariant, DatabaseAway, HoldfastError, OutcomeUnknown
 from holdfast.model.fileset import FileSet
-from holdfast.operations.batch import BatchState, Failure
+from holdfast.operations.batch import BatchState, Failure, Held
 from holdfast.operations.codes import Code
-from holdfast.operations.deleting import directories
+from holdfast.operations.deleting import directories, emptying, moving
+from holdfast.operations.deleting.below import Below, Waits
 from holdfast.operations.deleting.blank import is_blank
 from holdfast.operations.deleting.removal import Objection, Removed, Target, remove
 from holdfast.operations.deleting.report import PathState
 from holdfast.operations.engine import ClaimLost
 from holdfast.operations.places import Door
+from holdfast.operations.work import outcomes
 from holdfast.operations.work.claimed import Claimed
 from holdfast.operations.work.fence import Fence, Shared
 from holdfast.operations.work.outside import Tools
@@ -44,8 +49,9 @@ class DeletionJob:
         object_to: Objection,
         streams: int,
         seen: dict[str, Removed],
+        below: Below,
     ) -> None:
-        """``seen`` is told what became of each file, by its name."""
+        """``seen`` is told what became of each file, by its name; ``below``: what else the request names."""
         self.claimed = claimed
         self._seen = seen
         self._tools = tools
@@ -59,11 +65,19 @@ class DeletionJob:
         self._begun: set[int] = set()
         """Files that the storage may have been told to delete."""
         self._deleted: list[str] = []
+        self._below = below
+        self._folders = moving.Folders(door.driver)
+        self._waiting: dict[Waits, list[int]] = {}
+        """Directories that are not empty yet."""
+        self._tried_again: set[int] = set()
+        """What has failed, and may not the next time."""
 
     async def carry(self) -> None:
         """Delete what may go; returns when all is said that ever will be."""
         try:
-            await self._delete_all()
+            for alike in _in_order(self._targets):
+                await self._delete_all(alike)
+            self._wait_for_below()
             if self._deleted and self._may_remove_directories():
                 rules = self._door.site.doors[0].rules
                 await directories.remove_empty(self._door.driver, self._deleted, rules, self._check)
@@ -88,22 +102,56 @@ class DeletionJob:
         self.claimed.decided(back)
         self.claimed.ends_early(why)
 
-    async def _delete_all(self) -> None:
-        waiting = iter(self._targets)
+    async def _delete_all(self, targets: Sequence[Target]) -> None:
+        waiting = iter(targets)
         async with _Streams() as streams:
-            for _ in range(max(1, min(self._streams, len(self._targets)))):
+            for _ in range(max(1, min(self._streams, len(targets)))):
                 streams.begin(lambda: self._stream(waiting))
 
     async def _stream(self, waiting: Iterator[Target]) -> None:
         for target in waiting:
             if target.ordinal not in self.claimed.left:
                 continue
-            removed = await remove(
-                target, self._door.driver, object_to=self._object, is_live_part=self._tools.queue.is_live_part
-            )
-            if removed.state is PathState.GONE:
+            removed = await self._removed(target)
+            if removed is not None and removed.state is PathState.GONE:
                 removed = await self._if_not_blank(removed)
-            self._settle(target, removed)
+            if removed is not None:
+                self._settle(target, removed)
+
+    async def _removed(self, target: Target) -> Removed | None:
+        """What became of one file or directory; None: it waits for others."""
+        driver, is_live_part = self._door.driver, self._tools.queue.is_live_part
+        if target.moved_to:
+            return await moving.move(
+                target,
+                driver,
+                self._folders,
+                object_to=self._object,
+                is_live_part=is_live_part,
+                now_us=self._tools.outside.clock(),
+            )
+        if not target.is_directory:
+            return await remove(target, driver, object_to=self._object, is_live_part=is_live_part)
+        is_holding = target.path in self._below.holding
+        removed = await emptying.remove_directory(target, driver, object_to=self._object, is_holding=is_holding)
+        waits = Waits.NOT if removed is not None else self._below.waits_for(target.path, self._tried_again)
+        if waits is Waits.NOT:
+            return removed or emptying.NOT_EMPTY
+        self._waiting.setdefault(waits, []).append(target.ordinal)
+        if waits is Waits.FOR_WORK:
+            self._tried_again.add(target.ordinal)
+        return None
+
+    def _wait_for_below(self) -> None:
+        """Directories that wait come back together, as if untried: after a while, or with what is held."""
+        batch, why = self.claimed.batch, "what is asked to go from below it is there"
+        now_us, wait_s = self._tools.outside.clock(), self._tools.settings.retry_delay_s_min
+        for waits, ordinals in self._waiting.items():
+            files = FileSet.of(ordinals)
+            if waits is Waits.FOR_HELD:
+                self.claimed.decided(outcomes.held(batch, files, 0, Held.ALL_FAILED, why, None))
+            else:
+                self.claimed.decided(outcomes.later(batch, files, 0, why, now_us=now_us, wait_s=wait_s))
 
     async def _object(self, target: Target) -> Removed | None:
         objection = await self._object_to(target)
@@ -124,7 +172,7 @@ class DeletionJob:
 
     def _settle(self, target: Target, removed: Removed) -> None:
         self._seen[target.name] = removed
-        if removed.state not in (PathState.DELETED, PathState.GONE):
+        if removed.state in (PathState.SKIPPED, PathState.FAILED):
             self._fail(target, removed.code or Code.STORAGE_FAILED, removed.reason)
             return
         if self.claimed.done(target.ordinal, is_found=removed.state is PathState.GONE):
@@ -132,6 +180,8 @@ class DeletionJob:
             self._deleted.append(target.path)
 
     def _fail(self, target: Target, code: Code, error: str) -> None:
+        if not code.is_permanent:
+            self._tried_again.add(target.ordinal)
         if self.claimed.failed(target.ordinal, code, error):
             batch = self.claimed.batch
             self._tools.tally.failed(batch.claim, target.name, error, site=batch.site, code=code)
@@ -139,6 +189,20 @@ class DeletionJob:
     def _may_remove_directories(self) -> bool:
         settings = self._tools.settings.for_site(self._door.site.name)
         return settings.remove_empty_directories and directories.can_remove(self._door.driver)
+
+
+def _in_order(targets: Sequence[Target]) -> Iterator[list[Target]]:
+    """What may go at once: the files, then directories of one depth after the other, from the deepest up."""
+    files = [target for target in targets if not target.is_directory]
+    if files:
+        yield files
+    directories = sorted((target for target in targets if target.is_directory), key=_depth, reverse=True)
+    for _, alike in groupby(directories, _depth):
+        yield list(alike)
+
+
+def _depth(target: Target) -> int:
+    return target.path.count("/")
 
 
 class _Streams:

@@ -29,7 +29,7 @@ from holdfast.storage.driver import ChangedWhileRead, Kind, NotADirectory, NotTh
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A file that is to go, as whoever asked for it knows it; 0 and "": not known."""
+    """A file or directory that is to go, as whoever asked for it knows it; 0 and "": not known."""
 
     ordinal: int
     name: str
@@ -38,11 +38,27 @@ class Target:
     size: int
     mtime_ns: int = 0
     version: str = ""
+    moved_to: str = ""
+    """Where it is moved to; "" if it is deleted."""
+    is_directory: bool = False
+
+    def difference(self, found: Stat, resolution_ns: int) -> str:
+        """Why what is there now is not the file that was asked to go; "" if it is."""
+        if found.kind is not Kind.FILE:
+            return "it is no file any more"
+        if found.size != self.size:
+            known = "when it was listed" if self.mtime_ns or self.version else "by what was known of it"
+            return f"it has {found.size} bytes now, {self.size} {known}"
+        if self.mtime_ns > 0 and found.mtime_ns // resolution_ns != self.mtime_ns // resolution_ns:
+            return "it was modified after it was listed"
+        if self.version and found.version and self.version != found.version:
+            return "it was changed or replaced after it was listed"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What became of a target: DELETED, GONE, SKIPPED or FAILED; the last two with a code and a reason."""
+    """What became of a target: DELETED, MOVED, GONE, SKIPPED or FAILED; the last two with a code and a reason."""
 
     state: PathState
     code: Code | None = None
@@ -51,6 +67,8 @@ class Removed:
 
 Objection = Callable[[Target], Awaitable["Removed | None"]]
 """Asked right before a file goes: why it does not; None if it may. Raises ClaimLost."""
+IsLivePart = Callable[[str], bool]
+"""Whether the token in a part's name is of something that is not over."""
 
 
 async def remove(
@@ -58,14 +76,29 @@ async def remove(
     driver: StorageDriver,
     *,
     object_to: Objection,
-    is_live_part: Callable[[str], bool],
+    is_live_part: IsLivePart,
 ) -> Removed:
     """Delete one file, or say why not."""
     try:
         found = await driver.stat(target.path)
     except HoldfastError as error:
-        return _without_it(error)
-    difference = _difference(target, found, driver.capabilities.mtime_resolution_ns)
+        return without_it(error)
+    reason = await cause_to_stay(target, found, driver, object_to=object_to, is_live_part=is_live_part)
+    if reason is not None:
+        return reason
+    try:
+        await driver.delete(target.path, expected=found)
+    except HoldfastError as error:
+        return without_it(error)
+    steps.reach("deletion.deleted")
+    return Removed(PathState.DELETED)
+
+
+async def cause_to_stay(
+    target: Target, found: Stat, driver: StorageDriver, *, object_to: Objection, is_live_part: IsLivePart
+) -> Removed | None:
+    """Why a file that was found does not go; None if it may at once."""
+    difference = target.difference(found, driver.capabilities.mtime_resolution_ns)
     if difference:
         return Removed(PathState.SKIPPED, Code.CHANGED, difference)
     objection = await object_to(target)
@@ -74,12 +107,7 @@ async def remove(
     token = parts.token_of(names.split(target.path)[1])
     if token is not None and is_live_part(token):
         return Removed(PathState.SKIPPED, Code.MUST_STAY, "it is the temporary part of a transfer")
-    try:
-        await driver.delete(target.path, expected=found)
-    except HoldfastError as error:
-        return _without_it(error)
-    steps.reach("deletion.deleted")
-    return Removed(PathState.DELETED)
+    return None
 
 
 def must_stay(reason: str) -> Removed:
@@ -87,7 +115,7 @@ def must_stay(reason: str) -> Removed:
     return Removed(PathState.SKIPPED, Code.MUST_STAY, f"must stay: {reason}")
 
 
-def _without_it(error: HoldfastError) -> Removed:
+def without_it(error: HoldfastError) -> Removed:
     """What it means that the storage would not."""
     match error:
         case BrokenInvariant():
@@ -99,17 +127,3 @@ def _without_it(error: HoldfastError) -> Removed:
             return Removed(PathState.SKIPPED, Code.CHANGED, reason)
         case _:
             return Removed(PathState.FAILED, codes.of_storage(error), str(error))
-
-
-def _difference(target: Target, found: Stat, resolution_ns: int) -> str:
-    """Why what is there now is not what was asked to go; "" if it is."""
-    if found.kind is not Kind.FILE:
-        return "it is no file any more"
-    if found.size != target.size:
-        known = "when it was listed" if target.mtime_ns or target.version else "by what was known of it"
-        return f"it has {found.size} bytes now, {target.size} {known}"
-    if target.mtime_ns > 0 and found.mtime_ns // resolution_ns != target.mtime_ns // resolution_ns:
-        return "it was modified after it was listed"
-    if target.version and found.version and target.version != found.version:
-        return "it was changed or replaced after it was listed"
-    return ""

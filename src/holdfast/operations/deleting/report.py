@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from holdfast.model.names import DatasetKey
-from holdfast.model.records import RequestState
+from holdfast.model.records import DeletionRequest, RequestState
 
 REASONS_MAX = 5
 """As many reasons as the outcome of a request quotes; the queue keeps them all."""
@@ -21,6 +21,8 @@ class PathState(StrEnum):
     """What became of one file."""
 
     DELETED = "deleted"
+    MOVED = "moved"
+    """Into the quarantine."""
     GONE = "gone"
     """Somebody else had deleted it, or we had and died before writing it down."""
     SKIPPED = "skipped"
@@ -55,16 +57,32 @@ class DeletionReport:
     """Files by what became of them, those without a line of their own too."""
     dataset: DatasetKey | None = None
     """None of orphans."""
+    what: str = ""
+    """What was asked to go, in a few words."""
+    into: str = ""
+    """Where it was moved; "" if it was deleted."""
 
     def count(self, *states: PathState) -> int:
         """How many files are in ``states``."""
         return sum(self.counts.get(state, 0) for state in states)
 
 
+_OTHERWISE = (PathState.GONE, PathState.SKIPPED, PathState.FAILED)
+
+
+def what(request: DeletionRequest) -> str:
+    """What a deletion asks to go, in a few words."""
+    if request.dataset is not None:
+        return str(request.dataset)
+    kinds = [("orphans", request.orphans), ("empty directories", request.directories)]
+    return " and ".join(name for name, named in kinds if named) or kinds[0][0]
+
+
 def detail_of(counts: Mapping[PathState, int], outcomes: tuple[PathOutcome, ...]) -> str:
     """An outcome in one line, with some reasons."""
-    deleted, gone, skipped, failed = (counts.get(state, 0) for state in PathState)
-    text = f"deleted {deleted}, already gone {gone}, skipped {skipped}"
+    deed = PathState.MOVED if PathState.MOVED in counts else PathState.DELETED
+    n_done, gone, skipped, failed = (counts.get(state, 0) for state in (deed, *_OTHERWISE))
+    text = f"{deed.value} {n_done}, already gone {gone}, skipped {skipped}"
     text += f", failed {failed}" if failed else ""
     reasons = [f"{each.path}: {each.reason}" for each in outcomes if each.reason][:REASONS_MAX]
     return f"{text}: {'; '.join(reasons)}" if reasons else text

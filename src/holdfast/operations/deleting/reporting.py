@@ -7,13 +7,14 @@ workers, what the queue has kept.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from holdfast.model.records import DeletionRequest, RequestState
 from holdfast.operations.batch import FINAL, BatchState, QueuedRequest
 from holdfast.operations.batches import rows
 from holdfast.operations.batches.queue import Queue
 from holdfast.operations.deleting.removal import Removed
-from holdfast.operations.deleting.report import DeletionReport, PathOutcome, PathState
+from holdfast.operations.deleting.report import DeletionReport, PathOutcome, PathState, what
 from holdfast.operations.work import closing
 from holdfast.operations.work.outside import Tools
 
@@ -27,19 +28,17 @@ def report(
     """What became of one request, as the inventory has it now. ``seen``: what this run knows, by name."""
     queued = tools.queue.find(asked.id)
     if queued is None:
-        return DeletionReport(
-            asked.id, asked.site, (), error, is_busy, asked.state, asked.detail, dataset=asked.dataset
-        )
-    counts = closing.counts_of(queued, tools.queue.counts(queued))
+        bare = DeletionReport(asked.id, asked.site, (), error, is_busy, asked.state, asked.detail)
+        return replace(bare, dataset=asked.dataset, what=what(asked), into=asked.into)
+    counts = closing.counts_of(queued, tools.queue.counts(queued), asked)
     if asked.dataset is None:
         outcomes = _of_orphans(tools.queue, asked, queued, seen)
     else:
         outcomes = _of_replicas(tools, asked, queued)
     if not error and asked.state is RequestState.CANCELLED:
         error = f"cancelled: {asked.detail}"
-    return DeletionReport(
-        asked.id, asked.site, outcomes, error, is_busy, asked.state, asked.detail, counts, asked.dataset
-    )
+    told = DeletionReport(asked.id, asked.site, outcomes, error, is_busy, asked.state, asked.detail, counts)
+    return replace(told, dataset=asked.dataset, what=what(asked), into=asked.into)
 
 
 def _of_orphans(
@@ -50,15 +49,17 @@ def _of_orphans(
         batches = rows.with_requests(connection, rows.batches(connection, "request = ?", (queued.number,)))
     there = {ordinal: batch for batch in batches for ordinal in batch.files}
     found = []
-    for ordinal, orphan in enumerate(asked.orphans):
-        batch, removed = there.get(ordinal), seen.get(orphan.path)
+    done = PathState.MOVED if asked.into else PathState.DELETED
+    for ordinal in range(asked.n_paths):
+        path = asked.path(ordinal)
+        batch, removed = there.get(ordinal), seen.get(path)
         if batch is None:
             if queued.is_planned:
-                state = removed.state if removed is not None else PathState.DELETED
-                found.append(PathOutcome(orphan.path, state, removed.reason if removed is not None else ""))
+                state = removed.state if removed is not None else done
+                found.append(PathOutcome(path, state, removed.reason if removed is not None else ""))
         elif batch.state in FINAL or batch.state is BatchState.HELD:
             reason = removed.reason if removed is not None and removed.reason else batch.error
-            found.append(PathOutcome(orphan.path, closing.state_of(batch), reason))
+            found.append(PathOutcome(path, closing.state_of(batch), reason))
     return tuple(found)
 
 

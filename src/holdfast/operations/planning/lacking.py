@@ -10,7 +10,7 @@ Rules
     the copy then waits for that deletion.
   * A deletion of replicas has to do with what its scope names and the site
     holds, or an open copy still brings there: that arrives first. One of
-    orphans has to do with all that it lists.
+    orphans and directories has to do with all that it lists; a batch is of one kind.
   * A batch is of one block. Its size is the exact sum of its files; files are
     read only where the sums of blocks and replicas do not tell.
   * A step ends at the end of a part of the scope, at about STEP_FILES files.
@@ -40,7 +40,7 @@ STEPS_MAX = 100
 SCOPE_BLOCKS = 1000
 """So many blocks of a scope are read at a time."""
 ORPHANS_FILES = 10_000
-"""How many orphans make a batch."""
+"""How many orphans, or directories, make a batch."""
 
 _NONE = FileSet()
 
@@ -137,11 +137,12 @@ def _parts_of_deletion(
 
 
 def _parts_of_orphans(request: DeletionRequest, planned_to: str) -> Iterator[_Part]:
-    n_orphans = len(request.orphans)
-    for start in range(int(planned_to or 0), n_orphans, ORPHANS_FILES):
-        stop = min(start + ORPHANS_FILES, n_orphans)
-        size = sum(orphan.size for orphan in request.orphans[start:stop])
-        yield _Part(str(stop), NewBatch("", FileSet.full(stop) - FileSet.full(start), size))
+    sizes, n_orphans = request.path_sizes(), len(request.orphans)
+    start = int(planned_to or 0)
+    while start < len(sizes):
+        stop = min(start + ORPHANS_FILES, n_orphans if start < n_orphans else len(sizes))
+        yield _Part(str(stop), NewBatch("", FileSet.full(stop) - FileSet.full(start), sum(sizes[start:stop])))
+        start = stop
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sqlalchemy import Connection
-
+from holdfast.inventory import dry_run
+from holdfast.inventory.dry_run import Also
 from holdfast.inventory.store import Head, Snapshot, Store
 from holdfast.model.changes import Change, ChangeSet
 from holdfast.model.errors import Conflict
@@ -24,9 +24,6 @@ from holdfast.operations.requesting.opposites import ClaimedMeanwhile
 
 TRIES = 20
 """How often asking starts anew before the asker is told."""
-
-Also = Callable[[Connection], None]
-"""What is written into the room's own tables in the same transaction."""
 
 RequestT = TypeVar("RequestT", CopyRequest, DeletionRequest)
 Seen = TypeVar("Seen")
@@ -89,18 +86,8 @@ class Asker:
         also: Sequence[Also] = (),
     ) -> Head | None:
         """Commit, with what else belongs to it; returns the head after it, None after a dry run."""
-
-        def together(connection: Connection) -> None:
-            for write in also:
-                write(connection)
-            if self.dry_run:
-                raise _UndoneError
-
         change_set = ChangeSet(tuple(changes), actor=self.actor, cause=cause, requirements=tuple(requirements))
-        try:
-            return self.store.commit(change_set, also=together)
-        except _UndoneError:
-            return None
+        return dry_run.commit(self.store, change_set, dry_run=self.dry_run, also=also)
 
     def until_still(
         self,
@@ -125,7 +112,3 @@ class Asker:
     def _has_changed(self, dataset: DatasetKey, seen: Head) -> bool:
         with self.store.snapshot() as snapshot:
             return snapshot.head.epoch != seen.epoch or dataset in snapshot.changed_since(seen.position)[0]
-
-
-class _UndoneError(Exception):
-    """Leaves a transaction that would have been accepted, so that it is undone."""

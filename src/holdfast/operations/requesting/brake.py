@@ -22,10 +22,8 @@ from dataclasses import dataclass
 from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Text, delete, insert, select, update
 
 from holdfast.config.operations import SiteOperationsSettings
-from holdfast.model.clock import SECOND_US
+from holdfast.model.clock import DAY_US
 from holdfast.model.errors import Conflict
-
-DAY_US = 86_400 * SECOND_US
 
 metadata = MetaData()
 

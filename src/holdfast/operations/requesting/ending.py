@@ -27,14 +27,13 @@ from holdfast.model.errors import Conflict, UnknownName
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import DeletionRequest, Request, RequestState
 from holdfast.model.requirements import DatasetUnchanged, RequestIsOpen
+from holdfast.operations.actor import ACTOR
 from holdfast.operations.batch import QueuedRequest
 from holdfast.operations.batches import claims, orders, tables
 from holdfast.operations.requesting import brake, needs, opposites, scopes, steering
 from holdfast.operations.requesting.asking import Asker
 from holdfast.operations.requesting.opposites import Opposition, Taken
 from holdfast.operations.requesting.scopes import Files
-
-ACTOR = "operations"
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ def asked_of(snapshot: Snapshot, request: Request) -> tuple[int, int]:
         need = need_of(snapshot, request.dataset, request.site, request.scope)
         return need.n_files, need.size
     if request.dataset is None:
-        return len(request.orphans), sum(orphan.size for orphan in request.orphans)
+        return request.n_paths, sum(request.path_sizes())
     blocks, _, wanted = _wanted(snapshot, request.dataset, request.site, request.scope)
     replicas = _replicas(snapshot, request.dataset, wanted)
     held = {name: _held(found, {request.site}, blocks[name].n_files) & wanted[name] for name, found in replicas.items()}

@@ -20,12 +20,12 @@ from holdfast.model.errors import Conflict
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import CopyRequest, DeletionRequest, Request
 from holdfast.model.requirements import DatasetUnchanged
+from holdfast.operations.actor import ACTOR
 from holdfast.operations.batches import begun, tables
 from holdfast.operations.requesting import needs, opposites, scopes
 from holdfast.operations.requesting.asking import Asker
 from holdfast.operations.requesting.opposites import ClaimedMeanwhile
 
-ACTOR = "operations"
 REASON = "something else was asked for later"
 
 

@@ -18,6 +18,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from holdfast.inventory.dry_run import undone_if
 from holdfast.inventory.store import Store
 from holdfast.model.errors import Conflict, UnknownName
 from holdfast.model.records import Request, RequestState
@@ -55,19 +56,8 @@ def _say(store: Store, id: str, word: Callable[[Connection, int], int | None], *
         raise UnknownName(f"there is no request {id}")
     require_open(request)
     queue = Queue(store)
-    result: int | None = None
-    try:
-        with queue.write() as connection:
-            orders.take_in(connection, [request])
-            known = orders.find(connection, request.id)
-            assert known is not None
-            result = word(connection, known.number)
-            if dry_run:
-                raise _UndoneError
-    except _UndoneError:
-        pass
-    return result
-
-
-class _UndoneError(Exception):
-    """Leaves a transaction, so that it is undone."""
+    with undone_if(dry_run, queue.write()) as connection:
+        orders.take_in(connection, [request])
+        known = orders.find(connection, request.id)
+        assert known is not None
+        return word(connection, known.number)

@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from holdfast.inventory.store import Snapshot, Store
 from holdfast.model.errors import BadInput, UnknownName, unknown_name
 from holdfast.model.names import DatasetKey
-from holdfast.model.records import CopyRequest, Request, RequestState
+from holdfast.model.records import Request, RequestState
 from holdfast.operations.batch import Batch, BatchState, Kind, QueuedRequest
 from holdfast.operations.batches import counting, links
 from holdfast.operations.batches.counting import Counts
@@ -153,13 +153,6 @@ class Status:
         return None if not self.rate_bytes_s or self.size_left is None else self.size_left / self.rate_bytes_s
 
 
-def kind_of(request: Request) -> Kind:
-    """What a request asks for."""
-    if isinstance(request, CopyRequest):
-        return Kind.COPY
-    return Kind.ORPHANS if request.dataset is None else Kind.REPLICAS
-
-
 def requests_of(
     snapshot: Snapshot,
     kinds: Kinds,
@@ -174,13 +167,13 @@ def requests_of(
         found += snapshot.copy_requests(only_open=only_open, dataset=dataset, site=site)
     if kinds & DELETIONS:
         found += snapshot.deletion_requests(only_open=only_open, dataset=dataset, site=site)
-    return [request for request in found if kind_of(request) in kinds]
+    return [request for request in found if Kind.of(request) in kinds]
 
 
 def find(snapshot: Snapshot, id: str, kinds: Kinds) -> Request:
     """One request by its id or the beginning of it; UnknownName, BadInput if several begin so."""
     exact = snapshot.request(id) if id else None
-    if exact is not None and kind_of(exact) in kinds:
+    if exact is not None and Kind.of(exact) in kinds:
         return exact
     known = {request.id: request for request in requests_of(snapshot, kinds, only_open=False)}
     found = [request for name, request in known.items() if id and name.startswith(id)]
@@ -216,7 +209,7 @@ def statuses(
         for batch in active:
             at_work.setdefault(batch.request.number, set()).add(batch.worker)
         for request in wanted:
-            status = Status(request, kind_of(request), known.get(request.id), n_workers=len(workers) - len(lost))
+            status = Status(request, Kind.of(request), known.get(request.id), n_workers=len(workers) - len(lost))
             if status.queued is not None:
                 number = status.queued.number
                 worst = next(iter(counting.problems(connection, number, 1)), None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from holdfast.inventory.store import Snapshot, Store
 from holdfast.model.names import BlockKey
-from holdfast.model.records import CopyRequest, Request, RequestState
+from holdfast.model.records import CopyRequest, DeletionRequest, Request, RequestState
 from holdfast.operations.batch import Batch, BatchState, Held
 from holdfast.operations.batches.queue import Queue
 from holdfast.operations.codes import Code
@@ -68,8 +68,7 @@ def _problem(snapshot: Snapshot, request: Request, batch: Batch) -> Problem:
 def _example(snapshot: Snapshot, request: Request, batch: Batch) -> str:
     first = next(iter(batch.files), 0)
     if request.dataset is None:
-        orphans = getattr(request, "orphans", ())
-        return orphans[first].path if first < len(orphans) else ""
+        return request.path(first) if isinstance(request, DeletionRequest) and first < request.n_paths else ""
     key = BlockKey(request.dataset, batch.block)
     files = snapshot.files(key) if key in snapshot.find_blocks([key]) else None
     return files.lfn(first) if files is not None and first < len(files) else batch.block

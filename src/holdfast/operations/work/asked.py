@@ -166,14 +166,7 @@ class Asked:
     def _is_wanted(self, request: Request) -> bool:
         if self._only is not None and request.id not in self._only:
             return False
-        return self._kinds is None or kind_of(request) in self._kinds
-
-
-def kind_of(request: Request) -> Kind:
-    """What a request asks for."""
-    if isinstance(request, CopyRequest):
-        return Kind.COPY
-    return Kind.REPLICAS if request.dataset is not None else Kind.ORPHANS
+        return self._kinds is None or Kind.of(request) in self._kinds
 
 
 _STEPS = {Kind.COPY: "copy.planned", Kind.REPLICAS: "deletion.planned", Kind.ORPHANS: "deletion.planned"}

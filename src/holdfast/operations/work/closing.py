@@ -47,7 +47,7 @@ def outcome(tools: Tools, request: QueuedRequest) -> CloseRequest | None:
     state = RequestState.FAILED if n_failed else RequestState.DONE
     if request.kind.is_deletion:
         told = tuple(PathOutcome(name, state_of(batch), batch.error) for name, batch in reasons)
-        return CloseRequest(request.id, state, detail_of(counts_of(request, counts), told))
+        return CloseRequest(request.id, state, detail_of(counts_of(request, counts, asked), told))
     detail = f"{wording.plural(request.n_done, 'file')}, {wording.size(request.size_done)}"
     if n_failed:
         name, error = next(((name, batch.error) for name, batch in reasons), ("", ""))
@@ -55,10 +55,11 @@ def outcome(tools: Tools, request: QueuedRequest) -> CloseRequest | None:
     return CloseRequest(request.id, state, detail)
 
 
-def counts_of(request: QueuedRequest, counts: Counts) -> dict[PathState, int]:
+def counts_of(request: QueuedRequest, counts: Counts, asked: Request) -> dict[PathState, int]:
     """How many files of a deletion became what. What is held has failed so far."""
+    is_moving = isinstance(asked, DeletionRequest) and bool(asked.into)
     return {
-        PathState.DELETED: request.n_done - request.n_found,
+        PathState.MOVED if is_moving else PathState.DELETED: request.n_done - request.n_found,
         PathState.GONE: request.n_found,
         PathState.SKIPPED: counts.files(BatchState.SKIPPED),
         PathState.FAILED: counts.files(BatchState.FAILED, BatchState.HELD),
@@ -71,9 +72,9 @@ def state_of(batch: Batch) -> PathState:
 
 
 def names_of(view: Snapshot, asked: Request, batch: Batch, files: FileSet) -> Iterator[str]:
-    """What people know some files of a batch by: their LFNs, or the paths of orphans."""
+    """What people know some files of a batch by: their LFNs, or the paths of orphans and directories."""
     if isinstance(asked, DeletionRequest) and asked.dataset is None:
-        yield from (asked.orphans[ordinal].path for ordinal in files)
+        yield from (asked.path(ordinal) for ordinal in files)
         return
     try:
         columns = view.files(batch.block_key)

@@ -78,7 +78,7 @@ class Columns:
 
         def sizes(batch: Batch) -> Sequence[int]:
             if batch.request.kind is Kind.ORPHANS:
-                return [orphan.size for orphan in orphans[batch.request.id].orphans]
+                return orphans[batch.request.id].path_sizes()
             return self.of(view, batch).sizes
 
         return sizes

@@ -22,6 +22,7 @@ from holdfast.model.records import CopyRequest, DeletionRequest, FileColumns
 from holdfast.operations import replacing
 from holdfast.operations.batch import Batch
 from holdfast.operations.codes import Code
+from holdfast.operations.deleting.below import Below
 from holdfast.operations.deleting.claiming import Passed
 from holdfast.operations.deleting.elsewhere import OtherCopies
 from holdfast.operations.deleting.gate import Gate
@@ -142,12 +143,8 @@ class Preparing:
         batch = passed.batch
         lfns: dict[int, str] = {}
         if asked.dataset is None:
-            claimed = Claimed(batch, {ordinal: asked.orphans[ordinal].size for ordinal in batch.files})
-            targets = [
-                Target(ordinal, each.path, each.path, each.size, each.mtime_ns, each.version)
-                for ordinal in batch.files
-                for each in [asked.orphans[ordinal]]
-            ]
+            claimed = Claimed(batch, {ordinal: asked.path_size(ordinal) for ordinal in batch.files})
+            targets = [_named(asked, ordinal) for ordinal in batch.files]
         else:
             files = _files(view, columns, batch)
             if files is None:
@@ -175,6 +172,7 @@ class Preparing:
             object_to=gate.object_to,
             streams=streams,
             seen=self._seen(asked),
+            below=Below(asked, self._tools.queue, batch),
         )
         return Job(claimed, streams, job.carry)
 
@@ -204,6 +202,16 @@ def _files(view: Snapshot, columns: Columns, batch: Batch) -> FileColumns | None
     except UnknownName:
         return None
     return files if batch.files.within(len(files)) else None
+
+
+def _named(asked: DeletionRequest, ordinal: int) -> Target:
+    """What an orphan or directory is that a request names itself."""
+    directory = asked.directory(ordinal)
+    if directory is not None:
+        return Target(ordinal, directory.path, directory.path, 0, directory.mtime_ns or 0, is_directory=True)
+    each = asked.orphans[ordinal]
+    moved_to = asked.into + each.path if asked.into else ""
+    return Target(ordinal, each.path, each.path, each.size, each.mtime_ns, each.version, moved_to)
 
 
 def _given_back(batch: Batch) -> Job:

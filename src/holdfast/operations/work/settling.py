@@ -40,6 +40,7 @@ from holdfast.model.changes import Change, ChangeSet, CloseRequest
 from holdfast.model.errors import BadInput, Conflict
 from holdfast.model.records import CopyRequest, RequestState
 from holdfast.model.requirements import RequestIsOpen, Requirement, SameHistory
+from holdfast.operations.actor import ACTOR
 from holdfast.operations.batch import Kind, QueuedRequest
 from holdfast.operations.batches import orders, rows
 from holdfast.operations.batches.links import LinkBook
@@ -50,7 +51,6 @@ from holdfast.operations.work.outside import Tools
 
 FILES_MAX = 20_000
 """About how many files one transaction tells of."""
-ACTOR = "operations"
 
 _log = logs.get("operations")
 
