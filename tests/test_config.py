@@ -228,6 +228,21 @@ def test_mistakes_in_the_environment(variable: str, value: str, said: str):
     assert said in got
 
 
+@pytest.mark.parametrize(
+    ("text", "environ", "place"),
+    [
+        ("[consistency]\nreports = 'reports-catalogue'", {}, "/etc/h/holdfast.toml:2"),
+        ("[consistency]\nreports = 'a'\n[catalogue]\nreports = './b/../a/'", {}, "/etc/h/holdfast.toml:4"),
+        ("[catalogue]\nreports = 'a'", {"HOLDFAST_CONSISTENCY_REPORTS": "/etc/h/a"}, "/etc/h/holdfast.toml:2"),
+        ("", {"HOLDFAST_CATALOGUE_REPORTS": "/etc/h/reports"}, "HOLDFAST_CATALOGUE_REPORTS"),
+    ],
+)
+def test_reports_of_two_kinds_have_folders_of_their_own(text: str, environ: dict[str, str], place: str):
+    got = refusal(text, **environ)
+    assert got.startswith(f"{place}: [consistency] reports and [catalogue] reports are both /etc/h/")
+    assert "give each a folder of its own" in got
+
+
 def test_other_programs_variables_are_left_alone():
     assert parse("", HOLDFAST_CONFIG="x", HOLDFAST_KILLS="10", HOLDFAST_HOME="/h").origins == {}
     # What a renew_command is told, which may itself be a command of ours.
@@ -271,6 +286,7 @@ def test_the_starter_file_is_valid_and_says_the_defaults():
         file=Path("/etc/h/holdfast.toml"),
         inventory=parse("").inventory,
         consistency=parse("").consistency,
+        catalogue=parse("").catalogue,
     )
     named = [line[2:] for line in config.starter_text().splitlines() if " = " in line and "..." not in line]
     for line in named:

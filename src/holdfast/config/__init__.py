@@ -10,9 +10,12 @@ Rules
   * The environment goes before the file, the file before the default. What is
     set to 0 or to nothing is set: it is taken, or refused, never passed over.
   * A table ``[storage.sites.NAME]`` has the settings of ``[storage]`` for one
-    site, ``[operations.sites.NAME]`` some of those of ``[operations]``. It goes
+    site, ``[operations.sites.NAME]`` some of those of ``[operations]``, and
+    ``[consistency.sites.NAME]`` some of those of ``[consistency]``,
+    ``[cleaning.sites.NAME]`` those of ``[cleaning]``. It goes
     before these and before the environment, which say what holds for all sites.
-  * Of tables ``[[operations.links]]`` there may be many; their order counts.
+  * Of tables ``[[operations.links]]`` there may be many; their order counts. There may
+    be many ``[[cleaning.areas]]``, too, and all that are about a site count.
   * A relative path is relative to the folder of the file, also when it comes
     from the environment.
   * Each value keeps where it came from: ``default``, ``FILE:LINE`` or the
@@ -25,7 +28,10 @@ Raises BadInput, and OperatorError if the file may not be read; a
 configuration is returned whole or not at all.
 """
 
+from holdfast.config.catalogue import CatalogueSettings
+from holdfast.config.cleaning import AreaSettings, CleaningSettings
 from holdfast.config.configuration import Config
+from holdfast.config.consistency import ConsistencySettings, SiteConsistencySettings
 from holdfast.config.describing import (
     LISTS,
     PREFIX,
@@ -41,7 +47,7 @@ from holdfast.config.fields import Section, without_password
 from holdfast.config.links import EngineName, LinkSettings
 from holdfast.config.operations import OperationsSettings, SiteOperationsSettings
 from holdfast.config.reading import CONFIG_VARIABLE, FILE_NAME, find, load, parse
-from holdfast.config.sections import ConsistencySettings, InventorySettings, LogSettings, PublishSettings
+from holdfast.config.sections import InventorySettings, LogSettings, PublishSettings
 from holdfast.config.storage import StorageSettings
 
 __all__ = [
@@ -50,6 +56,9 @@ __all__ = [
     "LISTS",
     "PREFIX",
     "SECTIONS",
+    "AreaSettings",
+    "CatalogueSettings",
+    "CleaningSettings",
     "CommandSettings",
     "Config",
     "ConsistencySettings",
@@ -62,6 +71,7 @@ __all__ = [
     "PublishSettings",
     "Section",
     "Setting",
+    "SiteConsistencySettings",
     "SiteOperationsSettings",
     "StorageSettings",
     "find",

@@ -8,10 +8,13 @@ from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 
+from holdfast.config.catalogue import CatalogueSettings
+from holdfast.config.cleaning import CleaningSettings
+from holdfast.config.consistency import ConsistencySettings
 from holdfast.config.describing import LISTS, OF_SITES, SECTIONS
-from holdfast.config.fields import DatabaseUrl, Section, kind_of, without_arguments, without_password
+from holdfast.config.fields import DatabaseUrl, Section, SqlUrl, kind_of, without_arguments, without_password
 from holdfast.config.operations import OperationsSettings
-from holdfast.config.sections import ConsistencySettings, InventorySettings, LogSettings, PublishSettings
+from holdfast.config.sections import InventorySettings, LogSettings, PublishSettings
 from holdfast.config.storage import StorageSettings
 
 
@@ -25,6 +28,8 @@ class Config:
     operations: OperationsSettings = field(default_factory=OperationsSettings)
     publish: PublishSettings = field(default_factory=PublishSettings)
     consistency: ConsistencySettings = field(default_factory=ConsistencySettings)
+    catalogue: CatalogueSettings = field(default_factory=CatalogueSettings)
+    cleaning: CleaningSettings = field(default_factory=CleaningSettings)
     log: LogSettings = field(default_factory=LogSettings)
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -60,6 +65,6 @@ class Config:
 def _shown(built: Section, key: str) -> object:
     """A value as it may be shown."""
     value, annotation = getattr(built, key), built.__class__.model_fields[key].annotation
-    if kind_of(annotation) == DatabaseUrl and value is not None:
+    if kind_of(annotation) in (DatabaseUrl, SqlUrl) and value is not None:
         return without_password(value)
     return without_arguments(value) if annotation == tuple[str, ...] else value

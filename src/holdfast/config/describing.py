@@ -8,11 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from holdfast.config.catalogue import CatalogueSettings
+from holdfast.config.cleaning import AreaSettings, CleaningSettings
+from holdfast.config.consistency import ConsistencySettings, SiteConsistencySettings
 from holdfast.config.engines import CommandSettings, FtsSettings
 from holdfast.config.fields import Section, allowed
 from holdfast.config.links import LinkSettings
 from holdfast.config.operations import OperationsSettings, SiteOperationsSettings
-from holdfast.config.sections import ConsistencySettings, InventorySettings, LogSettings, PublishSettings
+from holdfast.config.sections import InventorySettings, LogSettings, PublishSettings
 from holdfast.config.storage import StorageSettings
 
 PREFIX = "HOLDFAST_"
@@ -26,17 +29,26 @@ SECTIONS: Mapping[str, type[Section]] = MappingProxyType(
         "operations.command": CommandSettings,
         "publish": PublishSettings,
         "consistency": ConsistencySettings,
+        "catalogue": CatalogueSettings,
+        "cleaning": CleaningSettings,
         "log": LogSettings,
     }
 )
 """Every table that is there once."""
 
 OF_SITES: Mapping[str, type[Section]] = MappingProxyType(
-    {"storage.sites": StorageSettings, "operations.sites": SiteOperationsSettings}
+    {
+        "storage.sites": StorageSettings,
+        "operations.sites": SiteOperationsSettings,
+        "consistency.sites": SiteConsistencySettings,
+        "cleaning.sites": CleaningSettings,
+    }
 )
 """The tables that have a table for each site with settings of its own; the rest is as in the section around them."""
 
-LISTS: Mapping[str, type[Section]] = MappingProxyType({"operations.links": LinkSettings})
+LISTS: Mapping[str, type[Section]] = MappingProxyType(
+    {"operations.links": LinkSettings, "cleaning.areas": AreaSettings}
+)
 """Tables of which there may be many, in an order that counts."""
 
 HOMES = {
@@ -64,6 +76,21 @@ _EXAMPLES = {
 # destination = "*"
 # engines = ["fts", "http"]
 # streams = 20""",
+    "consistency": """
+# Some of these for one site, before what holds for all:
+# [consistency.sites.T2_Example]
+# mode = "dry"
+# orphans_max = 100""",
+    "cleaning": """
+# Which areas are cleaned; all tables that are about a site count:
+# [[cleaning.areas]]
+# sites = "T2_*"
+# path = "/store/unmerged"
+# log_directories = ["logs"]
+# Any of the settings above for one site, before what holds for all:
+# [cleaning.sites.T2_Example]
+# protected_file = "protected.txt"
+# files_max = 1000""",
 }
 
 

@@ -63,10 +63,11 @@ class LinkSettings(Section):
 
     def is_about(self, source: str, destination: str) -> bool:
         """Whether the link between these sites is one of those meant here."""
-        return _matches(self.source, source) and _matches(self.destination, destination)
+        return matches(self.source, source) and matches(self.destination, destination)
 
 
-def _matches(pattern: str, name: str) -> bool:
+def matches(pattern: str, name: str) -> bool:
+    """Whether the name of a site is one of those that a pattern means."""
     return _compiled(pattern).fullmatch(name) is not None
 
 

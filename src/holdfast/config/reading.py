@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import tomllib
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 
 from holdfast.config.configuration import Config
 from holdfast.config.describing import OF_SITES, PREFIX, SECTIONS, describe, header, model_of, nearest, reference
-from holdfast.config.fields import UNSHOWN, Section, anchored, kind_of
+from holdfast.config.fields import UNSHOWN, anchored, kind_of, names_a_place
 from holdfast.config.given import NOTHING, Given, from_file, number_of
 from holdfast.config.places import Places
 from holdfast.model.errors import BadInput, OperatorError
@@ -27,6 +28,9 @@ _TABLE = re.compile(r"\s*\[\s*([A-Za-z0-9_.-]+)\s*\]")
 _MANY = {
     "storage.sites": "what is of one site",
     "operations.sites": "what is of one site",
+    "consistency.sites": "what is of one site",
+    "cleaning.sites": "what is of one site",
+    "cleaning.areas": "what is of some areas",
     "operations.links": "what is of some links",
 }
 """Tables that no variable reaches, and what they are for."""
@@ -158,9 +162,10 @@ def _from_text(text: str, annotation: Any) -> object:
 def _built(given: Mapping[str, Given], folder: Path) -> dict[str, Any]:
     """The sections of a configuration."""
     built = {section: _build(section, given.get(section, NOTHING), folder) for section in SECTIONS}
-    links = sorted((name for name in given if name.startswith("operations.links.")), key=number_of)
+    links, areas = (_of_list(given, tables) for tables in ("operations.links", "cleaning.areas"))
     for name in links:
         _check_engines(given[name], built)
+    _check_reports(given, built)
     return {section: built[section] for section in SECTIONS if "." not in section} | {
         "storage": built["storage"].with_sites(_of_sites("storage", given, folder)),
         "operations": built["operations"].with_tables(
@@ -169,7 +174,17 @@ def _built(given: Mapping[str, Given], folder: Path) -> dict[str, Any]:
             links=[_build(name, given[name], folder) for name in links],
             sites=_of_sites("operations", given, folder),
         ),
+        "consistency": built["consistency"].with_sites(_of_sites("consistency", given, folder)),
+        "cleaning": built["cleaning"].with_tables(
+            sites=_of_sites("cleaning", given, folder),
+            areas=[_build(name, given[name], folder) for name in areas],
+        ),
     }
+
+
+def _of_list(given: Mapping[str, Given], tables: str) -> list[str]:
+    """The tables of which there may be many, in their order."""
+    return sorted((name for name in given if name.startswith(f"{tables}.")), key=number_of)
 
 
 def _check_engines(link: Given, built: Mapping[str, Any]) -> None:
@@ -179,6 +194,19 @@ def _check_engines(link: Given, built: Mapping[str, Any]) -> None:
         if isinstance(named, list) and engine in named and not getattr(built[section], key):
             problem = f"the engine {engine} needs {key} in [{section}]"
             raise BadInput(f"[[operations.links]] engines: {problem}", place=link.origins["engines"])
+
+
+def _check_reports(given: Mapping[str, Given], built: Mapping[str, Any]) -> None:
+    """BadInput if checks with our inventory and with another catalogue are to write into one folder.
+
+    Each would go on with what the other has left, or remove it.
+    """
+    kinds = ("catalogue", "consistency")
+    folders = {section: os.path.normpath(built[section].reports) for section in kinds}
+    if len(set(folders.values())) == 1:
+        origins = (given.get(section, NOTHING).origins.get("reports") for section in kinds)
+        problem = f"[consistency] reports and [catalogue] reports are both {folders['catalogue']}"
+        raise BadInput(problem, place=next(filter(None, origins)), hint="give each a folder of its own")
 
 
 def _of_sites(section: str, given: Mapping[str, Given], folder: Path) -> dict[str, Any]:
@@ -197,11 +225,8 @@ def _build(section: str, given: Given, folder: Path) -> Any:
         built = model_of(section).model_validate(dict(given.values))
     except ValidationError as error:
         raise _refusal(section, given, folder, error) from error
-    return built.model_copy(update={key: anchored(getattr(built, key), folder) for key in _fields(built)})
-
-
-def _fields(built: Section) -> Iterable[str]:
-    return built.__class__.model_fields
+    places = [key for key, field in built.__class__.model_fields.items() if names_a_place(field.annotation)]
+    return built.model_copy(update={key: anchored(getattr(built, key), folder) for key in places})
 
 
 def _refusal(section: str, given: Given, folder: Path, error: ValidationError) -> BadInput:

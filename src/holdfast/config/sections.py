@@ -43,28 +43,6 @@ class PublishSettings(Section):
     )
 
 
-class ConsistencySettings(Section):
-    """How what is gets compared with what should be."""
-
-    reports: FolderPath = setting(Path("reports"), "The folder that a check writes its reports to.", unit="path")
-    ignore_age_s: int = setting(
-        86400, "Files younger than this are never called orphans: they may be on their way in.", unit="s", least=0
-    )
-    resume_age_s: int = setting(
-        604_800, "Interrupted checks older than this are not gone on with, but begun anew.", unit="s", least=0
-    )
-    missing_fraction_max: float = setting(
-        0.1,
-        "If a greater part of a site's files is missing, nothing is repaired or deleted without being told so.",
-        unit="fraction",
-        least=0,
-        most=1,
-    )
-    memory_limit_mb: int = setting(
-        300, "The memory a comparison may use before it goes to disk.", unit="MB", least=50, most=1_000_000
-    )
-
-
 class LogSettings(Section):
     """What the program says about its own work, on standard error."""
 
