@@ -1,18 +1,23 @@
-"""``holdfast compare`` beside GNU sort and comm, and beside Python sets.
+"""``holdfast compare`` beside GNU sort and comm, Python sets, and trees of Python objects.
 
-Two listings of the same files in different order: LFNs of 141 bytes ending in
-UUIDs, 100 files a directory, in no order of directories; one file in 10,000
-differs, a third each missing, orphan and of another size. Every engine runs as
-a process of its own, on the same files in the same run, and must find exactly
-what was planted. CPU seconds (of the process and its children) make the ratios;
-peak memory is that of the whole process tree.
+The listings are those of ``bench.compare_data``. Every engine runs as a process
+of its own, on the same files in the same run, and must find exactly what was
+planted. CPU seconds (of the process and its children) make the ratios; peak
+memory is that of the whole process tree.
 
   * sort: ``LC_ALL=C sort -S 1G --parallel=2`` of both TSV files, ``comm -3``.
   * sets: Python sets of (path, size) tuples, read from the TSV files.
+  * tree: ``bench.object_tree``, read from the TSV files of TREE_ROWS rows, since
+    10 M rows would take 8 GB. Its CPU is scaled with the rows: sorting within
+    directories of equal size is linear too, so that favours the tree, if anything.
 
-The Parquet files are as pyarrow writes them (zstd). Each engine runs
-ROUNDS times in turn, the least CPU of each counts. Run by ``make bench``, or
-``python -m bench compare``; alone: ``python bench/compare.py --rows 1000000``.
+Each engine runs ROUNDS times in turn, the least CPU of each counts. Beside that,
+one directory of many files with one difference, where the bound is on time.
+
+Run by ``make bench``, or ``python -m bench compare``; alone: ``python
+bench/compare.py --rows 1000000``. With more than BESIDE_ROWS rows there is no
+yardstick but ourselves with 10 M rows, both held to two cores and 4 GB of address
+space, of which the engine gets 2; that takes some 70 bytes of disk a row.
 """
 
 from __future__ import annotations
@@ -20,7 +25,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,26 +32,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 if __package__ in (None, ""):  # Run as a file: the checkout is not on the path.
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from bench import compare_data
+from bench.compare_data import Data, Planted
 from bench.row import Row
 
-DIRECTORY_FILES = 100
-PLANTED_EVERY = 30_000
-SMALL_ROWS, LARGE_ROWS = 1_000_000, 5_000_000
+SMALL_ROWS, LARGE_ROWS, BESIDE_ROWS = 1_000_000, 5_000_000, 19_999_999
+TREE_ROWS = 2_000_000
+DIRECTORY_ROWS = 100_000
+SCALED_ROWS = 10_000_000
 ROUNDS = 3
-BATCH_ROWS = 200_000
-
-# Offsets within every 30,000 files at which one kind of difference is planted.
-MISSING, ORPHAN, RESIZED = 7, 11, 13
-
-FACTORS = (6_180_339_923, 7_548_776_687)
-"""Primes that divide no number of rows; each side's order of files is a multiple of one."""
+PEAK_MB_MAX = 400
+DIRECTORY_S_MAX = 1.0
+CONFINED = ("prlimit", "--as=4294967296", "taskset", "--cpu-list", "0,1")
+GROWTH_MAX = 12 / 10
+"""So many times more than linear may the largest run take."""
 
 _SETS = """
 import sys
@@ -60,8 +61,6 @@ with open(sys.argv[3], "w", encoding="utf-8") as out:
     for rows in (expected - actual, actual - expected):
         out.writelines(f"{path}\\t{size}\\n" for path, size in rows)
 """
-
-Planted = dict[str, set[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,111 +75,74 @@ class Measure:
         return f"{self.cpu_s:.2f} s CPU, {self.wall_s:.1f} s, {self.peak_mb:.0f} MB"
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
-    """The listings of one size, in three forms, and what differs."""
-
-    folder: Path
-    rows: int
-
-    def file(self, side: str, form: str) -> Path:
-        """One listing: ``side`` is expected or actual, ``form`` a suffix."""
-        return self.folder / f"{side}.{form}"
-
-    def planted(self) -> Planted:
-        """The paths that differ, by class."""
-        with open(self.folder / "planted.json", encoding="utf-8") as file:
-            return {name: set(paths) for name, paths in json.load(file).items()}
+Engine = Callable[[Path], Measure]
 
 
 def run(workdir: Path, rows: int) -> list[Row]:
     """Make the data unless they are there, measure, and compare."""
+    if rows > BESIDE_ROWS:
+        return _growth(workdir, rows)
     results = []
     for size in sorted({min(rows, SMALL_ROWS), rows}):
-        data = prepare(workdir / str(size), size)
-        results += _rows_of(size, measure(data, Path(workdir)))
-    return results
+        data = compare_data.prepare(workdir / str(size), size)
+        small = compare_data.prepare(workdir / str(min(size, TREE_ROWS)), min(size, TREE_ROWS))
+        results += _rows_of(size, measure(data, small, workdir))
+    flat = compare_data.one_directory(workdir / "flat", min(rows, DIRECTORY_ROWS))
+    return [*results, _flat_row(flat.rows, measure_flat(flat, workdir))]
 
 
-def prepare(folder: Path, rows: int) -> Data:
-    """The listings of ``rows`` files a side, made in ``folder`` unless they are there."""
-    data = Data(folder, rows)
-    if (folder / "planted.json").exists():
-        return data
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    connection = duckdb.connect()
-    connection.execute("SET threads = 2; SET memory_limit = '1GB'; SET enable_progress_bar = false")
-    for side in ("expected", "actual"):
-        _write_side(connection, data, side)
-    paths = f"SELECT dir || '/' || name, number % {PLANTED_EVERY} FROM ({_files(rows, 1, 0)})"
-    planted: Planted = {"missing": set(), "orphan": set(), "size_mismatch": set()}
-    names = {MISSING: "missing", ORPHAN: "orphan", RESIZED: "size_mismatch"}
-    wanted = ", ".join(map(str, names))
-    for path, place in connection.execute(f"{paths} WHERE number % {PLANTED_EVERY} IN ({wanted})").fetchall():
-        planted[names[place]].add(path)
-    (folder / "planted.json").write_text(json.dumps({name: sorted(paths) for name, paths in planted.items()}))
-    return data
+def measure(data: Data, small: Data, workdir: Path) -> dict[str, Measure]:
+    """Every engine on the same data, in turn, the tree on ``small``, scaled."""
+    scale = data.rows / small.rows
 
+    def tree(folder: Path) -> Measure:
+        taken = _tree(small, folder)
+        return Measure(taken.cpu_s * scale, taken.wall_s * scale, taken.peak_mb * scale)
 
-def _files(rows: int, factor: int, offset: int) -> str:
-    """A query for every file in an order that ``factor``, a prime, scrambles: neighbours differ in directory."""
-    return f"""
-        SELECT '/store/mc/Summer20UL' || (16 + d % 3) || '/TTToSemiLeptonic_TuneCP5_13TeV-pythia8_ext'
-               || lpad((d // 997)::VARCHAR, 4, '0') || '/NANOAODSIM/106X_v' || (d % 7) || '-v1/'
-               || lpad(d::VARCHAR, 7, '0') AS dir,
-               md5('file' || number)::UUID::VARCHAR || '.root' AS name,
-               ('0x' || left(md5('size' || number), 8))::BIGINT AS size, number
-        FROM (SELECT number, number // {DIRECTORY_FILES} AS d
-              FROM (SELECT (place::HUGEINT * {factor} + {offset}) % {rows} AS number FROM range({rows}) r(place)))"""
-
-
-def _write_side(connection: duckdb.DuckDBPyConnection, data: Data, side: str) -> None:
-    left_out, factor, offset = (ORPHAN, FACTORS[0], 3) if side == "expected" else (MISSING, FACTORS[1], 17)
-    changed = f"(number % {PLANTED_EVERY} = {RESIZED})::INTEGER" if side == "actual" else "0"
-    query = f"""SELECT dir, name, size + {changed} AS size FROM ({_files(data.rows, factor, offset)})
-                WHERE number % {PLANTED_EVERY} <> {left_out}"""
-    texts: dict[str, pa.DataType] = {"dir": pa.string(), "name": pa.string(), "path": pa.string()}
-    split = pa.schema({"dir": texts["dir"], "name": texts["name"], "size": pa.int64()})
-    whole = pa.schema({"path": texts["path"], "size": pa.int64()})
-    with (
-        pq.ParquetWriter(data.file(side, "split.parquet"), split, compression="zstd") as split_file,
-        pq.ParquetWriter(data.file(side, "parquet"), whole, compression="zstd") as whole_file,
-        open(data.file(side, "tsv"), "wb") as text_file,
-    ):
-        text_file.write(b"path\tsize\n")
-        found = connection.execute(query)
-        while batch := found.fetchmany(BATCH_ROWS):
-            dirs, names, sizes = map(list, zip(*batch, strict=True))
-            paths = [f"{dir}/{name}" for dir, name in zip(dirs, names, strict=True)]
-            split_file.write_table(pa.table({"dir": dirs, "name": names, "size": sizes}, schema=split))
-            whole_file.write_table(pa.table({"path": paths, "size": sizes}, schema=whole))
-            text_file.write("".join(f"{path}\t{size}\n" for path, size in zip(paths, sizes, strict=True)).encode())
-
-
-def measure(data: Data, workdir: Path) -> dict[str, Measure]:
-    """Every engine on the same data, in turn; the least CPU of the rounds counts, with its time and memory."""
-    engines: dict[str, Callable[[Path], Measure]] = {
+    engines: dict[str, Engine] = {
         "parquet": lambda folder: _holdfast(data, folder, "parquet"),
         "split.parquet": lambda folder: _holdfast(data, folder, "split.parquet"),
         "tsv": lambda folder: _holdfast(data, folder, "tsv"),
         "sort": lambda folder: _sort(data, folder),
         "sets": lambda folder: _sets(data, folder),
+        "tree": tree,
     }
+    return _least(engines, data.rows, workdir)
+
+
+def measure_flat(data: Data, workdir: Path) -> dict[str, Measure]:
+    """One directory with many files: we, and a tree."""
+    engines: dict[str, Engine] = {
+        "parquet": lambda folder: _holdfast(data, folder, "parquet"),
+        "tree": lambda folder: _tree(data, folder),
+    }
+    return _least(engines, data.rows, workdir, lambda taken: taken.wall_s)
+
+
+def _cpu_s(taken: Measure) -> float:
+    return taken.cpu_s
+
+
+def _least(
+    engines: dict[str, Engine], rows: int, workdir: Path, what: Callable[[Measure], float] = _cpu_s
+) -> dict[str, Measure]:
+    """What each engine took in the round in which it took least CPU, or least of ``what``."""
     best: dict[str, Measure] = {}
     for _ in range(ROUNDS):
         for name, engine in engines.items():
             with tempfile.TemporaryDirectory(dir=workdir) as folder:
                 taken = engine(Path(folder))
-            print(f"    {data.rows:>12,}  {name:14}  {taken}", file=sys.stderr, flush=True)
-            if name not in best or taken.cpu_s < best[name].cpu_s:
+            print(f"    {rows:>12,}  {name:14}  {taken}", file=sys.stderr, flush=True)
+            if name not in best or what(taken) < what(best[name]):
                 best[name] = taken
     return best
 
 
-def _holdfast(data: Data, folder: Path, form: str) -> Measure:
+def _holdfast(data: Data, folder: Path, form: str, *, is_confined: bool = False) -> Measure:
     out = folder / "out"
     command = [sys.executable, "-m", "holdfast.cli.main", "compare", "--json", "--temp-dir", str(folder)]
+    if is_confined:
+        command = [*CONFINED, *command, "--memory-limit", "2GB"]
     files = [str(data.file(side, form)) for side in ("expected", "actual")]
     taken = _measured([*command, "--out", str(out), *files], exit_code=1)
     for name, paths in data.planted().items():
@@ -205,6 +167,14 @@ def _sets(data: Data, folder: Path) -> Measure:
     files = [str(data.file(side, "tsv")) for side in ("expected", "actual")]
     taken = _measured([sys.executable, "-c", _SETS, *files, str(folder / "found")])
     _must_be_lines("sets", folder / "found", data.planted())
+    return taken
+
+
+def _tree(data: Data, folder: Path) -> Measure:
+    files = [str(data.file(side, "tsv")) for side in ("expected", "actual")]
+    script = Path(__file__).with_name("object_tree.py")
+    taken = _measured([sys.executable, str(script), *files, str(folder / "found")])
+    _must_be_lines("tree", folder / "found", data.planted())
     return taken
 
 
@@ -239,26 +209,56 @@ def _rows_of(rows: int, best: dict[str, Measure]) -> list[Row]:
     # Between the two sizes, and below, figures are only shown.
     large, small = rows >= LARGE_ROWS, rows == SMALL_ROWS
     least = 1.5 if small else None
-    targets = {"parquet": 5.0 if large else least, "split.parquet": None, "tsv": 4.0 if large else least}
     forms = {"parquet": "Parquet (path)", "split.parquet": "Parquet (dir, name)", "tsv": "TSV"}
-    size = f"{rows:,}"
-    sort, sets = best["sort"], best["sets"]
+    targets = {
+        "sort": {"parquet": 5.0 if large else least, "split.parquet": None, "tsv": 4.0 if large else least},
+        "sets": dict.fromkeys(("parquet", "tsv"), 3.0 if large else None),
+        "tree": {"parquet": 10.0 if large else None},
+    }
+    names = {"sort": "sort+comm", "sets": "Python sets", "tree": f"tree of {min(rows, TREE_ROWS):,}, scaled"}
     results = []
-    for form, target in targets.items():
-        ours = best[form]
-        ratio = sort.cpu_s / ours.cpu_s
-        results.append(Row(f"{size}, {forms[form]} / sort+comm", _cpu(ours), _cpu(sort), ratio, target))
-    for form in ("parquet", "tsv"):
-        ratio = sets.cpu_s / best[form].cpu_s
-        results.append(
-            Row(f"{size}, {forms[form]} / Python sets", _cpu(best[form]), _cpu(sets), ratio, 3.0 if large else None)
-        )
-    for form in targets:
-        ours = best[form]
-        memory = (f"{ours.peak_mb:.0f} MB", f"{sort.peak_mb:.0f} MB")
-        ratio = sort.peak_mb / ours.peak_mb
-        results.append(Row(f"{size}, {forms[form]}, peak memory / sort+comm", *memory, ratio, 3.0 if large else None))
+    for yardstick, wanted in targets.items():
+        for form, target in wanted.items():
+            what = f"{rows:,}, {forms[form]} / {names[yardstick]}"
+            results.append(_ratio(what, best[form], best[yardstick], target))
+    for form in forms:
+        ours, sort = best[form].peak_mb, best["sort"].peak_mb
+        memory = (f"{ours:.0f} MB", f"{sort:.0f} MB", sort / ours, 3.0 if large else None)
+        bound = (f"{PEAK_MB_MAX} MB at most", ours < PEAK_MB_MAX)
+        results.append(Row(f"{rows:,}, {forms[form]}, peak memory / sort+comm", *memory, *bound))
     return results
+
+
+def _ratio(what: str, ours: Measure, yardstick: Measure, target: float | None) -> Row:
+    return Row(what, _cpu(ours), _cpu(yardstick), yardstick.cpu_s / ours.cpu_s, target)
+
+
+def _flat_row(rows: int, best: dict[str, Measure]) -> Row:
+    ours, tree = best["parquet"].wall_s, best["tree"].wall_s
+    what = f"one directory of {rows:,} files, one difference / tree"
+    bound = (f"{DIRECTORY_S_MAX:g} s at most", ours < DIRECTORY_S_MAX)
+    return Row(what, f"{ours:.2f} s", f"{tree:.2f} s", tree / ours, None, *bound)
+
+
+def _growth(workdir: Path, rows: int) -> list[Row]:
+    """The largest listings beside SCALED_ROWS: how much more they take than the rows are more."""
+    taken: dict[int, Measure] = {}
+    for size in (SCALED_ROWS, rows):
+        data = compare_data.prepare(workdir / f"{size}-parquet", size, forms=("parquet",))
+        with tempfile.TemporaryDirectory(dir=workdir) as folder:
+            taken[size] = _holdfast(data, Path(folder), "parquet", is_confined=True)
+        print(f"    {size:>12,}  parquet         {taken[size]}", file=sys.stderr, flush=True)
+    less, more = taken[SCALED_ROWS], taken[rows]
+    scale = rows / SCALED_ROWS
+    results = []
+    for what, unit, ours, linear in (
+        ("CPU", "s CPU", more.cpu_s, less.cpu_s * scale),
+        ("time", "s", more.wall_s, less.wall_s * scale),
+    ):
+        name = f"{rows:,}, Parquet (path), {what} / {SCALED_ROWS:,}, scaled"
+        results.append(Row(name, f"{ours:.1f} {unit}", f"{linear:.1f} {unit}", linear / ours, 1 / GROWTH_MAX))
+    peaks = (f"{more.peak_mb:.0f} MB", f"{less.peak_mb:.0f} MB", None, None)
+    return [*results, Row(f"{rows:,}, peak memory, 4 GB allowed", *peaks)]
 
 
 def _cpu(taken: Measure) -> str:

@@ -17,10 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from listings import Entry
 
-from holdfast.consistency import compare, differences, duckdb_session, listing_file
-from holdfast.consistency.compare import Carried, Method
-from holdfast.consistency.differences import Comparison, Difference, DifferenceClass
-from holdfast.consistency.duckdb_session import EngineLimits
+from holdfast.consistency.comparing import compare, difference_table, differences, duckdb_session, listing_file
+from holdfast.consistency.comparing.compare import Carried
+from holdfast.consistency.comparing.differences import Comparison, Difference, DifferenceClass
+from holdfast.consistency.comparing.duckdb_session import EngineLimits
+from holdfast.consistency.comparing.sieve import Method
 from holdfast.model.errors import OperatorError
 from support.soak import examples
 
@@ -134,6 +135,17 @@ def test_a_size_that_the_storage_did_not_tell_is_no_mismatch(tmp_path: Path, met
     pq.write_table(table, tmp_path / "untold.parquet")
     assert run(first, tmp_path / "untold.parquet", tmp_path, method)[1] == []
     assert run(tmp_path / "untold.parquet", tmp_path / "untold.parquet", tmp_path, method)[1] == []
+
+
+@pytest.mark.parametrize("bits", [1, 8])
+def test_untold_sizes_are_like_any_others_whatever_lies_in_the_same_bucket(tmp_path: Path, bits: int):
+    expected = [Entry("/twice", 1), Entry("/twice", 2), Entry("/other", 3)]
+    first = listings.write(tmp_path / "expected", expected, "tsv")
+    for others in (["/other"], ["/dark"]):
+        paths = ["/twice", "/twice", *others]
+        pq.write_table(pa.table({"path": paths, "size": pa.nulls(3, pa.int64())}), tmp_path / "untold")
+        found = classes(run(first, tmp_path / "untold", tmp_path, Method(bucket_bits=bits, bad_buckets_max=1.0))[1])
+        assert found == ({} if others == ["/other"] else {"missing": {"/other"}, "orphan": {"/dark"}})
 
 
 def test_equal_listings_have_no_difference_in_any_order_or_form(tmp_path: Path):
@@ -259,7 +271,7 @@ FORMS = st.tuples(st.sampled_from(listings.FORMATS), st.sampled_from(listings.PA
 @given(
     sides=two_listings(),
     forms=st.tuples(FORMS, FORMS),
-    bits=st.sampled_from([1, 3, 8, None]),
+    bits=st.sampled_from([1, 3, 8, 17, 18, 19, None]),
     method=st.sampled_from([*METHODS.values(), Method()]),
 )
 def test_comparing_agrees_with_a_plain_dict(tmp_path: Path, sides, forms, bits: int | None, method: Method):
@@ -383,7 +395,9 @@ def test_class_files_bring_odd_names_through_and_leave_nothing_stale(tmp_path: P
     compare_entries([Entry(path, 1, "a") for path in odd], [Entry("/dark", 5)], tmp_path, adler32=True)
     out = tmp_path / "new" / "out"
     with duckdb_session.work_folder(LIMITS) as work:
-        written = differences.write_class_files(tmp_path / "differences.parquet", out, LIMITS, work)
+        written = difference_table.write_class_files(
+            differences.FORM, tmp_path / "differences.parquet", out, LIMITS, work
+        )
         assert {file.name for file in out.iterdir()} == {f"{cls}.tsv" for cls in DifferenceClass}
         lines = written[DifferenceClass.MISSING].read_text().split("\n")
         header = "path expected_size actual_size expected_adler32 actual_adler32 actual_mtime expected_rows actual_rows"
@@ -391,7 +405,7 @@ def test_class_files_bring_odd_names_through_and_leave_nothing_stale(tmp_path: P
         assert lines[1:] == [*(f"{path}\t1\t\t0000000a\t\t\t1\t0" for path in sorted(odd)), ""]
         assert written[DifferenceClass.ORPHAN].read_text().split("\n")[1:] == ["/dark\t\t5\t\t\t\t0\t1", ""]
         compare_entries([], [], tmp_path)
-        differences.write_class_files(tmp_path / "differences.parquet", out, LIMITS, work)
+        difference_table.write_class_files(differences.FORM, tmp_path / "differences.parquet", out, LIMITS, work)
     assert {file.name for file in out.iterdir()} == {f"{cls}.tsv" for cls in DifferenceClass}
     assert all(file.read_text().count("\n") == 1 for file in out.iterdir())
 
@@ -402,7 +416,7 @@ def test_a_line_end_in_a_modification_time_does_not_end_the_line(tmp_path: Path)
     table = tmp_path / "differences.parquet"
     compare.compare_files(tmp_path / "expected", tmp_path / "actual", table, limits=LIMITS)
     with duckdb_session.work_folder(LIMITS) as work:
-        written = differences.write_class_files(table, tmp_path / "out", LIMITS, work)
+        written = difference_table.write_class_files(differences.FORM, table, tmp_path / "out", LIMITS, work)
     assert written[DifferenceClass.ORPHAN].read_text().split("\n")[1] == "/a\t\t1\t\t\t1 2 3\t0\t1"
 
 
@@ -411,7 +425,9 @@ def test_class_files_that_cannot_be_written_are_the_operators_business(tmp_path:
     with duckdb_session.work_folder(LIMITS) as work:
         for place in (Path("/dev/null/out"), Path("/proc/self/out")):
             with pytest.raises(OperatorError, match="class files cannot be written"):
-                differences.write_class_files(tmp_path / "differences.parquet", place, LIMITS, work)
+                difference_table.write_class_files(
+                    differences.FORM, tmp_path / "differences.parquet", place, LIMITS, work
+                )
 
 
 @pytest.fixture
@@ -442,5 +458,5 @@ def test_a_full_disk_is_the_operators_business(tmp_path: Path, small: Path):
     assert not list(small.iterdir())
     compare.compare_files(expected, actual, table, limits=LIMITS)
     with duckdb_session.work_folder(LIMITS) as work, pytest.raises(OperatorError, match="No space left"):
-        differences.write_class_files(table, small / "out", LIMITS, work)
+        difference_table.write_class_files(differences.FORM, table, small / "out", LIMITS, work)
     assert not list((small / "out").iterdir())

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from listings import Entry
 
-from holdfast.consistency import compare, differences, duckdb_session, listing_staging
-from holdfast.consistency.differences import DifferenceClass
-from holdfast.consistency.listing_file import Format, Layout, open_listing
+from holdfast.consistency.comparing import compare, differences, duckdb_session, listing_staging
+from holdfast.consistency.comparing.differences import DifferenceClass
+from holdfast.consistency.comparing.listing_file import Format, Layout, open_listing
 from holdfast.model.errors import BadInput, OperatorError
 
 LIMITS = duckdb_session.EngineLimits(threads=2)

@@ -1,6 +1,8 @@
 """Findings: what a check found, one row a file, and the table they are kept in.
 
-A file is in one class only. ``awaited`` rows are files that an open copy is to
+A file is in one class only. ``suspect`` rows are expected files that were not shown by a
+directory whose answer is not believed; ``empty_directory`` rows are directories with nothing
+below them. ``awaited`` rows are files that an open copy is to
 bring to the site and that are not counted as there; what lies in such a place
 already is ``ignored`` beside that. ``unlisted`` rows are directories (or files) that could
 not be judged; ``ignored`` rows were different and are left alone, the reason
@@ -20,6 +22,7 @@ import pyarrow.parquet as pq
 
 from holdfast.consistency.durable import sync
 from holdfast.model import names
+from holdfast.model.errors import OperatorError
 from holdfast.model.names import BlockKey, DatasetKey
 
 PIECE_ROWS = 10_000
@@ -32,6 +35,8 @@ class Class(StrEnum):
     ORPHAN = "orphan"
     SIZE_MISMATCH = "size_mismatch"
     CHECKSUM_MISMATCH = "checksum_mismatch"
+    SUSPECT = "suspect"
+    EMPTY_DIRECTORY = "empty_directory"
     AWAITED = "awaited"
     UNLISTED = "unlisted"
     IGNORED = "ignored"
@@ -39,6 +44,9 @@ class Class(StrEnum):
 
 WRONG = (Class.MISSING, Class.SIZE_MISMATCH, Class.CHECKSUM_MISMATCH)
 """The classes of what is not as the inventory says."""
+
+UNSEEN = (Class.UNLISTED, Class.SUSPECT)
+"""The classes of places that a listing could not see into, or was not believed about."""
 
 LACKING = (*WRONG, Class.AWAITED)
 """The classes that a good copy from elsewhere mends."""
@@ -103,12 +111,16 @@ def write_table(findings: Iterable[Finding], target: Path) -> None:
 
 
 def read_table(source: Path, classes: Sequence[Class] = tuple(Class)) -> Iterator[Finding]:
-    """The findings of ``classes``, in the order they were written."""
-    with pq.ParquetFile(source) as table:
-        for batch in table.iter_batches(PIECE_ROWS):
-            for row in batch.to_pylist():
-                if row["class"] in classes:
-                    yield _finding(row)
+    """The findings of ``classes``, in the order they were written; OperatorError if they cannot be read."""
+    try:
+        with pq.ParquetFile(source) as table:
+            for batch in table.iter_batches(PIECE_ROWS):
+                for row in batch.to_pylist():
+                    if row["class"] in classes:
+                        yield _finding(row)
+    except (OSError, pa.ArrowException) as error:
+        hint = "bring the report back, or move its folder away and check the site again"
+        raise OperatorError("the findings cannot be read", place=str(source), hint=hint) from error
 
 
 def pieces(findings: Iterable[Finding], size: int = PIECE_ROWS) -> Iterator[list[Finding]]:

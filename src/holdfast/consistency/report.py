@@ -2,6 +2,8 @@
 
 REPORTS/SITE/RUN/report.json         the sums, for machines
 REPORTS/SITE/RUN/findings.parquet    a row a finding (``findings.py``)
+REPORTS/SITE/RUN/sightings.parquet   when each was first and last seen (``history/sightings.py``)
+REPORTS/SITE/RUN/tree.parquet        how many files and bytes are in each directory (``tree/table.py``)
 REPORTS/SITE/RUN/listing/            what the listing says of itself: listing.json,
                                      directories/*.parquet, oddities/*.parquet
 """
@@ -12,12 +14,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from holdfast.consistency.checking.held import HeldCopy
 from holdfast.consistency.durable import sync
-from holdfast.consistency.findings import Class, read_table
-from holdfast.consistency.held import HeldCopy
+from holdfast.consistency.findings import UNSEEN, Class, read_table
 from holdfast.consistency.run_folder import PART
+
+if TYPE_CHECKING:
+    from holdfast.consistency.tree.lost_subtrees import LostSubtree
+
+_NESTED = ("counts", "sizes", "held", "lost_subtrees")
 
 REPORT = "report.json"
 FINDINGS = "findings.parquet"
@@ -25,7 +32,8 @@ FINDINGS = "findings.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The sums of one check. Counts are files, but ``unlisted`` counts expected files that were not judged.
+    """The sums of one check. Counts are files, but ``empty_directory`` counts directories, and ``unlisted`` and
+    ``suspect`` expected files that were not judged.
 
     ``expected`` counts what the inventory says is there; what it still awaits
     is not in it, nor what a replica lacks and nobody asks for.
@@ -51,6 +59,8 @@ class Report:
     """How often the listing was gone on with after it had been interrupted."""
     held: tuple[HeldCopy, ...] = ()
     """Which of the awaited files do not come by themselves, by request: see ``awaited_held``."""
+    lost_subtrees: tuple[LostSubtree, ...] = ()
+    """The largest directories all of whose expected files are missing."""
     counts: Mapping[Class, int] = field(default_factory=dict)
     sizes: Mapping[Class, int] = field(default_factory=dict)
     folder: str = ""
@@ -62,16 +72,20 @@ class Report:
 
     @property
     def agrees(self) -> bool:
-        """Whether everything was listed, the site is as the inventory says, and nothing is awaited there."""
-        differing = sum(self.counts[cls] for cls in Class if cls is not Class.IGNORED)
-        return differing == 0 and self.unlisted_places == 0
+        """Whether everything was listed, the site's files are as the inventory says, and none is awaited there.
+
+        A report of an earlier release, which knows nothing of some class, says neither; so it does not agree.
+        """
+        judged = [cls for cls in Class if cls not in (Class.IGNORED, Class.EMPTY_DIRECTORY)]
+        return all(self.counts.get(cls) == 0 for cls in judged) and self.unlisted_places == 0
 
     def to_json(self) -> dict[str, Any]:
-        """One flat document: a key per class, and ``bytes`` with the same keys."""
-        values = {name: getattr(self, name) for name in self.__slots__ if name not in ("counts", "sizes", "held")}
+        """One flat document: a key per class, and ``sizes`` with the same keys; None where nothing is known."""
+        values = {name: getattr(self, name) for name in self.__slots__ if name not in _NESTED}
         values |= {"awaited_held": self.awaited_held, "held": [asdict(each) for each in self.held]}
-        values |= {cls.value: self.counts[cls] for cls in Class}
-        return values | {"bytes": {cls.value: self.sizes[cls] for cls in Class}, "agrees": self.agrees}
+        values["lost_subtrees"] = [asdict(each) for each in self.lost_subtrees]
+        values |= {cls.value: self.counts.get(cls) for cls in Class}
+        return values | {"sizes": {cls.value: self.sizes.get(cls) for cls in Class}, "agrees": self.agrees}
 
 
 @dataclass
@@ -87,9 +101,9 @@ def sums_of(table: Path) -> Sums:
     """The sums over a table of findings."""
     sums = Sums()
     for finding in read_table(table):
-        sums.counts[finding.cls] += finding.n_files
+        sums.counts[finding.cls] += 1 if finding.cls is Class.EMPTY_DIRECTORY else finding.n_files
         sums.sizes[finding.cls] += finding.size
-        sums.places += finding.cls is Class.UNLISTED
+        sums.places += finding.cls in UNSEEN
     return sums
 
 

@@ -29,12 +29,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from holdfast.consistency import resumable
+from holdfast.consistency.checking.expected import Expected
 from holdfast.consistency.durable import sync
-from holdfast.consistency.expected import Expected
 from holdfast.inventory.store import Head
 from holdfast.model import steps
-from holdfast.model.errors import OperatorError, PeerError
-from holdfast.storage.listing.folder_lock import FolderLock
 from holdfast.storage.listing.summary import LISTING, folder_of
 from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES
 
@@ -44,7 +43,6 @@ LISTED = "listing"
 PART = ".part"
 EXPECTED = "expected.parquet"
 DIFFERENCES = "differences.parquet"
-LOCK = ".lock"
 _FINISHED = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*\Z")
 _LEFT_OVER = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*\.part\Z")
 """The name of a run is letters, digits and hyphens."""
@@ -78,26 +76,14 @@ class RunFolder:
     def begin(self, begun: Begun) -> None:
         """Note how the run began; what belongs to that is in the folder."""
         self.begun = begun
-        part = self.path / f"{RUN}{PART}"
-        part.write_text(json.dumps(asdict(begun)), encoding="utf-8")
-        sync(part)
-        sync(self.path)  # What belongs to the beginning is there whenever the beginning is.
-        part.replace(self.path / RUN)
-        sync(self.path)
+        resumable.note(asdict(begun), self.path / RUN)
 
 
 @contextmanager
 def run_folder(reports: Path, site: str, run: str, *, usable: Callable[[RunFolder], bool]) -> Iterator[RunFolder]:
     """The folder of a run of the name ``run``, or of one to go on with; it gets its final name if all goes well."""
     parent = reports / site
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OperatorError(f"cannot make the folder of reports: {error.strerror}", place=str(parent)) from error
-    if not os.access(parent, os.W_OK):
-        raise OperatorError("cannot be written", place=str(parent), hint="is it mounted read-only?")
-    lock = FolderLock(parent, name=LOCK, busy=f"another check of {site} is running", hint="wait for it to end")
-    try:
+    with resumable.held(parent, busy=f"another check of {site} is running"):
         _tidy_finished(parent)
         folder = _left_over(parent, usable) or _new(parent, run)
         try:
@@ -111,8 +97,6 @@ def run_folder(reports: Path, site: str, run: str, *, usable: Callable[[RunFolde
         sync(parent)
         steps.reach("check.renamed")
         _tidy(parent / folder.run)
-    finally:
-        lock.release()
 
 
 def previous_directories(reports: Path, run: str) -> list[Path]:
@@ -133,9 +117,7 @@ def previous_directories(reports: Path, run: str) -> list[Path]:
 def _is_worth_keeping(folder: RunFolder, error: BaseException) -> bool:
     if folder.begun is None or not folder.path.exists():
         return False
-    # Cancelled, interrupted, stopped by the operator's disk or by a far side: it may go well the next time.
-    passes = not isinstance(error, Exception) or isinstance(error, OperatorError | PeerError)
-    return passes or not (folder.listing / LISTING).exists()
+    return resumable.may_pass(error) or not (folder.listing / LISTING).exists()
 
 
 def _tidy_finished(parent: Path) -> None:

@@ -3,7 +3,7 @@
 A directory that failed or was skipped, and a name that is neither a file nor a
 directory, hide whatever may be below them. Files below are not judged: neither
 missing nor orphan. A directory that is doubted hides only what was not seen in
-it: a directory that it showed, and that was listed itself, lies open. Names that
+it: a directory that it showed, and that was listed itself, lies open; what it hides is ``suspect``. Names that
 no text can hold, or no line can show, are told as the listing shows them. Pure
 but for reading the listing's tables.
 """
@@ -78,7 +78,8 @@ class Unlisted:
         """One finding for each hidden place and for each name that cannot be ours."""
         for place, reason in sorted(self.reasons.items()):
             shown = place if place.isprintable() else show_raw(place.encode())
-            yield Finding(Class.UNLISTED, shown, reason, n_files=self.hidden.get(place, 0))
+            cls = Class.SUSPECT if place in self.doubted else Class.UNLISTED
+            yield Finding(cls, shown, reason, n_files=self.hidden.get(place, 0))
         for shown, reason in sorted(self.odd_names.items()):
             yield Finding(Class.UNLISTED, shown, f"cannot be named: {reason}", n_files=0)
 
