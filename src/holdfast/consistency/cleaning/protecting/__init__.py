@@ -1,0 +1,1 @@
+"""What running workflows need: who says so, and which lists are believed."""
