@@ -6,12 +6,16 @@ import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from holdfast.config import OperationsSettings
-from holdfast.consistency import check, findings, repair
-from holdfast.consistency.check import CheckSettings
-from holdfast.consistency.duckdb_session import EngineLimits
+from holdfast.config import OperationsSettings, SiteConsistencySettings
+from holdfast.consistency import findings
+from holdfast.consistency.checking import check
+from holdfast.consistency.checking.run import CheckSettings
+from holdfast.consistency.comparing.duckdb_session import EngineLimits
 from holdfast.consistency.findings import LACKING, Class, Finding
-from holdfast.consistency.repair import Asker, Repair
+from holdfast.consistency.gates import GateSettings, gates
+from holdfast.consistency.history.states import SiteState
+from holdfast.consistency.mending import removals, repair
+from holdfast.consistency.mending.asker import Asker, Gates, Repair
 from holdfast.consistency.report import FINDINGS, Report
 from holdfast.inventory.store import Store
 from holdfast.model import changes as c
@@ -91,6 +95,10 @@ class World:
         """Delete a file away, behind everybody's back."""
         asyncio.run(self.away.delete(path))
 
+    def record(self, site: str) -> Site:
+        with self.store.snapshot() as view:
+            return view.site(site)
+
     def check(self, **settings: object) -> tuple[Report, dict[Class, list[str]]]:
         """A report, and the paths of its findings by class."""
         report = self.report(**settings)
@@ -108,7 +116,7 @@ class World:
         done = check.check(
             self.store,
             [self.away],
-            site,
+            self.record(site),
             reports=self.folder / "reports",
             settings=chosen,
             clock=self.clock,
@@ -121,25 +129,62 @@ class World:
         return list(findings.read_table(Path(report.folder) / FINDINGS))
 
     def asker(self, *, dry_run: bool = False) -> Asker:
-        return Asker(self.store, self.away, "test", self.clock, self.new_id, dry_run)
+        door = self.record("away").doors[0]
+        return Asker(self.store, self.away, "test", self.clock, self.new_id, door, dry_run)
 
     def new_id(self) -> str:
         self.ids += 1
         return f"id{self.ids}"
 
+    def gates(self, report: Report, **limits: float) -> Gates:
+        """The gates of a report as of one that was made once; ``limits`` are settings, else there are none."""
+        open_ = {
+            "missing_fraction_max": 1.0,
+            "orphans_max": 1000,
+            "orphans_of_actual_max": 1.0,
+            "shrunk_fraction_max": 1.0,
+        }
+        once = {"orphan_runs": 1, "orphan_over_days": 0.0, "empty_directories_of_listed_max": 1.0}
+        settings = SiteConsistencySettings(**{**open_, **once, **limits})
+        return gates(report, report.counts, GateSettings.of(settings), SiteState(report.site), None)
+
     def repair(self, report: Report, *, fraction_max: float = 1.0, dry_run: bool = False) -> Repair:
-        asked = Repair()
+        asked, open_ = Repair(), self.gates(report, missing_fraction_max=fraction_max)
         lacking = [finding for finding in self.findings(report) if finding.cls in LACKING]
         asker = self.asker(dry_run=dry_run)
-        asyncio.run(repair.repair(asker, report, lacking, asked, fraction_max=fraction_max))
+        asyncio.run(repair.repair(asker, report, lacking, asked, gates=open_))
         return asked
 
-    def delete_orphans(self, report: Report, limit: int, *, fraction_max: float = 1.0, dry_run: bool = False) -> Repair:
+    def delete_orphans(
+        self,
+        report: Report,
+        limit: int,
+        *,
+        fraction_max: float = 1.0,
+        is_quarantined: bool = False,
+        is_again: bool = False,
+        dry_run: bool = False,
+    ) -> Repair:
         asked, found = Repair(), self.findings(report)
+        open_ = self.gates(report, missing_fraction_max=fraction_max, orphans_max=limit)
         asker = self.asker(dry_run=dry_run)
-        asyncio.run(
-            repair.delete_orphans(asker, report, found, asked, lacking=found, limit=limit, fraction_max=fraction_max)
+        done = removals.delete_orphans(
+            asker,
+            report,
+            found,
+            asked,
+            gates=open_,
+            lacking=found,
+            is_quarantined=is_quarantined,
+            is_again=is_again,
         )
+        asyncio.run(done)
+        return asked
+
+    def remove_empty(self, report: Report, *, is_again: bool = False, dry_run: bool = False) -> Repair:
+        asked, found = Repair(), self.findings(report)
+        asker, open_ = self.asker(dry_run=dry_run), self.gates(report)
+        asyncio.run(removals.remove_empty(asker, report, found, asked, gates=open_, is_again=is_again))
         return asked
 
     def work(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from checked_world import BLOCK, CONTENT, DATASET, World
 
+from holdfast.consistency.checking.ignored import Ignored
 from holdfast.consistency.findings import Class
 from holdfast.model import changes as c
 from holdfast.model import pfn
@@ -67,6 +68,20 @@ def test_what_is_asked_for_is_neither_missing_nor_an_orphan_and_the_site_does_no
     assert found == {Class.IGNORED: ["/data/new/.holdfast-part-0123", ONE], Class.AWAITED: [ONE, TWO]}
     assert (report.counts[Class.AWAITED], report.sizes[Class.AWAITED], report.awaited_held) == (2, 3, 0)
     assert not report.agrees
+
+
+@pytest.mark.parametrize("ignored", [Ignored(directories=("/data/*",)), Ignored(datasets=("*",))])
+def test_what_is_awaited_in_an_ignored_place_is_left_alone(world: World, ignored: Ignored) -> None:
+    id = held(world)
+    ask(world, "r", 0)
+    report, found = world.check()
+    assert (found, report.awaited_held) == ({Class.AWAITED: [ONE, FIRST]}, 1)
+    report, found = world.check(ignored=ignored)
+    assert (found, report.awaited_held, report.held) == ({Class.IGNORED: [ONE, FIRST]}, 0, ())
+    assert report.agrees
+    assert all(each.reason.startswith(("in an ignored", "of an ignored")) for each in world.findings(report))
+    assert world.repair(report).retried == {}
+    assert condition(world, id) is Condition.HELD
 
 
 @pytest.mark.parametrize("state", [RequestState.DONE, RequestState.FAILED, RequestState.CANCELLED])

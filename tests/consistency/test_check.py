@@ -277,8 +277,7 @@ def test_what_the_listing_contradicts_itself_about_is_not_judged(world: World, n
 
     world.away.pages = twice  # type: ignore[method-assign]
     found = world.check()[1]
-    assert set(found) == {Class.UNLISTED}
-    assert f"/data/a/{name}" in found[Class.UNLISTED]
+    assert found == {Class.SUSPECT: ["/data/a"], Class.UNLISTED: [f"/data/a/{name}"]}
 
 
 def test_the_report_is_whole_or_not_there(world: World) -> None:

@@ -149,7 +149,8 @@ def test_a_check_killed_before_it_could_tidy_is_whole_and_tidied_by_the_next(wor
     assert json.loads((folder / "report.json").read_text())["orphan"] == 1
     assert (folder / "run.json").exists()
     assert world.report().run != done
-    assert sorted(path.name for path in folder.iterdir()) == ["findings.parquet", "listing", "report.json"]
+    kept = ["findings.parquet", "listing", "report.json", "sightings.parquet", "tree.parquet"]
+    assert sorted(path.name for path in folder.iterdir()) == kept
     assert not (folder / "listing/entries").exists()
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from holdfast.consistency.findings import Class, Finding
-from holdfast.consistency.seen import as_seen
+from holdfast.consistency.mending.seen import as_seen
 from holdfast.testing.memory_driver import MemoryDriver
 
 TIME_NS = 1_000_000_000_000_000_000

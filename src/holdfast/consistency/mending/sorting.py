@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from holdfast.consistency import doomed
-from holdfast.consistency.awaited import Asked
+from holdfast.consistency.checking import doomed
+from holdfast.consistency.checking.awaited import Asked
 from holdfast.consistency.findings import Class, Finding
-from holdfast.consistency.holders import Holders
+from holdfast.consistency.mending.holders import Holders
 from holdfast.inventory.store import Snapshot
 
 UNWANTED = "the inventory no longer wants it there"

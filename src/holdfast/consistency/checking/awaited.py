@@ -7,6 +7,7 @@ Rules
   * A file is awaited exactly if an open copy request asks for it at the site,
     the replica does not hold it, and no open deletion takes it from there.
   * What nobody asks for is expected by nobody: neither missing nor awaited.
+  * What is ignored by the configuration is so here, too: nobody is told of it, and no repair tries it again.
   * If several requests ask for a file, one that moves is named before one that is held.
 
 Pure: a snapshot and what is held in, findings out, in order of block and ordinal.
@@ -16,10 +17,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
-from holdfast.consistency.doomed import Doomed
+from holdfast.consistency.checking.doomed import Doomed
+from holdfast.consistency.checking.held import HeldCopies
+from holdfast.consistency.checking.ignored import Ignored
 from holdfast.consistency.findings import Class, Finding
-from holdfast.consistency.held import HeldCopies
 from holdfast.inventory.store import Snapshot
 from holdfast.model import pfn
 from holdfast.model.fileset import FileSet
@@ -56,8 +59,8 @@ class Asked:
 class Awaited:
     """The awaited files of a site. ``n_held`` counts, while they are found, those that are held, by request."""
 
-    def __init__(self, view: Snapshot, site: Site, asked: Asked, held: HeldCopies) -> None:
-        self._view, self._site = view, site
+    def __init__(self, view: Snapshot, site: Site, asked: Asked, held: HeldCopies, ignored: Ignored) -> None:
+        self._view, self._site, self._ignored = view, site, ignored
         self._asked, self._held = asked, held
         self.n_held: Counter[str] = Counter()
 
@@ -80,10 +83,12 @@ class Awaited:
                 yield Finding(Class.UNLISTED, lfn, "the site's rules have no path for it", lfn=lfn)
                 continue
             id, why = self._brought_by(key, ordinal)
-            if why:
-                self.n_held[id] += 1
             reason = f"request {id} is to bring it" + (f"; held: {why}" if why else "")
-            yield Finding(Class.AWAITED, path, reason, lfn, key, ordinal, expected_size=files.sizes[ordinal])
+            finding = Finding(Class.AWAITED, path, reason, lfn, key, ordinal, expected_size=files.sizes[ordinal])
+            left = self._ignored.reason(finding)
+            if why and not left:
+                self.n_held[id] += 1
+            yield replace(finding, cls=Class.IGNORED, reason=left) if left else finding
 
     def _brought_by(self, key: BlockKey, ordinal: int) -> tuple[str, str]:
         """The request that brings a file, and why it is held; "" if it is not."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from holdfast.consistency.awaited import Asked
+from holdfast.consistency.checking.awaited import Asked
 from holdfast.inventory.store import Snapshot
 from holdfast.model import pfn
 from holdfast.model.records import Site

@@ -6,6 +6,8 @@ is logged, and the check begins anew.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -30,24 +32,38 @@ def opens(left: RunFolder, plan: Plan) -> bool:
     return not reason
 
 
+def listing_opens(listing: Path, plan: Plan) -> bool:
+    """Whether a listing that was begun with ``plan``, complete or not, can be opened; none at all can."""
+    try:
+        _open_listing(listing, plan)
+    except (HoldfastError, pa.ArrowException, OSError) as error:
+        _log.warning("an interrupted listing cannot be gone on with; beginning anew", reason=str(error))
+        return False
+    return True
+
+
 def _fault(left: RunFolder, plan: Plan) -> str:
     rows = pq.read_metadata(left.path / EXPECTED).num_rows
     if left.begun is None or rows != left.begun.expected.files:
         return f"{EXPECTED} has {rows} rows"
-    if (left.listing / LISTING).exists():
-        Listing.open(left.listing)
-    elif (left.listing / LEDGER).exists():
-        _open_ledger(left, plan)
+    _open_listing(left.listing, plan)
     return ""
 
 
-def _open_ledger(left: RunFolder, plan: Plan) -> None:
-    ledger = LedgerFile(left.listing, plan, 0)
+def _open_listing(listing: Path, plan: Plan) -> None:
+    if (listing / LISTING).exists():
+        Listing.open(listing)
+    elif (listing / LEDGER).exists():
+        _open_ledger(listing, plan)
+
+
+def _open_ledger(listing: Path, plan: Plan) -> None:
+    ledger = LedgerFile(listing, plan, 0)
     try:
         # Each of these reads another of its tables.
         _ = ledger.waiting, ledger.end
         for part in ledger.parts():
-            (left.listing / part.path).stat()
+            (listing / part.path).stat()
             ledger.held_rows(part.table)
     finally:
         ledger.close()

@@ -47,6 +47,8 @@ async def _confirmed(driver: StorageDriver, finding: Finding) -> str | Finding:
         return finding if finding.cls is Class.MISSING else "gone since the check"
     except HoldfastError as error:
         return f"cannot be stat'ed: {error.message}"
+    if finding.cls is Class.EMPTY_DIRECTORY:
+        return _same_directory(finding, stat, driver.capabilities.mtime_resolution_ns)
     if stat.kind is not Kind.FILE:
         what = "a directory" if stat.kind is Kind.DIRECTORY else "a link or another thing that is no file"
         return f"{what} is in its place; take that away first"
@@ -55,6 +57,15 @@ async def _confirmed(driver: StorageDriver, finding: Finding) -> str | Finding:
     if finding.version and stat.version != finding.version:
         return "changed since the check"
     return _difference(finding, stat, driver.capabilities.mtime_resolution_ns) or _completed(finding, stat)
+
+
+def _same_directory(finding: Finding, stat: Stat, resolution_ns: int) -> str | Finding:
+    """The finding, or why the directory is not the one that was empty. That it is empty yet, the storage will see."""
+    if stat.kind is not Kind.DIRECTORY:
+        return "is no directory any more"
+    if finding.mtime_ns is None or finding.mtime_ns // resolution_ns != stat.mtime_ns // resolution_ns:
+        return "something has come or gone in it since the check"
+    return finding
 
 
 def _difference(finding: Finding, stat: Stat, resolution_ns: int) -> str:

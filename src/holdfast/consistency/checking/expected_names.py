@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from holdfast import logs
-from holdfast.consistency.duckdb_session import EngineLimits, literal, session, work_folder
+from holdfast.consistency.comparing.duckdb_session import EngineLimits, literal, session, work_folder
 from holdfast.consistency.findings import PIECE_ROWS
 from holdfast.model import names
 from holdfast.storage.listing.expectation import Expectation

@@ -1,0 +1,1 @@
+"""Asking for what puts a site right: copies of what is missing, removal of what nobody knows."""

@@ -1,0 +1,144 @@
+"""Repair: ask for good copies of what a check found missing or wrong.
+
+Nothing is done here but asking, each time in one transaction with the reason;
+``holdfast.operations`` carries it out and proves what it brings.
+
+Rules
+  * The gates of what is asked for are open, or nothing is asked for.
+  * Each file is stat'ed right before: what is no longer as the check saw it is
+    skipped. So is all if the storage shows nothing at all.
+  * Copies come from READY sites only. A file of which no such site holds a copy
+    is left as it is and reported as unrecoverable; only a person may declare it
+    lost (``losses.py``).
+  * A wrong file stays in place until a proved copy replaces it.
+  * What an open request is to bring is not asked for again, nor what one is to
+    delete; but if it is held, operations are asked to try again. What nobody asks
+    for any more, and the replica does not hold, is left so.
+  * A dry run goes through the same transactions, which are then undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from holdfast import logs
+from holdfast.consistency.checking import held
+from holdfast.consistency.findings import LACKING, WRONG, Class, Finding, pieces
+from holdfast.consistency.history.deeds import DeedKind
+from holdfast.consistency.mending import seen
+from holdfast.consistency.mending.asker import Asker, Gates, Repair, refused, require_open
+from holdfast.consistency.mending.request_sizes import copy_cost, cut
+from holdfast.consistency.mending.sorting import Sorted, sort_out
+from holdfast.consistency.report import Report
+from holdfast.model.changes import FilesGone, RequestCopy
+from holdfast.model.errors import Conflict
+from holdfast.model.names import BlockKey, DatasetKey
+from holdfast.model.records import BlockFiles, CopyRequest, Evidence, RequestState
+from holdfast.model.requirements import DatasetUnchanged, Requirement
+from holdfast.operations import requests
+
+TRIES = 20
+"""How often asking starts anew because the dataset changed under it."""
+
+_log = logs.get("consistency")
+
+
+async def repair(asker: Asker, report: Report, findings: Iterable[Finding], result: Repair, *, gates: Gates) -> None:
+    """Ask for copies of everything in ``findings`` that is missing or wrong, and see to what is awaited.
+
+    Told in ``result``.
+    """
+    if report.actual and not await seen.shows_anything(asker.driver):
+        # Reports may be old. Where nothing shows now, a stat of a file proves nothing: the disk is not mounted.
+        raise refused(report, f"{report.site} shows no file at all now; nothing is changed", "look at the site first")
+    bringing: set[str] = set()
+    for piece in pieces(finding for finding in findings if finding.cls in LACKING):
+        wrong = [finding for finding in piece if finding.cls in WRONG]
+        require_open(report, gates, *{finding.cls for finding in wrong})
+        good = await seen.as_seen(asker.driver, wrong, result.skipped)
+        good += [finding for finding in piece if finding.cls is Class.AWAITED]
+        for dataset, files in _by_dataset(good).items():
+            for part in cut(sorted(files, key=_place), copy_cost):
+                bringing |= _ask_for_copies(asker, report, dataset, part, result)
+    _try_again(asker, bringing, result)
+
+
+def _try_again(asker: Asker, requests: Collection[str], result: Repair) -> None:
+    """What is held of these requests, unless somebody holds it back."""
+    with asker.store.snapshot() as view:
+        found = [view.request(id) for id in sorted(requests)]
+    copies = [each for each in found if isinstance(each, CopyRequest) and each.state is RequestState.OPEN]
+    if copies:
+        again = held.HeldCopies(asker.store, copies, now_us=asker.clock()).may_be_retried
+        result.retried |= held.retry(asker.store, again, dry_run=asker.dry_run)
+
+
+def _ask_for_copies(
+    asker: Asker, report: Report, dataset: DatasetKey, files: Sequence[Finding], result: Repair
+) -> set[str]:
+    """Returns the earlier requests that are to bring some of the files anyway."""
+    request_id = ""
+    for _ in range(TRIES):
+        with asker.store.snapshot() as view:
+            found = sort_out(view, report.site, files)
+            head = view.head
+        if not found.ask:
+            break
+        request_id = asker.new_id()
+        # Without this two repairs at once would both ask, and what has just come back would be called gone.
+        unchanged = DatasetUnchanged(dataset, head.position, head.epoch)
+        try:
+            _commit_copies(asker, report, request_id, dataset, found, unchanged)
+        except Conflict:
+            with asker.store.snapshot() as view:
+                if dataset not in view.changed_since(head.position)[0]:
+                    raise
+            continue
+        break
+    else:
+        raise Conflict(f"dataset {dataset} keeps changing", rows=(str(dataset),), hint="try again later")
+    if found.ask and not asker.dry_run:
+        result.copy_requests.append(request_id)
+    result.copies += len(found.ask)
+    result.copied_size += sum(finding.size for finding in found.ask)
+    result.under_way += found.under_way
+    result.unrecoverable += found.unrecoverable
+    result.skipped += found.skipped
+    return found.bringing
+
+
+def _commit_copies(
+    asker: Asker, report: Report, id: str, dataset: DatasetKey, found: Sorted, requirement: Requirement
+) -> None:
+    cause = asker.cause(report)
+    gone = [
+        FilesGone(BlockKey(dataset, part.block), report.site, part.ordinals or (), Evidence.STATED, cause)
+        for part in _scope(found.ask)
+    ]
+    owner = requests.user_of(asker.actor)
+    request = CopyRequest(id, dataset, report.site, _scope(found.ask), reason=cause, owner=owner, replace=True)
+    also = asker.recorder(report, DeedKind.COPY, id, found.ask)
+    required = (requirement, *asker.same_door(report.site))
+    asker.commit((*gone, RequestCopy(request)), cause=cause, also=also, requirements=required)
+    about = {"site": report.site, "run": report.run, "dataset": str(dataset), "dry_run": asker.dry_run}
+    _log.info("repair asked", request=id, files=len(found.ask), **about)
+
+
+def _scope(files: Iterable[Finding]) -> tuple[BlockFiles, ...]:
+    by_block: dict[str, list[int]] = {}
+    for finding in files:
+        if finding.block is not None:
+            by_block.setdefault(finding.block.block, []).append(finding.ordinal)
+    return tuple(BlockFiles(block, tuple(sorted(ordinals))) for block, ordinals in sorted(by_block.items()))
+
+
+def _by_dataset(findings: Iterable[Finding]) -> dict[DatasetKey, list[Finding]]:
+    by_dataset: dict[DatasetKey, list[Finding]] = {}
+    for finding in findings:
+        if finding.block is not None:
+            by_dataset.setdefault(finding.block.dataset, []).append(finding)
+    return by_dataset
+
+
+def _place(finding: Finding) -> tuple[str, int]:
+    return ("" if finding.block is None else finding.block.block), finding.ordinal
