@@ -84,6 +84,23 @@ class Commands:
         return ran
 
 
+CONTENTS = {f"f{number}": f"content {number}\n" * (number + 1) for number in range(4)}
+"""The files of ``copied_dataset``: their names and what is in them."""
+
+
+def copied_dataset(run: Commands) -> None:
+    """An installation by commands alone: the dataset run#1 of CONTENTS, below ``data`` of A and B (folders a and b)."""
+    for folder in ("a/data", "b"):
+        (run.folder / folder).mkdir(parents=True)
+    for name, text in CONTENTS.items():
+        (run.folder / "a/data" / name).write_text(text)
+    run.good("init")
+    run.good("site", "add", "A", "--root", "a")
+    run.good("site", "add", "B", "--root", "b")
+    run.good("publish", "a/data", "--dataset", "run#1", "--site", "A")
+    run.good("copy", "run#1", "--to", "B")
+
+
 @dataclass(frozen=True)
 class Installation:
     """An installation in ``folder`` with the sites A and B, and a folder ``c`` for one more."""

@@ -7,24 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commanding import Commands, holdfast
-
-FILES = {f"f{number}": f"content {number}\n" * (number + 1) for number in range(4)}
+from commanding import CONTENTS, Commands, copied_dataset, holdfast
 
 
 @pytest.fixture
 def run(commands: Commands) -> Commands:
     """A dataset of four files at A and B; B is the one that things happen to."""
-    for site in ("a", "b"):
-        (commands.folder / site).mkdir()
-    (commands.folder / "a/data").mkdir()
-    for name, text in FILES.items():
-        (commands.folder / "a/data" / name).write_text(text)
-    commands.good("init")
-    commands.good("site", "add", "A", "--root", "a")
-    commands.good("site", "add", "B", "--root", "b")
-    commands.good("publish", "a/data", "--dataset", "run#1", "--site", "A")
-    commands.good("copy", "run#1", "--to", "B")
+    copied_dataset(commands)
     return commands
 
 
@@ -45,7 +34,7 @@ def test_a_missing_file_is_found_and_brought_back(run: Commands) -> None:
     at_b(run, "f1").unlink()
     assert run("check", "B").code == 1
     run.good("check", "B", "--repair", "--max-fraction", "0.5")
-    assert at_b(run, "f1").read_text() == FILES["f1"]
+    assert at_b(run, "f1").read_text() == CONTENTS["f1"]
     run.good("check", "B")
 
 
@@ -57,7 +46,7 @@ def test_what_a_repair_only_asked_for_is_awaited_until_it_is_there(run: Commands
     assert "asked for, not there yet" in ran.out
     document = run("check", "B", "--json").document
     assert (document["awaited"], document["awaited_held"], document["agrees"]) == (1, 0, False)
-    assert document["bytes"]["awaited"] == len(FILES["f1"])
+    assert document["sizes"]["awaited"] == len(CONTENTS["f1"])
     run.good("check", "B", "--repair")
     assert at_b(run, "f1").exists()
 
@@ -66,7 +55,7 @@ def test_a_wrong_file_is_brought_after_a_repair_that_is_held(run: Commands) -> N
     at_b(run, "f1").write_text("cut")
     good = run.folder / "a/data/f1"
     aside = good.rename(run.folder / "aside")
-    ran = run("check", "B", "--repair", "--max-fraction", "0.5")
+    ran = run("check", "B", "--repair", "--max-fraction", "0.5", "--ignore-age", "0")
     assert ran.code == 1
     assert "copies of run#1: held: all failed: " in ran.out
     (asked,) = open_requests(run)
@@ -80,7 +69,7 @@ def test_a_wrong_file_is_brought_after_a_repair_that_is_held(run: Commands) -> N
     assert "tries again 1 file of earlier requests that were held" in ran.out
     assert [each["state"] for each in open_requests(run)] == ["queued"]
     run.good("check", "B", "--repair")
-    assert at_b(run, "f1").read_text() == FILES["f1"]
+    assert at_b(run, "f1").read_text() == CONTENTS["f1"]
 
 
 def test_a_copy_that_somebody_cancelled_is_not_awaited_any_more(run: Commands) -> None:
@@ -97,10 +86,10 @@ def test_a_copy_that_somebody_cancelled_is_not_awaited_any_more(run: Commands) -
 def test_a_renamed_directory_is_not_deleted_as_orphans(run: Commands) -> None:
     (run.folder / "b/data").rename(run.folder / "b/data.old")
     run.good("site", "set", "A", "--status", "morgue")
-    deleting = ("check", "B", "--ignore-age", "0", "--delete-orphans", "--orphan-limit", "100")
+    deleting = ("check", "B", "--ignore-age", "0", "--delete-orphans", "--unconfirmed", "--orphan-limit", "100")
     ran = run(*deleting)
     assert ran.code == 4
-    assert "4 of 4 files" in ran.err
+    assert "4 of 4 expected files" in ran.err
     ran = run(*deleting, "--max-fraction", "1")
     assert ran.code == 1
     assert "may be a moved last copy of /data/f" in ran.out
@@ -113,7 +102,7 @@ def test_what_was_moved_in_with_an_old_time_is_too_young(run: Commands) -> None:
     os.utime(dark, (0, 0))
     assert run.good("check", "B", "--json").document["ignored"] == 1
     assert run("check", "B", "--ignore-age", "0", "--json").document["orphan"] == 1
-    run.good("check", "B", "--ignore-age", "0", "--delete-orphans", "--orphan-limit", "1")
+    run.good("check", "B", "--ignore-age", "0", "--delete-orphans", "--unconfirmed", "--orphan-limit", "1")
     assert not dark.exists()
 
 
@@ -121,7 +110,17 @@ def test_a_dry_run_changes_nothing_and_names_no_request(run: Commands) -> None:
     at_b(run, "f1").unlink()
     (run.folder / "b/dark").write_text("dark")
     before = journal(run)
-    options = ("--checksums", "--max-fraction", "0.5", "--ignore-age", "0", "--orphan-limit", "1", "--dry-run")
+    options = (
+        "--checksums",
+        "--max-fraction",
+        "0.5",
+        "--ignore-age",
+        "0",
+        "--unconfirmed",
+        "--orphan-limit",
+        "1",
+        "--dry-run",
+    )
     document = run("check", "B", "--repair", "--delete-orphans", *options, "--json").document
     asked = document["repair"]["asked"]
     assert (asked["copies"], asked["deletions"]) == (1, 1)
@@ -139,20 +138,20 @@ def test_a_refusal_still_prints_the_report_as_json(run: Commands) -> None:
     at_b(run, "f1").unlink()
     ran = run("check", "B", "--repair", "--json")
     assert ran.code == 4
-    assert ran.err.startswith("holdfast: error: 1 of 4 files")
+    assert ran.err.startswith("holdfast: error: 1 of 4 expected files")
     assert ran.err.count("\n") == 1
     document = ran.document
     assert (document["missing"], document["put_right"]) == (1, False)
-    assert "1 of 4 files" in document["error"]
+    assert "1 of 4 expected files" in document["error"]
 
 
 def test_too_many_orphans_and_nothing_at_all_is_asked_for(run: Commands) -> None:
     at_b(run, "f1").unlink()
     (run.folder / "b/dark").write_text("dark")
-    options = ("--max-fraction", "0.5", "--ignore-age", "0", "--delete-orphans", "--orphan-limit", "0")
+    options = ("--max-fraction", "0.5", "--ignore-age", "0", "--delete-orphans", "--unconfirmed", "--orphan-limit", "0")
     ran = run("check", "B", "--repair", *options)
     assert ran.code == 4
-    assert "1 orphans, more than the limit of 0" in ran.err
+    assert "1 orphans, more than orphans_max, 0" in ran.err
     assert open_requests(run) == []
 
 

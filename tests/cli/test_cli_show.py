@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -106,6 +107,21 @@ def test_records_become_json_as_commands_take_them():
         "colour": "red",
         "1": [1],
     }
+
+
+def test_moments_of_a_document_are_told_as_moments():
+    told = show.with_moments({"started_us": 0, "runs": [{"ended_us": None, "at_us": "x"}], "n": 1, "before": Held(5)})
+    assert told == {
+        "started": "1970-01-01T00:00:00.000000Z",
+        "runs": [{"ended": None, "at_us": "x"}],
+        "n": 1,
+        "before": {"taken": "1970-01-01T00:00:00.000005Z"},
+    }
+
+
+@dataclass
+class Held:
+    taken_us: int
 
 
 def test_progress_is_silent_where_nobody_looks(capsys: pytest.CaptureFixture[str]):

@@ -70,7 +70,7 @@ def test_json_has_every_key(files: tuple[str, str]):
         "expected": 4,
         "actual": 4,
         "equal": False,
-        "bytes": sizes,
+        "sizes": sizes,
         **counts,
         **none,
         "unlisted_places": 0,

@@ -11,6 +11,10 @@ from typing import Any
 from holdfast.cli import commands, main
 
 STEERING = ("retry", "hold", "release", "cancel")
+WORDS = ("halt", "resume", "disable", "mode")
+USUAL_WIDTH = 80 - 2 - 6
+"""What a terminal of 80 columns leaves for the name of a command and what it is for."""
+NAME_WIDTH = max(map(len, commands.COMMANDS))
 EVERYWHERE = {"--help", "--install-completion", "--show-completion"}
 
 
@@ -46,6 +50,17 @@ def test_summaries_begin_what_the_commands_say_themselves():
         assert entry.summary.endswith(".")
 
 
+def test_no_summary_is_cut_in_the_help_of_its_group():
+    cut = [
+        f"{path} {name}"
+        for command, path in every_command()
+        for name, child in getattr(command, "commands", {}).items()
+        if child.get_short_help_str(USUAL_WIDTH - max(map(len, command.commands))).endswith("...")
+    ]
+    cut += [name for name, entry in commands.COMMANDS.items() if len(entry.summary) > USUAL_WIDTH - NAME_WIDTH]
+    assert cut == []
+
+
 def test_listing_commands_have_json_and_changing_ones_a_dry_run():
     options = {path: options_of(command) for command, path in every_command()}
     for path in (
@@ -59,6 +74,7 @@ def test_listing_commands_have_json_and_changing_ones_a_dry_run():
         "config show",
         *(f"{group} {word}" for group in ("transfers", "deletions") for word in ("list", "show", "watch", "run")),
         *(f"{group} {word}" for group in ("transfers", "deletions") for word in STEERING),
+        *(f"consistency {word}" for word in ("states", "history", "show", "findings", *WORDS)),
     ):
         assert "--json" in options[f"holdfast {path}"], path
     changing = (
@@ -74,6 +90,7 @@ def test_listing_commands_have_json_and_changing_ones_a_dry_run():
         "dataset set",
         "delete",
         *(f"{group} {word}" for group in ("transfers", "deletions") for word in STEERING),
+        *(f"consistency {word}" for word in WORDS),
     )
     for path in (*changing, "publish", "copy"):
         assert "--dry-run" in options[f"holdfast {path}"], path

@@ -1,4 +1,4 @@
-"""The sessions in README.md, docs/operations.md and docs/guides/ do what the pages say.
+"""The sessions in README.md, docs/guides/ and some other pages of docs/ do what the pages say.
 
 Method: every page's commands run for real, in an empty folder; see
 tests/support/console.py for the form.
@@ -13,7 +13,8 @@ import pytest
 from support import console
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "docs/operations.md", *sorted((ROOT / "docs/guides").glob("*.md"))]
+SESSIONS = ("README.md", "docs/operations.md", "docs/consistency.md", "docs/cleaning.md")
+PAGES = [*(ROOT / name for name in SESSIONS), *sorted((ROOT / "docs/guides").glob("*.md"))]
 
 
 def test_the_readme_has_a_session():

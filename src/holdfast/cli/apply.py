@@ -9,17 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
-
 from holdfast.cli import show
 from holdfast.cli.context import Context
+from holdfast.inventory import dry_run as dry_running
 from holdfast.inventory.store import Head
 from holdfast.model.changes import Change, ChangeSet
 from holdfast.model.requirements import Requirement
-
-
-class _UndoneError(Exception):
-    """Leaves a transaction, so that it is undone."""
 
 
 def commit(
@@ -32,14 +27,7 @@ def commit(
 ) -> Head | None:
     """Commit ``changes`` and return the new head; None after a dry run, which says so on standard error."""
     change_set = ChangeSet(tuple(changes), context.actor, cause, tuple(requirements))
-    if not dry_run:
-        return context.store.commit(change_set)
-    try:
-        context.store.commit(change_set, also=_undo)
-    except _UndoneError:
+    head = dry_running.commit(context.store, change_set, dry_run=dry_run)
+    if head is None:
         show.note("dry run: it would be accepted; nothing was done")
-    return None
-
-
-def _undo(_connection: Connection) -> None:
-    raise _UndoneError
+    return head

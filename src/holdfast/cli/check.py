@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from holdfast.cli import check_show, options, running, show, site_listing
+from holdfast.cli import check_foreign, check_mend, check_show, completing, options, show, site_listing
+from holdfast.cli.check_mend import Mended, Mending
+from holdfast.cli.check_words import Words
 from holdfast.cli.context import Context, open_context
 from holdfast.cli.progress import progress
-from holdfast.consistency import check as checking
-from holdfast.consistency import findings, repair
-from holdfast.consistency.check import CheckSettings
-from holdfast.consistency.duckdb_session import engine_limits
-from holdfast.consistency.findings import LACKING, Class
-from holdfast.consistency.repair import Asker, Repair
-from holdfast.consistency.report import FINDINGS, Report, write_json
+from holdfast.consistency.checking import check as checking
+from holdfast.consistency.checking.ignored import Ignored
+from holdfast.consistency.checking.run import CheckSettings
+from holdfast.consistency.comparing.duckdb_session import EngineLimits, engine_limits
+from holdfast.consistency.mending.acting import Wishes
+from holdfast.consistency.report import Report, write_json
 from holdfast.model.clock import show_time
 from holdfast.model.errors import BadInput, HoldfastError
-from holdfast.model.records import RequestState
+from holdfast.model.records import Site
 from holdfast.operations import requests
-from holdfast.operations.deleting.report import DeletionReport, PathState
-from holdfast.operations.progress import RunReport
-from holdfast.storage.driver import StorageDriver
-
-
-@dataclass(frozen=True, slots=True)
-class Mending:
-    """What is to be done about a report. ``orphan_limit`` None: no orphan is to go."""
-
-    copies: bool
-    fraction_max: float
-    orphan_limit: int | None
-    dry_run: bool
-    no_wait: bool
-    quiet: bool
-
-
-@dataclass(slots=True)
-class Mended:
-    """What was asked for, and what came of it."""
-
-    asked: Repair = field(default_factory=Repair)
-    copied: RunReport | None = None
-    deleted: tuple[DeletionReport, ...] = ()
 
 
 def register(app: typer.Typer) -> None:
@@ -54,32 +31,61 @@ def register(app: typer.Typer) -> None:
 
 
 def check_command(
-    site: Annotated[str, typer.Argument(metavar="SITE", help="The site to check.")],
+    site: Annotated[str, typer.Argument(metavar="SITE", help="The site to check.", autocompletion=completing.sites)],
     *,
     checksums: Annotated[
-        bool, typer.Option("--checksums", help="Also read every file, and note which blocks were proved whole.")
+        bool,
+        typer.Option("--checksums", help="Also prove the checksum of every file, and note which blocks are whole."),
     ] = False,
     mend: Annotated[
         bool,
         typer.Option("--repair", help="Bring good copies of what is missing or wrong, and try again what is held."),
     ] = False,
     delete_orphans: Annotated[
-        bool, typer.Option("--delete-orphans", help="Remove what nobody knows; needs --orphan-limit.")
+        bool, typer.Option("--delete-orphans", help="Quarantine or delete what nobody knows, once it is confirmed.")
     ] = False,
+    remove_empty: Annotated[
+        bool, typer.Option("--remove-empty", help="Remove empty directories, once they are confirmed.")
+    ] = False,
+    act: Annotated[
+        bool, typer.Option("--act", help="All three, as far as the gates are open; what is left is told.")
+    ] = False,
+    unconfirmed: Annotated[
+        bool, typer.Option("--unconfirmed", help="Act on what this check has found, even if no other has yet.")
+    ] = False,
+    despite_empty: Annotated[
+        bool, typer.Option("--despite-empty", help="Repair a site that shows no file at all: its disk was replaced.")
+    ] = False,
+    no_quarantine: Annotated[
+        bool, typer.Option("--no-quarantine", help="Delete orphans at once instead of moving them aside.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Ask even for removals that somebody has cancelled.")] = False,
     orphan_limit: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Remove orphans only if there are at most so many.")
+        int | None,
+        typer.Option(
+            metavar="N", min=0, help="Remove orphans only if there are at most N, whatever part of the files they are."
+        ),
     ] = None,
     max_fraction: Annotated[
         float | None,
         typer.Option(
+            metavar="FRACTION",
             min=0,
             max=1,
-            help="Repair and delete only if at most this part is wrong; default: consistency.missing_fraction_max.",
+            help="Act only if at most this part of the files is missing or wrong; default: missing_fraction_max.",
         ),
     ] = None,
+    inventory: check_foreign.InventoryName = None,
+    before: check_foreign.Before = "",
+    after: check_foreign.After = "",
+    lfns: check_foreign.Lfns = None,
+    sites: check_foreign.Sites = None,
+    lists: check_foreign.Lists = None,
     ignore_age: Annotated[
         int | None,
-        typer.Option(metavar="SECONDS", min=0, help="Unknown files younger are left alone; default: ignore_age_s."),
+        typer.Option(
+            metavar="SECONDS", min=0, help="Unknown and wrong files younger are left alone; default: ignore_age_s."
+        ),
     ] = None,
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Only ask for it; `transfers run`, `deletions run` do it.")
@@ -93,60 +99,107 @@ def check_command(
 ) -> None:
     """Compare what a site holds with what the inventory says, and put it right if asked.
 
-    The site is changed only with --repair or --delete-orphans. The inventory is
-    told what they ask for and, with --checksums, when which blocks were proved;
-    with --dry-run it is told nothing. A check that was interrupted while it
-    listed is gone on with. Exit code 0: they agree, or everything was put right;
-    1: something is left, awaited files included. The report is written in any
-    case and stays in the folder that is named at the end.
+    The site is changed only with --repair, --delete-orphans, --remove-empty or
+    --act, and only if it is in mode act and the gates are open: limits, and
+    confirmation by several checks. The inventory is told what they ask for and,
+    with --checksums, when which blocks were proved; with --dry-run it is told
+    nothing. A check that was interrupted while it listed is gone on with. Exit
+    code 0: they agree, or everything was put right; 1: something is left, awaited
+    files included. The report is written in any case and stays in the folder that
+    is named at the end. With another catalogue's --inventory nothing is changed:
+    what is found is written as lists for it.
     """
-    if delete_orphans != (orphan_limit is not None):
-        raise BadInput("--delete-orphans and --orphan-limit belong together", hint="say how many may go at most")
+    words = Words(
+        unconfirmed=unconfirmed,
+        max_fraction=max_fraction,
+        orphan_limit=orphan_limit,
+        despite_empty=despite_empty,
+        no_quarantine=no_quarantine,
+        again=again,
+        no_wait=no_wait,
+    )
+    wishes = Wishes(
+        copies=mend or act,
+        orphans=delete_orphans or act,
+        empty_directories=remove_empty or act,
+        is_again=again,
+        as_far_as_open=act,
+    )
+    words.require_sense(wishes)
     with open_context() as context:
         settings = _settings(context, site, checksums=checksums, ignore_age=ignore_age, afresh=afresh, dry_run=dry_run)
-        report = _checked(context, site, settings, quiet=quiet or json)
+        foreign = check_foreign.chosen(
+            context,
+            inventory=inventory,
+            before=before,
+            after=after,
+            are_lfns=lfns,
+            sites=sites,
+            lists=lists,
+            json=json,
+            quiet=quiet,
+        )
+        if foreign is not None:
+            if wishes.classes or checksums:
+                raise BadInput(
+                    "a site is only compared with another catalogue, nothing is done about it",
+                    hint="leave out --repair, --delete-orphans, --remove-empty, --act and --checksums",
+                )
+            raise typer.Exit(check_foreign.check_foreign(context, site, settings, foreign))
+        is_quarantined = context.config.consistency.for_site(site).quarantine and not no_quarantine
+        mending = Mending(replace(wishes, is_quarantined=is_quarantined), words, dry_run, quiet or json)
+        with context.store.snapshot() as snapshot:
+            record = snapshot.site(site)
+        report = _checked(context, record, settings, quiet=quiet or json)
         if not json:
             check_show.show_report(report)
         mended = None
-        if mend or delete_orphans:
-            fraction = context.config.consistency.missing_fraction_max if max_fraction is None else max_fraction
-            mending = Mending(mend, fraction, orphan_limit, dry_run, no_wait, quiet or json)
-            mended = Mended()
-            try:
-                _mend(context, report, mending, mended)
-            except HoldfastError as error:
-                if json:  # The check itself has ended well, and what it found is worth having.
-                    show.document({**_document(report, mended), "put_right": False, "error": str(error)})
-                raise
-            if not dry_run:
-                write_json(Path(report.folder), _document(report, mended))
-            if not json:
-                check_show.show_mended(mended.asked, mended.copied, mended.deleted, dry_run=dry_run)
+        if wishes.classes:
+            mended = _mended(context, record, report, mending, settings.limits, json=json)
         if json:
-            show.document(_document(report, mended))
-    if not (report.agrees if mended is None else _is_put_right(report, mended)):
+            show.document(show.with_moments({**_document(context, report, mended), "dry_run": dry_run}))
+    if not (report.agrees if mended is None else check_mend.is_put_right(report, mended)):
         raise typer.Exit(1)
+
+
+def _mended(
+    context: Context, record: Site, report: Report, mending: Mending, limits: EngineLimits, *, json: bool
+) -> Mended:
+    mended = Mended()
+    try:
+        check_mend.mend(context, record, report, mending, limits, mended)
+    except HoldfastError as error:
+        if json:  # The check itself has ended well, and what it found is worth having.
+            told = {"put_right": False, "error": str(error), "dry_run": mending.dry_run}
+            show.document(show.with_moments({**_document(context, report, mended), **told}))
+        raise
+    if not mending.dry_run:
+        write_json(Path(report.folder), _document(context, report, mended))
+    if not json:
+        check_show.show_mended(mended, dry_run=mending.dry_run or bool(mended.dry_mode))
+    return mended
 
 
 def _settings(
     context: Context, site: str, *, checksums: bool, ignore_age: int | None, afresh: bool, dry_run: bool
 ) -> CheckSettings:
-    configured, storage = context.config.consistency, context.config.storage.for_site(site)
+    for_all, storage = context.config.consistency, context.config.storage.for_site(site)
+    configured = for_all.for_site(site)
     return CheckSettings(
-        limits=engine_limits(memory=f"{configured.memory_limit_mb}MB"),
+        limits=engine_limits(memory=f"{for_all.memory_limit_mb}MB"),
         with_checksums=checksums,
         listing=site_listing.limits_of(storage),
         walk_processes=storage.walk_processes,
         ignore_age_s=configured.ignore_age_s if ignore_age is None else ignore_age,
-        resume_age_s=configured.resume_age_s,
+        ignored=Ignored(configured.ignore_directories, configured.ignore_datasets),
+        resume_age_s=for_all.resume_age_s,
+        history_days=for_all.history_days,
         afresh=afresh,
         dry_run=dry_run,
     )
 
 
-def _checked(context: Context, site: str, settings: CheckSettings, *, quiet: bool) -> Report:
-    with context.store.snapshot() as snapshot:
-        record = snapshot.site(site)
+def _checked(context: Context, record: Site, settings: CheckSettings, *, quiet: bool) -> Report:
     run = f"{show_time(context.clock()).replace(':', '')}-{requests.random_id()[:6]}"
     with progress("Checking", unit="steps", quiet=quiet) as update:
 
@@ -159,7 +212,7 @@ def _checked(context: Context, site: str, settings: CheckSettings, *, quiet: boo
             lambda doors: checking.check(
                 context.store,
                 doors,
-                site,
+                record,
                 reports=context.config.consistency.reports,
                 settings=settings,
                 clock=context.clock,
@@ -170,74 +223,9 @@ def _checked(context: Context, site: str, settings: CheckSettings, *, quiet: boo
         )
 
 
-def _mend(context: Context, report: Report, mending: Mending, mended: Mended) -> None:
-    """Ask for what mends the site and, unless told not to, carry it out; told in ``mended`` as it goes."""
-    # All gates before anything is asked for: half of what was wanted is not what was wanted.
-    if mending.orphan_limit is not None:
-        repair.check_orphan_gates(report, limit=mending.orphan_limit, fraction_max=mending.fraction_max)
-    with context.store.snapshot() as snapshot:
-        record = snapshot.site(report.site)
-    context.with_driver(record, lambda driver: _ask(context, driver, report, mending, mended.asked))
-    if mending.dry_run or mending.no_wait:
-        return
-    copies, deletions = _open_requests(context, report.site, mending)
-    if copies or deletions:
-        done = running.carry_out(context, [*copies, *deletions], quiet=mending.quiet)
-        mended.copied = replace(done, deletions=()) if copies else None
-        mended.deleted = done.deletions
-
-
-async def _ask(context: Context, driver: StorageDriver, report: Report, mending: Mending, asked: Repair) -> None:
-    new_id = requests.random_id
-    asker = Asker(context.store, driver, context.actor, context.clock, new_id, dry_run=mending.dry_run)
-    table, fraction_max = Path(report.folder) / FINDINGS, mending.fraction_max
-    if mending.copies:
-        lacking = findings.read_table(table, LACKING)
-        await repair.repair(asker, report, lacking, asked, fraction_max=fraction_max)
-    if mending.orphan_limit is not None:
-        await repair.delete_orphans(
-            asker,
-            report,
-            findings.read_table(table, (Class.ORPHAN,)),
-            asked,
-            lacking=findings.read_table(table, LACKING),
-            limit=mending.orphan_limit,
-            fraction_max=fraction_max,
-        )
-
-
-def _open_requests(context: Context, site: str, mending: Mending) -> tuple[list[str], list[str]]:
-    """The copies and deletions to be carried out: those just asked for, and what an interrupted run has left.
-
-    What that one asked for is awaited now, and no check finds it missing again.
-    """
-    with context.store.snapshot() as view:
-        copies = [each.id for each in view.copy_requests() if each.site == site]
-        deletions = [each.id for each in view.deletion_requests() if each.site == site]
-    return (
-        copies if mending.copies else [],
-        deletions if mending.orphan_limit is not None else [],
-    )
-
-
-def _is_put_right(report: Report, mended: Mended | None) -> bool:
-    """Whether nothing that the check found is left, by what the executors say."""
-    if mended is None or report.unlisted_places:
-        return False
-    copies = mended.copied.requests if mended.copied else ()
-    if not all(request.state is RequestState.DONE for request in copies):
-        return False
-    # Orphans that an earlier run asked for are in its request and in ours: they are counted once.
-    asked = [each for each in mended.deleted if each.request in mended.asked.deletion_requests]
-    gone = sum(each.count(PathState.DELETED, PathState.GONE) for each in asked)
-    n_copied = mended.asked.copies + mended.asked.under_way if mended.copied else 0
-    lacking = sum(report.counts[cls] for cls in LACKING)
-    return (n_copied, gone) == (lacking, report.counts[Class.ORPHAN])
-
-
-def _document(report: Report, mended: Mended | None) -> dict[str, Any]:
+def _document(context: Context, report: Report, mended: Mended | None) -> dict[str, Any]:
     document = report.to_json()
     if mended is not None:
-        document["repair"] = show.jsonable(mended)
-        document["put_right"] = _is_put_right(report, mended)
+        document["repair"] = check_mend.document(context, mended)
+        document["put_right"] = check_mend.is_put_right(report, mended)
     return document

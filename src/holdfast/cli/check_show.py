@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from holdfast.cli import request_show, run_show, show
+from holdfast.cli.check_mend import Mended
 from holdfast.consistency import findings
-from holdfast.consistency.findings import Class, Finding
-from holdfast.consistency.repair import Repair
+from holdfast.consistency.class_words import MEANINGS, NAMES, counted
+from holdfast.consistency.findings import UNSEEN, Class, Finding
 from holdfast.consistency.report import FINDINGS, Report
-from holdfast.operations.deleting.report import DeletionReport
-from holdfast.operations.progress import RunReport
 
 SAMPLES = 2
 """How many paths of each class the table shows."""
 LEFT_SHOWN = 10
 
-_MEANINGS = {
-    Class.MISSING: "should be there",
-    Class.ORPHAN: "nobody knows them (dark data)",
-    Class.SIZE_MISMATCH: "wrong size",
-    Class.CHECKSUM_MISMATCH: "right size, wrong content",
-    Class.AWAITED: "asked for, not there yet",
-    Class.UNLISTED: "not judged: not listed or not readable",
-    Class.IGNORED: "young, in flight or just changed",
-}
+_SHOWN_IF_ANY = (Class.SUSPECT, Class.EMPTY_DIRECTORY, Class.IGNORED)
 
 
 def show_report(report: Report) -> None:
     """What a check has found."""
     rows = []
     for cls in Class:
-        if report.counts[cls] or cls is not Class.IGNORED:
-            sizes = show.size(report.sizes[cls]) if cls is not Class.UNLISTED else ""
-            meaning = _MEANINGS[cls]
+        if report.counts[cls] or cls not in _SHOWN_IF_ANY:
+            sizes = show.size(report.sizes[cls]) if cls not in (*UNSEEN, Class.EMPTY_DIRECTORY) else ""
+            meaning = MEANINGS[cls]
             if cls is Class.AWAITED and report.awaited_held:
                 meaning += f"; {show.number(report.awaited_held)} held"
-            rows.append((cls.value.replace("_", " "), show.number(report.counts[cls]), sizes, meaning))
+            rows.append((NAMES[cls], show.number(report.counts[cls]), sizes, meaning))
     rows.append(("expected", show.number(report.expected), show.size(report.expected_size), "by the inventory"))
     rows.append(("found", show.number(report.actual), show.size(report.actual_size), f"at {report.site}"))
     if report.with_checksums:
@@ -65,29 +56,56 @@ def _show_samples(report: Report) -> None:
             break
     for cls in Class:
         for finding in shown.get(cls, []):
-            hides = f", {show.plural(finding.n_files, 'expected file')} below" if cls is Class.UNLISTED else ""
+            hides = f", {show.plural(finding.n_files, 'expected file')} below" if cls in UNSEEN else ""
             reason = f": {finding.reason}{hides}" if finding.reason else ""
-            show.line(f"  {cls.value.replace('_', ' ')}: {finding.path}{reason}")
+            show.line(f"  {NAMES[cls]}: {finding.path}{reason}")
 
 
-def show_mended(asked: Repair, copied: RunReport | None, deleted: Sequence[DeletionReport], *, dry_run: bool) -> None:
-    """What was asked for, or would be, and what has come of it."""
-    would = "would ask" if dry_run else "asked"
-    show.line(
-        f"{would} for {show.plural(asked.copies, 'copy').replace('copys', 'copies')}, {show.size(asked.copied_size)}"
-    )
+def show_mended(mended: Mended, *, dry_run: bool) -> None:
+    """What was asked for, or would be, what has come of it, and what was left."""
+    asked, would = mended.asked, "would ask" if dry_run else "asked"
+    if mended.dry_mode:
+        show.line(f"nothing is asked for: {mended.dry_mode}")
+    for what in _asked(mended):
+        show.line(f"{would} for {what}")
     if asked.under_way:
         show.line(f"{show.plural(asked.under_way, 'file')} under way already, by earlier requests")
     if asked.retried:
         said = "would try again" if dry_run else "tries again"
         show.line(f"{said} {show.plural(sum(asked.retried.values()), 'file')} of earlier requests that were held")
-    show.line(f"{would} for the removal of {show.plural(asked.deletions, 'orphan')}, {show.size(asked.deleted_size)}")
-    if copied:
-        for request in copied.requests:
-            show.line(f"copies of {request.dataset}: {run_show.outcome(copied, request)}")
-    for each in deleted:
-        show.line(f"orphans: {each.detail or 'not finished'}{each.error}")
-    for name, left in (("unrecoverable", asked.unrecoverable), ("left alone", asked.skipped)):
+    if mended.copied:
+        for request in mended.copied.requests:
+            show.line(f"copies of {request.dataset}: {run_show.outcome(mended.copied, request)}")
+    for each in mended.deleted:
+        show.line(f"{each.what or 'orphans'}: {each.detail or 'not finished'}{each.error}")
+    for going, cls in ((asked.going, Class.ORPHAN), (asked.going_directories, Class.EMPTY_DIRECTORY)):
+        if going:
+            show.line(f"{counted(len(going), cls)} to go already, by earlier requests")
+    _show_left(mended)
+
+
+def _asked(mended: Mended) -> Iterator[str]:
+    """What was asked for, in words; all that was wished for, if only nothing of it."""
+    asked = mended.asked
+    if Class.MISSING in mended.gates:
+        copies = show.plural(asked.copies, "copy").replace("copys", "copies")
+        yield f"{copies}, {show.size(asked.copied_size)}"
+    left = mended.left
+    if Class.ORPHAN in mended.gates and Class.ORPHAN not in left:
+        yield f"the removal of {counted(asked.deletions, Class.ORPHAN)}, {show.size(asked.deleted_size)}"
+    if Class.EMPTY_DIRECTORY in mended.gates and Class.EMPTY_DIRECTORY not in left:
+        yield f"the removal of {counted(asked.directories, Class.EMPTY_DIRECTORY)}"
+
+
+def _show_left(mended: Mended) -> None:
+    """What is not acted on, and why."""
+    for cls, reasons in mended.left.items():
+        show.line(f"  left: {NAMES[cls]}: {'; '.join(reasons)}")
+    for cls, gate in mended.gates.items():
+        if gate.is_open and gate.confirmed < gate.found:
+            rest = show.number(gate.found - gate.confirmed)
+            show.line(f"  left: {NAMES[cls]}: {rest} of {show.number(gate.found)} not confirmed yet")
+    for name, left in (("unrecoverable", mended.asked.unrecoverable), ("left alone", mended.asked.skipped)):
         for finding in left[:LEFT_SHOWN]:
             show.line(f"  {name}: {finding.path}: {finding.reason}")
         if len(left) > LEFT_SHOWN:

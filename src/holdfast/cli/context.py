@@ -141,7 +141,13 @@ def open_context(given: Options | None = None, *, warn: bool = True) -> Context:
 
 def _warn_of_unknown_sites(context: Context) -> None:
     """A misspelt table would leave its site with the settings of all, without a word."""
-    sections = {"storage": context.config.storage.sites, "operations": context.config.operations.sites}
+    config = context.config
+    sections = {
+        "storage": config.storage.sites,
+        "operations": config.operations.sites,
+        "consistency": config.consistency.sites,
+        "cleaning": config.cleaning.sites,
+    }
     if any(sections.values()):
         with context.store.snapshot() as snapshot:
             known = {site.name for site in snapshot.sites()}
@@ -154,11 +160,13 @@ def _warn_of_unknown_sites(context: Context) -> None:
 def rooms() -> list[MetaData]:
     """The tables of all rooms, for those who carry them from one database to another."""
     # Only backup and restore need to know them.
+    from holdfast.consistency.cleaning.protecting import remembered
+    from holdfast.consistency.history import tables as history
     from holdfast.operations.batches import tables
     from holdfast.operations.requesting import brake
     from holdfast.replication import scan_schema
 
-    return [tables.metadata, brake.metadata, scan_schema.metadata]
+    return [tables.metadata, brake.metadata, scan_schema.metadata, history.metadata, remembered.metadata]
 
 
 def load_config(given: Options | None = None) -> Config:

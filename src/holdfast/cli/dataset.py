@@ -68,7 +68,7 @@ def show_dataset(
     blocks: Annotated[bool, typer.Option("--blocks", help="Also each block, and where it is.")] = False,
     json: options.Json = False,
 ) -> None:
-    """One dataset: its size, its replicas at each site, and what is wanted of it."""
+    """One dataset: its size, its replicas, and what is wanted of it."""
     key = names.dataset_key(name)
     with open_context() as context, context.store.snapshot() as snapshot:
         dataset, all_blocks = snapshot.dataset(key), snapshot.blocks(key)

@@ -123,5 +123,5 @@ def _usage(error: BaseException) -> str:
     if context is None:
         return message
     path = context.command_path.partition(" ")[2]
-    words = f"{message[:1].lower()}{message[1:]}"
+    words = f"{message[:1].lower()}{message[1:]}".replace(": Value error, ", ": ", 1)  # A word of Typer's own library.
     return _sentence(words, path, f"see `{context.command_path} --help`")

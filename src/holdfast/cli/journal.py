@@ -17,11 +17,11 @@ from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.store import Cursor, Entry, Store
 from holdfast.model import changes, names
 from holdfast.model.changes import Change
+from holdfast.model.clock import DAY_US
 from holdfast.model.errors import BadInput, unknown_name
 
 POLL_S = 0.5
 BATCH = 1000
-DAY_US = 86_400_000_000
 KEEP_DAYS_MAX = 1_000_000
 
 app = typer.Typer(no_args_is_help=True, help="The journal: every change, in order.")
@@ -206,7 +206,7 @@ def cursors(
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """The readers that keep their place here, and how far behind they are."""
+    """The readers that keep their place here, and how far they are."""
     with open_context() as context:
         if drop is not None:
             journal_reading.drop_cursor(context.store, drop)

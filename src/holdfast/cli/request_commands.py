@@ -149,7 +149,7 @@ def _run(kinds: Kinds) -> Command:
         json: options.Json = False,
         quiet: options.Quiet = False,
     ) -> None:
-        """Carry out what was asked for: all of it, or the requests that are named.
+        """Carry out what was asked for: all, or the requests named.
 
         Several of these may run at once, on one machine or many; killed, what they
         were at is taken over by others, or by the next. Exit code 1: what is left is
@@ -179,7 +179,7 @@ def _retry(kinds: Kinds) -> Command:
         dry_run: options.DryRun = False,
         json: options.Json = False,
     ) -> None:
-        """Try again, at once, what is held, has failed or waits; every source is asked anew."""
+        """Try again, at once, what is held, has failed or waits. Every source is asked anew."""
 
         def retry(context: Context, status: Status) -> Said:
             n_files = steering.retry(context.store, status.request.id, dry_run=dry_run)
@@ -201,7 +201,7 @@ def _hold(kinds: Kinds) -> Command:
         dry_run: options.DryRun = False,
         json: options.Json = False,
     ) -> None:
-        """Hold requests back until they are released; what is under way goes on to its end."""
+        """Hold requests back until they are released. What is under way goes on to its end."""
 
         def hold(context: Context, status: Status) -> Said:
             steering.hold(context.store, status.request.id, actor=context.actor, reason=reason, dry_run=dry_run)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from holdfast.cli import show
-from holdfast.model.records import CopyRequest, RequestState
+from holdfast.model.records import CopyRequest, DeletionRequest, Request, RequestState
 from holdfast.operations.batch import BatchState, Kind
+from holdfast.operations.deleting import report
 from holdfast.operations.requesting.asking import Asked, Otherwise
 from holdfast.operations.showing.overview import Status
 from holdfast.operations.showing.troubles import Opposite, Problem
@@ -21,7 +22,13 @@ RIGHT = ("done", "files", "left", "rate", "time left")
 
 def what(status: Status) -> str:
     """What a request is about."""
-    return "orphans" if status.request.dataset is None else str(status.request.dataset)
+    request = status.request
+    return str(request.dataset) if isinstance(request, CopyRequest) else report.what(request)
+
+
+def _into(request: Request) -> str:
+    """Where a request moves what it is about; "" if nowhere."""
+    return request.into if isinstance(request, DeletionRequest) else ""
 
 
 def row(status: Status, *, now_us: int) -> tuple[str, ...]:
@@ -73,6 +80,7 @@ def facts(status: Status, *, now_us: int) -> dict[str, Any]:
         "kind": status.kind,
         "dataset": None if request.dataset is None else str(request.dataset),
         "site": request.site,
+        "into": _into(request) or None,
         "state": status.condition,
         "on_hold": status.queued.on_hold if status.queued is not None else "",
         "owner": request.owner,
@@ -105,6 +113,7 @@ def print_one(status: Status, problems: Sequence[Problem], opposites: Sequence[O
         [
             ("request", request.id),
             (_NOUNS[status.kind], f"{what(status)} {'to' if status.kind is Kind.COPY else 'at'} {request.site}"),
+            ("into", _into(request)),
             ("state", status.condition.value),
             ("why", why(status, now_us=now_us)),
             ("all", _amount(status.n_files, status.size)),

@@ -64,7 +64,8 @@ def outcome(report: RunReport, request: CopyRequest) -> str:
 
 
 def _deletion(deletion: DeletionReport) -> str:
-    return f"deletion of {deletion.dataset or 'orphans'} at {deletion.site}"
+    deed = "quarantine" if deletion.into else "deletion"
+    return f"{deed} of {deletion.what or deletion.dataset or 'orphans'} at {deletion.site}"
 
 
 def _outcome_of(report: RunReport, deletion: DeletionReport) -> str:

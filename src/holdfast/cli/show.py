@@ -40,6 +40,7 @@ __all__ = [
     "table",
     "time",
     "time_exact",
+    "with_moments",
 ]
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -94,9 +95,10 @@ def json_text(value: object, *, indent: int | None = None) -> str:
 
 
 def jsonable(value: object) -> Any:
-    """Records, sets and the like as JSON has them; a key of a mapping becomes text."""
+    """Records, sets and the like as JSON has them; a key of a mapping becomes text, and ``cls`` is ``class``."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: jsonable(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        named = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {"class" if name == "cls" else name: jsonable(each) for name, each in named}
     if isinstance(value, Mapping):
         return {str(key): jsonable(each) for key, each in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -121,6 +123,22 @@ def time_exact(at_us: int | None) -> str | None:
         return None
     moment = datetime.fromtimestamp(at_us // SECOND_US, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_us % SECOND_US:06d}Z"
+
+
+def with_moments(value: object) -> Any:
+    """``value`` as JSON has it, its moments as ``time_exact`` says them: ``started_us`` becomes ``started``."""
+    return _with_moments(jsonable(value))
+
+
+def _with_moments(plain: Any) -> Any:
+    if isinstance(plain, list):
+        return [_with_moments(each) for each in plain]
+    return dict(_with_moment(*each) for each in plain.items()) if isinstance(plain, dict) else plain
+
+
+def _with_moment(key: str, plain: Any) -> tuple[str, Any]:
+    is_moment = key.endswith("_us") and (plain is None or isinstance(plain, int))
+    return (key.removesuffix("_us"), time_exact(plain)) if is_moment else (key, _with_moments(plain))
 
 
 def _plain(columns: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[str]) -> Iterable[str]:

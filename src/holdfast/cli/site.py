@@ -176,7 +176,7 @@ def set_site(
 
 @app.command("remove")
 def remove_site(name: Name, dry_run: options.DryRun = False) -> None:
-    """Forget a site that holds no replica; its files stay where they are."""
+    """Forget a site that holds no replica. Its files stay where they are."""
     with open_context() as context:
         if apply.commit(context, [RemoveSite(names.site_name(name))], cause="site remove", dry_run=dry_run):
             show.line(f"{name}: removed")

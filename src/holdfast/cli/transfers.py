@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
         name="transfers",
         no_args_is_help=True,
         rich_markup_mode=None,
-        help="Transfers: the copies that were asked for, and how they get on.",
+        help="Transfers: copies that were asked for, and how they get on.",
     )
     request_commands.add_to(group, overview.COPIES)
     app.add_typer(group)
