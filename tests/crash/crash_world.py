@@ -19,10 +19,15 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
+from sqlalchemy import select
+
+from holdfast.consistency.history import tables
+from holdfast.consistency.history.runs import History, RunState
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.store import Entry, Snapshot
 from holdfast.inventory.verify import verify
 from holdfast.model import changes as c
+from holdfast.model import quarantine
 from holdfast.model.clock import system_clock
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import Door, RequestState, Site
@@ -100,12 +105,25 @@ class CrashWorld:
             "--max-fraction",
             "1",
             "--delete-orphans",
+            "--unconfirmed",
             "--orphan-limit",
             str(N_DARK + N_PARTS),
             "--ignore-age",
             "0",
         ]
-        return ["check", "B", "--checksums", *mending, "--quiet"]
+        return [
+            "check",
+            "B",
+            "--checksums",
+            *mending,
+            *([] if self.is_quarantining else ["--no-quarantine"]),
+            "--quiet",
+        ]
+
+    @property
+    def is_quarantining(self) -> bool:
+        """Whether checks move orphans aside, or have them deleted."""
+        return self.seed % 2 == 0
 
     @property
     def delete(self) -> list[str]:
@@ -168,6 +186,10 @@ class CrashWorld:
         return self.folder / site / path[1:]
 
     def files(self, site: str) -> dict[str, bytes]:
+        """All but those in the quarantine."""
+        return {path: data for path, data in self.all_files(site).items() if not quarantine.is_quarantined(path)}
+
+    def all_files(self, site: str) -> dict[str, bytes]:
         root = self.folder / site
         return {f"/{path.relative_to(root)}": path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
@@ -226,6 +248,30 @@ class CrashWorld:
         """Every site has every file and nothing else, parts included, and the inventory says so."""
         self._prove_whole(SITES)
 
+    def prove_history(self) -> None:
+        """Every run of a check tells how it ended; every request of one is in its history, once, with all its paths."""
+        store = self.store()
+        history = History(store)
+        states = [run.state for run in history.runs("B")]
+        assert states[0] is RunState.DONE
+        assert set(states) <= {RunState.DONE, RunState.INTERRUPTED}
+        with store.snapshot() as view:
+            every = [*view.copy_requests(only_open=False), *view.deletion_requests(only_open=False)]
+        actions = history.actions(site="B")
+        with store.room(tables.metadata).read() as connection:
+            deeds = Counter((row.request, row._mapping["class"]) for row in connection.execute(select(tables.deed)))
+        store.close()
+        told = Counter((action.request, action.cls) for action in actions)
+        assert set(told.values()) == {1}
+        assert deeds == {(action.request, action.cls.value): action.n_files for action in actions}
+        assert {request for request, _ in told} == {each.id for each in every if each.reason.startswith("check ")}
+
+    def prove_quarantine(self) -> None:
+        """Every dark file lies in the quarantine once, with its bytes, or is gone where there is to be none."""
+        aside = [(path, data) for path, data in self.all_files("B").items() if quarantine.is_quarantined(path)]
+        found = sorted((quarantine.original(path), data) for path, data in aside if parts.PREFIX not in path)
+        assert found == ([(path, b"dark") for path in sorted(self.dark)] if self.is_quarantining else [])
+
     def prove_deleted(self) -> None:
         """C has nothing any more, and nothing was lost elsewhere."""
         self._prove_whole(("A", "B"))
@@ -235,7 +281,7 @@ class CrashWorld:
         self.prove_sound()
         for site in sites:
             assert self.files(site) == self.content, f"site {site}"
-            assert not list((self.folder / site).rglob(f"{parts.PREFIX}*"))
+            assert not [path for path in self.files(site) if parts.PREFIX in path]
         store = self.store()
         with store.snapshot() as view:
             assert not view.copy_requests()

@@ -106,6 +106,8 @@ def run_chain(chain: Chain, folder: Path) -> None:
         world.damage_b()
         _phase(world, chain, "check", [world.check])
         world.prove_copied()
+        world.prove_quarantine()
+        world.prove_history()
         _phase(world, chain, "delete", [world.delete, ["deletions", "run", "--quiet"]])
         world.prove_deleted()
         world.prove_nothing_was_done_twice()

@@ -18,6 +18,8 @@ KILLED = {
     "work": "crash/test_crash.py",
     "check": "crash/test_crash.py",
     "deletion": "crash/test_crash.py",
+    "clean": "crash/test_clean_crash.py",
+    "orphans": "crash/test_orphans_crash.py",
     "fts": "operations/engines/test_fts_crash.py",
     "listing": "crash/test_listing_crash.py",
     "commit": "crash/test_inventory_crash.py",

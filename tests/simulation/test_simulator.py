@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.consistency import repair
+from holdfast.consistency import gates
 from holdfast.consistency.unlisted import Unlisted
 from holdfast.inventory.deletion import paths, replicas
 from holdfast.inventory.store import Head, Store
@@ -89,7 +89,7 @@ def _trusts_failed_directories(patch: pytest.MonkeyPatch) -> None:
 
 
 def _trusts_an_empty_listing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(repair, "check_gates", lambda report, fraction_max: None)
+    patch.setattr(gates, "_of_listing", lambda *arguments: iter(()))
 
 
 def _acknowledges_before_commit(patch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def _deletes_before_the_gate(patch: pytest.MonkeyPatch) -> None:
 
 
 def _deletes_what_has_changed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(removal, "_difference", lambda target, found, resolution_ns: "")
+    patch.setattr(removal.Target, "difference", lambda self, found, resolution_ns: "")
 
 
 def _copies_what_is_good(patch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,16 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from holdfast.consistency import check as checking
-from holdfast.consistency import findings, repair
-from holdfast.consistency.check import CheckSettings
-from holdfast.consistency.duckdb_session import EngineLimits
+from holdfast.config import SiteConsistencySettings
+from holdfast.consistency import findings
+from holdfast.consistency.checking import check as checking
+from holdfast.consistency.checking.run import CheckSettings
+from holdfast.consistency.comparing.duckdb_session import EngineLimits
 from holdfast.consistency.findings import LACKING, Class, Finding
-from holdfast.consistency.repair import Asker, Repair
+from holdfast.consistency.gates import GateSettings, gates
+from holdfast.consistency.history.states import SiteState
+from holdfast.consistency.mending import removals, repair
+from holdfast.consistency.mending.asker import Asker, Gates, Repair
 from holdfast.consistency.report import FINDINGS, Report
 from holdfast.model import names
 from holdfast.model.changes import PutLock, RemoveLock
@@ -253,7 +257,7 @@ class Deeds(Operating):
                 lambda: checking.check(
                     world.store,
                     [world.driver(world.sites[site])],
-                    site,
+                    world.sites[site],
                     reports=reports,
                     settings=settings,
                     clock=world.clock,
@@ -278,7 +282,8 @@ class Deeds(Operating):
         """Repair one site by its last report."""
         checked, asked = self.checked[site], Repair()
         lacking = [finding for finding in checked.findings if finding.cls in LACKING]
-        self._run(lambda: repair.repair(self._asker(site), checked.report, lacking, asked, fraction_max=1.0))
+        open_ = _gates(checked.report)
+        self._run(lambda: repair.repair(self._asker(site), checked.report, lacking, asked, gates=open_))
         return f"{site}: {asked.copies} asked, {len(asked.unrecoverable)} unrecoverable, {len(asked.skipped)} skipped"
 
     def delete_orphans(self) -> str:
@@ -290,16 +295,15 @@ class Deeds(Operating):
         """Ask for the removal of one site's orphans by its last report."""
         checked, asked = self.checked[site], Repair()
         orphans = [finding for finding in checked.findings if finding.cls is Class.ORPHAN]
-        lacking = [finding for finding in checked.findings if finding.cls in LACKING]
         self._run(
-            lambda: repair.delete_orphans(
+            lambda: removals.delete_orphans(
                 self._asker(site),
                 checked.report,
                 orphans,
                 asked,
-                lacking=lacking,
-                limit=ORPHANS_MAX,
-                fraction_max=1.0,
+                gates=_gates(checked.report),
+                lacking=checked.findings,
+                is_quarantined=False,
             )
         )
         return f"{site}: {asked.deletions} asked, {len(asked.skipped)} stay"
@@ -314,7 +318,8 @@ class Deeds(Operating):
 
     def _asker(self, site: str) -> Asker:
         world = self.world
-        return Asker(world.store, world.driver(world.sites[site]), ACTOR, world.clock, world.new_id)
+        driver, door = world.driver(world.sites[site]), world.sites[site].doors[0]
+        return Asker(world.store, driver, ACTOR, world.clock, world.new_id, door)
 
 
 PEOPLE = (
@@ -359,3 +364,18 @@ WEIGHTS: tuple[tuple[Callable[[Deeds], str], int], ...] = (
     (Deeds.delete_orphans, 9),
 )
 """Every deed, and how often it is chosen."""
+
+
+def _gates(report: Report) -> Gates:
+    """The gates of a report that was made once, without limits but for orphans: the simulator's sites are small."""
+    settings = GateSettings.of(
+        SiteConsistencySettings(
+            missing_fraction_max=1.0,
+            orphans_max=ORPHANS_MAX,
+            orphans_of_actual_max=1.0,
+            shrunk_fraction_max=1.0,
+            orphan_runs=1,
+            orphan_over_days=0.0,
+        )
+    )
+    return gates(report, report.counts, settings, SiteState(report.site), None)

@@ -23,7 +23,7 @@ from holdfast.storage import parts
 from holdfast.testing.simulation.deeds import Deeds
 from holdfast.testing.simulation.operating import ACTOR
 from holdfast.testing.simulation.span import is_awaited
-from holdfast.testing.simulation.world import ANCHOR, SITES, World
+from holdfast.testing.simulation.world import ANCHOR, IGNORE_AGE_S, SITES, World
 
 ROUNDS_MAX = 6
 PATIENT_ROUNDS = 3
@@ -47,6 +47,8 @@ def settle(deeds: Deeds, do: Callable[[str, Callable[[], str]], None]) -> None:
             do("give up", lambda: _give_up(deeds))
         for source in [each for each in world.sources if not each.is_published]:
             do("publish", lambda source=source: deeds.publish_one(source))  # type: ignore[misc]
+        # Nobody is writing any more, and what is young grows old.
+        world.clock.pass_time(3 * IGNORE_AGE_S)
         for site in SITES:
             do("check", lambda site=site: deeds.check_one(site, with_checksums=True))  # type: ignore[misc]
             do("repair", lambda site=site: deeds.repair_one(site))  # type: ignore[misc]
