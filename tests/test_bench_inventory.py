@@ -16,7 +16,7 @@ from bench import inventory_data, inventory_store, plain_objects
 from bench.inventory_data import InventoryData
 from bench.row import Row
 from holdfast.inventory.sql_store import SqlStore
-from holdfast.model import records
+from holdfast.model import record_checks
 
 FILES = 1234
 
@@ -41,7 +41,7 @@ def test_lfns_are_valid_distinct_sorted_and_of_141_bytes(data: InventoryData):
     assert {len(lfn) for lfn in lfns} == {inventory_data.LFN_BYTES}
     assert data.lfn(FILES - 1) == lfns[-1]
     for block in blocks:
-        records.check_files(block.files)
+        record_checks.check_files(block.files)
         assert list(block.files.names) == sorted(block.files.names)
 
 
@@ -57,7 +57,7 @@ def test_each_block_has_five_sites_and_a_digest_for_each_file(data: InventoryDat
 def test_every_site_has_a_place_for_every_lfn(data: InventoryData, general: bool):
     sites = inventory_data.sites(general=general)
     for site in sites:
-        records.check_site(site)
+        record_checks.check_site(site)
     assert len({site.doors[0].pfn(data.lfn(0)) for site in sites} - {None}) == len(sites)
 
 
