@@ -21,6 +21,7 @@ def test_the_readme_has_a_session():
     assert len(console.commands((ROOT / "README.md").read_text())) >= 3
 
 
+@pytest.mark.timeout(600)  # A page is up to thirty commands one after the other: half a minute, if nothing else runs.
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 def test_the_page_is_true(page: Path, tmp_path: Path):
     folder = tmp_path / "session"
