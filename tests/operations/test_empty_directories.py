@@ -113,6 +113,15 @@ def test_orphans_go_before_the_directories_that_they_lie_in(any_world: World) ->
     assert report.what == "orphans and empty directories"
 
 
+def test_what_is_above_one_stays_whatever_the_settings_say(any_world: World) -> None:
+    """Nobody has asked for it, and the inventory was not asked about it."""
+    directories = make(any_world, "/e/a/x")
+    ask(any_world, *directories)
+    (report,) = any_world.delete(settings=SETTINGS.model_copy(update={"remove_empty_directories": True}))
+    assert states(report) == {"/e/a/x": "deleted"}
+    assert there(any_world, "/e", "/e/a", "/e/a/x") == ["/e", "/e/a"]
+
+
 @pytest.mark.parametrize("batch_files", [1, 2, 100])
 @pytest.mark.parametrize("room_files", [1, 3, 100])
 def test_in_whatever_pieces_it_is_done(

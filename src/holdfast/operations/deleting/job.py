@@ -177,7 +177,8 @@ class DeletionJob:
             return
         if self.claimed.done(target.ordinal, is_found=removed.state is PathState.GONE):
             self._tools.tally.deleted(self.claimed.batch.claim)
-            self._deleted.append(target.path)
+            if not target.is_directory:  # What a directory leaves empty nobody has asked to go.
+                self._deleted.append(target.path)
 
     def _fail(self, target: Target, code: Code, error: str) -> None:
         if not code.is_permanent:
