@@ -26,6 +26,7 @@ from holdfast.operations.requesting.brake import Limits
 from holdfast.operations.requesting.ending import Ended
 from holdfast.operations.showing import overview
 from holdfast.testing.memory_driver import FULL
+from holdfast.testing.memory_tree import MemoryTree
 
 ONE_BY_ONE = SETTINGS.model_copy(update={"deletions_per_site": 1})
 
@@ -381,3 +382,19 @@ def test_a_deletion_that_is_ending_gives_its_untouched_files_back_as_never_begun
     shared.together(working(), people())
     assert sum(map(len, begun)) <= 1
     assert cancel(shared, id).n_taken_back >= 5
+
+
+def test_a_copy_does_not_wait_for_ever_for_a_look_at_a_storage_that_shows_nothing(lone: World) -> None:
+    lone.publish(4, at="AB")
+    id = lone.ask_replica_deletion()
+    kill_after(lone, 2)
+    cancel(lone, id)
+    copy = lone.ask()
+    lone.memory("B").tree, tree = MemoryTree(lone.clock), lone.memory("B").tree
+    lone.run(kinds=None)
+    assert (lone.request(id).state, lone.request(copy.id).state) == (RequestState.OPEN, RequestState.OPEN)
+    lone.memory("B").tree = tree
+    lone.run(kinds=None)
+    assert lone.request(copy.id).state is RequestState.DONE
+    assert len(there(lone, "B")) == 4
+    assert_told(lone)

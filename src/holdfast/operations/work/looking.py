@@ -69,6 +69,13 @@ class Looking:
             for batch in self._begun
         )
 
+    def is_unanswered(self, places: Collection[tuple[DatasetKey, str]]) -> bool:
+        """Whether copies of these datasets to these sites wait for nothing but looks that had no answer."""
+        begun = [batch for batch in self._begun if (batch.request.dataset, batch.request.site) in places]
+        of_others = [batch for batch in begun if not self._is_carried_out(batch)]
+        waited_for = {(batch.request.dataset, batch.request.site) for batch in of_others}
+        return bool(places) and waited_for >= set(places) and all(_key(batch) in self._asked_s for batch in of_others)
+
     def are_over(self, batches: Iterable[Batch]) -> None:
         """The calls of these claims of the dead have been waited for."""
         self._seen_s |= {batch.claim: -math.inf for batch in batches if batch.claim}

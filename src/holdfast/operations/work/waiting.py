@@ -56,8 +56,12 @@ class Waiting:
             if self._say is not None:
                 self._say(message)
 
-    def next(self, *, wait: bool, is_looked_for: bool = False) -> float | None:
-        """How many seconds to wait; None: for nothing. ``is_looked_for``: we know of what is still to be looked at."""
+    def next(self, *, wait: bool, is_looked_for: bool = False, is_in_vain: bool = False) -> float | None:
+        """How many seconds to wait; None: for nothing.
+
+        ``is_looked_for``: we know of what is still to be looked at; ``is_in_vain``: what is due waits for what was
+        looked at without an answer, and may be so for ever.
+        """
         others = self._others()
         self.is_busy = bool(others) or is_looked_for
         due_us = self._next_due_us()
@@ -65,6 +69,8 @@ class Waiting:
             wait_s = (due_us - self._tools.outside.clock()) / SECOND_US
             if wait_s > WAIT_S_MIN:
                 return min(wait_s, WAKE_S)
+            if is_in_vain and not others and not self._tools.is_service:
+                return None
             blocked_s, self._blocked_s = self._blocked_s, min(2 * self._blocked_s, WAKE_S)
             return blocked_s
         if self._tools.is_service or not self._asked.is_planned:

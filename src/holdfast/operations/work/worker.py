@@ -168,8 +168,10 @@ class Worker:
         if self._looking.is_at_work:
             await self._looking.wait()
             return False, False
-        self._waiting.tell(self._looking.waited_for(self._scheduler.blocked))
-        due = self._waiting.next(wait=wait, is_looked_for=self._looking.is_awaited)
+        blocked = self._scheduler.blocked
+        self._waiting.tell(self._looking.waited_for(blocked))
+        is_in_vain = self._looking.is_unanswered(blocked)
+        due = self._waiting.next(wait=wait, is_looked_for=self._looking.is_awaited, is_in_vain=is_in_vain)
         if due is None:
             return True, self._waiting.is_busy
         await self._tools.outside.sleep(due)
