@@ -52,21 +52,21 @@ def open_at(server: XrootdServer, folder: str) -> XrootDoor:
     return XrootDoor(parse(server.root_url + folder), Access())
 
 
-def wish(door: XrootDoor, path: str = "/file", *, patience_s: float = PATIENCE_S) -> NameClaim:
+def wish(door: XrootDoor, path: str = "/file", *, source: str = "", patience_s: float = PATIENCE_S) -> NameClaim:
     from holdfast.storage.xroot.claims import NameClaim
 
-    return NameClaim(door, path, path, patience_s=patience_s)
+    return NameClaim(door, path, path, source=source, patience_s=patience_s)
 
 
-def claimed_by_the_dead(server: XrootdServer, folder: str, *, seconds_ago: float) -> None:
+def claimed_by_the_dead(server: XrootdServer, folder: str, *, seconds_ago: float, name: str = DEAD) -> None:
     """What a writer leaves that was killed with the claim of ``/file``."""
     from holdfast.storage.xroot.claims import claim_path
 
     claim = folder + claim_path("/file")
     server.make_directory(claim)
-    server.make_directory(f"{claim}/{DEAD}")
+    server.make_directory(f"{claim}/{name}")
     moment = time.time() - seconds_ago
-    os.utime(server.data / f"{claim}/{DEAD}"[1:], (moment, moment))
+    os.utime(server.data / f"{claim}/{name}"[1:], (moment, moment))
 
 
 def left_in(server: XrootdServer, folder: str) -> list[str]:
@@ -146,6 +146,34 @@ def test_the_claim_of_one_who_may_be_alive_is_not(server: XrootdServer, folder: 
     asyncio.run(wait_in_vain())
     (claim,) = left_in(server, folder)
     assert os.listdir(server.data / folder[1:] / claim) == [DEAD]
+
+
+def test_the_claim_for_a_part_ends_with_the_part(server: XrootdServer, folder: str) -> None:
+    from holdfast.storage.xroot.claims import holder_name
+
+    part = "/.holdfast-part-deadx1"
+    server.put(folder + part, b"half")
+    claimed_by_the_dead(server, folder, seconds_ago=1, name=holder_name("/file", part, DEAD))
+
+    async def take(*, patience_s: float) -> None:
+        claim = wish(open_at(server, folder), source="/.holdfast-part-nextx1", patience_s=patience_s)
+        await claim.take()
+        await claim.release()
+
+    with pytest.raises(PeerError, match="another writer"):
+        asyncio.run(take(patience_s=SHORT_S))
+    # Whoever takes over from the dead removes their parts first.
+    (server.data / (folder + part)[1:]).unlink()
+    asyncio.run(take(patience_s=PATIENCE_S))
+    assert left_in(server, folder) == []
+
+
+def test_a_claim_for_what_is_no_part_beside_it_names_none() -> None:
+    from holdfast.storage.xroot.claims import holder_name
+
+    assert holder_name("/a/file", "/a/other", DEAD) == DEAD
+    assert holder_name("/a/file", "/b/.holdfast-part-x1", DEAD) == DEAD
+    assert holder_name("/a/file", "/a/.holdfast-part-x1", DEAD) == f".holdfast-part-x1.{DEAD}"
 
 
 def test_somebody_else_s_claim_outlives_a_release_that_comes_late(server: XrootdServer, folder: str) -> None:

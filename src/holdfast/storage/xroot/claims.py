@@ -9,12 +9,15 @@ step is the rename of a directory: onto one that is not empty it fails.
 Rules
   * Whoever wants a name makes a directory of a name of his own, in it one more
     of that name, and renames it to the claim's name, which follows from the
-    name that is wanted. Both have parts' names (``parts``).
+    name that is wanted. Both have parts' names (``parts``). The inner one names
+    the part, too, that is to get the wanted name, if it is one beside it.
   * The claim ends when the inner directory is removed: nobody can remove that
     of somebody else by accident, and an empty claim is renamed over.
   * A claim that is older than STALE_S and four times ``patience_s``, by the
     storage's own clock, belongs to somebody who died; the next one ends it. A
     writer that was stopped for longer than that and goes on is not held back.
+  * A claim for a part that is not there any more is over, whatever its age: the
+    part has got its name, or others have removed it because its writer died.
   * Somebody who has to wait for longer than ``patience_s`` gives up.
   * Programs that are not ours know nothing of claims.
 """
@@ -43,18 +46,21 @@ LONGEST_WAIT_S = 1.0
 _WITH_PARENTS = int(MkDirFlags.MAKEPATH)
 _WITH_STAT = int(DirListFlags.STAT)
 _MODE = 0o755
+_DIVIDER = "."
 _NS = 1_000_000_000
 
 
 class NameClaim:
-    """One wish for the name ``path``: ``take`` it, act, ``release`` it."""
+    """One wish for the name ``path``, for the file ``source``: ``take`` it, act, ``release`` it."""
 
-    def __init__(self, door: XrootDoor, path: str, place: str, *, patience_s: float) -> None:
+    def __init__(self, door: XrootDoor, path: str, place: str, *, source: str = "", patience_s: float) -> None:
         self._door = door
         self._place = place
         self._patience_s = patience_s
-        self._token = secrets.token_hex(16)
-        self._own = parts.part_path(path, self._token)
+        self._above = names.split(path)[0]
+        random = secrets.token_hex(16)
+        self._token = random if not source else holder_name(path, source, random)
+        self._own = parts.part_path(path, random)
         self._claim = claim_path(path)
 
     async def take(self) -> None:
@@ -105,13 +111,25 @@ class NameClaim:
         # Both times are the storage's.
         made_ns = stat_of(await self._door.info(self._own, self._place)).mtime_ns
         for holder in holders:
-            if made_ns - holder.stat.mtime_ns > (STALE_S + 4 * self._patience_s) * _NS:
+            is_stale = made_ns - holder.stat.mtime_ns > (STALE_S + 4 * self._patience_s) * _NS
+            if is_stale or await self._is_over(holder.name):
                 await self._door.change("rmdir", self._inner(self._claim, holder.name), self._place)
         if not holders:
             # Some file systems rename onto no directory, not even an empty one.
             with suppress(HoldfastError):
                 await self._door.change("rmdir", self._claim, self._place)
         return bool(holders)
+
+    async def _is_over(self, holder: str) -> bool:
+        """Whether the part that a claim is for is not there any more."""
+        part = holder.rpartition(_DIVIDER)[0]
+        if not parts.is_part_name(part):
+            return False
+        try:
+            await self._door.info(names.join(self._above, part), self._place)
+        except NotThere:
+            return True
+        return False
 
     async def _remove(self, outer: str) -> None:
         for path in (self._inner(outer, self._token), outer):
@@ -121,6 +139,13 @@ class NameClaim:
     @staticmethod
     def _inner(outer: str, token: str) -> str:
         return names.join(outer, names.file_name(token))
+
+
+def holder_name(path: str, source: str, random: str) -> str:
+    """The inner name of a claim of ``path`` for ``source``; one that names no part says nothing of when it is over."""
+    above, part = names.split(source)
+    is_beside = above == names.split(path)[0] and parts.is_part_name(part)
+    return f"{part}{_DIVIDER}{random}" if is_beside else random
 
 
 def claim_path(path: str) -> str:

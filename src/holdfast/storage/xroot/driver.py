@@ -415,7 +415,7 @@ class XrootDriver:
         await finished(asyncio.ensure_future(self._claim_now(source, target, place)))
 
     async def _claim_now(self, source: str, target: str, place: str) -> None:
-        claim = NameClaim(self._door, target, place, patience_s=self._patience_s)
+        claim = NameClaim(self._door, target, place, source=source, patience_s=self._patience_s)
         await claim.take()
         try:
             identity = await Placeholder(self._door.calls, await self._door.url(target), place).make()
