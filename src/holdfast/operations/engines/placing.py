@@ -97,7 +97,10 @@ async def place(transfer: Transfer, check: Check, clock: Clock, way: Way) -> Out
 
 
 async def discard(destination: Place, token: str) -> None:
-    """Remove the part of an interrupted transfer."""
+    """Remove the part of an interrupted transfer.
+
+    A server that gets to a given-up call only afterwards may make it anew: then it is an orphan, once it is old enough.
+    """
     with suppress(NotThere):
         await destination.driver.delete(parts.part_path(destination.path, token))
 
