@@ -97,14 +97,22 @@ def already_registered(change: c.RegisterFiles, view: Snapshot) -> Conflict | No
 def _check_put_site(change: c.PutSite, view: Snapshot) -> None:
     site = change.site
     record_checks.check_site(site)
-    known = next((each for each in view.sites() if each.name == site.name), site)
+    known = next((each for each in view.sites() if each.name == site.name), None)
+    if known is None or known.doors != site.doors:
+        _check_apart(site, view)
+    if known is not None and known.doors[0] != site.doors[0]:
+        _check_at_rest(change, view)
+
+
+def _check_apart(site: records.Site, view: Snapshot) -> None:
+    """No root lies in that of another site: one file would be two replicas, and the files of one the other's orphans.
+
+    Sites of which that was not seen when they were made can still be taken out of service.
+    """
     for other in view.sites():
         if other.name != site.name and any(overlap(one, two) for one in site.doors for two in other.doors):
-            # One file would be two replicas, and the files of one site the orphans of the other.
             message = f"the roots of {site.name} and {other.name} lie in one another"
             raise Conflict(message, rows=(other.name,), hint="give each site a root of its own")
-    if known.doors[0] != site.doors[0]:
-        _check_at_rest(change, view)
 
 
 def _check_at_rest(change: c.PutSite, view: Snapshot) -> None:
