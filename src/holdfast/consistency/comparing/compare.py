@@ -111,4 +111,6 @@ def compare(
     query = difference_query.differences(*sides, sieve.key, where)
     difference_table.write(query, table, sieve.run_exactly, listings)
     found = difference_table.totals(differences.FORM, table, connection)
-    return Comparison(n_expected, n_actual, found, table, time.monotonic() - started)
+    return Comparison(
+        expected=n_expected, actual=n_actual, totals=found, differences=table, seconds=time.monotonic() - started
+    )

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import ClassVar
 
 import duckdb
 
@@ -62,6 +63,27 @@ class Form:
     def size(self) -> str:
         """The bytes at stake in a row, in SQL."""
         return f"coalesce({', '.join(f'{side}_size' for side in self.sides)}, 0)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What a comparison found; each kind of one has its ``form``, and counts the rows of its listings.
+
+    The rows themselves are in the table ``differences``. ``unlisted_places`` counts what listing folders could not see
+    into.
+    """
+
+    form: ClassVar[Form]
+
+    totals: Mapping[StrEnum, ClassTotal]
+    differences: Path
+    seconds: float
+    unlisted_places: int = 0
+
+    @property
+    def equal(self) -> bool:
+        """Whether the listings say the same, each path once, and all was seen."""
+        return not self.unlisted_places and not any(total.files for total in self.totals.values())
 
 
 def write(query: str, table: Path, run: Callable[[str], None], listings: Sequence[ListingFile]) -> None:

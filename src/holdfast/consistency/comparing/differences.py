@@ -17,13 +17,13 @@ Columns of the class files: ``path``, then ``expected_size``, ``actual_size``,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from holdfast.consistency.comparing.difference_table import ClassTotal, Form
+from holdfast.consistency.comparing.difference_table import Compared, Form
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,31 +46,14 @@ class DifferenceClass(StrEnum):
 FORM = Form(DifferenceClass, ("expected", "actual"))
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What comparing two listings found.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison(Compared):
+    """What comparing two listings found; ``expected`` and ``actual`` count their rows."""
 
-    ``expected`` and ``actual`` count the rows of the listings. The rows
-    themselves are in the table ``differences``. ``unlisted_places`` counts what
-    listing folders could not see into.
-    """
+    form: ClassVar[Form] = FORM
 
     expected: int
     actual: int
-    totals: Mapping[StrEnum, ClassTotal]
-    differences: Path
-    seconds: float
-    unlisted_places: int = 0
-
-    @property
-    def form(self) -> Form:
-        """The form of the table."""
-        return FORM
-
-    @property
-    def equal(self) -> bool:
-        """Whether the listings say the same, each path once, and all was seen."""
-        return not self.unlisted_places and not any(total.files for total in self.totals.values())
 
 
 @dataclass(frozen=True, slots=True)

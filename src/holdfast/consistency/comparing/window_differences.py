@@ -21,12 +21,11 @@ Columns of the class files: ``path``, then ``before_size``, ``after_size``,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from typing import ClassVar
 
-from holdfast.consistency.comparing.difference_table import ClassTotal, Form
+from holdfast.consistency.comparing.difference_table import Compared, Form
 
 
 class WindowClass(StrEnum):
@@ -46,29 +45,12 @@ class WindowClass(StrEnum):
 FORM = Form(WindowClass, ("before", "after", "storage"), ("reason",))
 
 
-@dataclass(frozen=True, slots=True)
-class WindowComparison:
-    """What comparing a storage's listing with what was expected before and after it found.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowComparison(Compared):
+    """What comparing a storage's listing with what was expected before and after it found; their rows are counted."""
 
-    ``before``, ``after`` and ``storage`` count the rows of the listings. The rows
-    themselves are in the table ``differences``. ``unlisted_places`` counts what
-    listing folders could not see into.
-    """
+    form: ClassVar[Form] = FORM
 
     before: int
     after: int
     storage: int
-    totals: Mapping[StrEnum, ClassTotal]
-    differences: Path
-    seconds: float
-    unlisted_places: int = 0
-
-    @property
-    def form(self) -> Form:
-        """The form of the table."""
-        return FORM
-
-    @property
-    def equal(self) -> bool:
-        """Whether all three listings say the same, each path once, and all was seen."""
-        return not self.unlisted_places and not any(total.files for total in self.totals.values())

@@ -74,7 +74,14 @@ def compare_windows(
         query = window_query.differences(listings, sieve.key, where, changed_s, young)
         difference_table.write(query, differences, lambda statement: _run(sieve, statement, listings[-1]), listings)
         totals = difference_table.totals(window_differences.FORM, differences, connection)
-    found = WindowComparison(n_before, n_after, n_storage, totals, differences, time.monotonic() - started)
+    found = WindowComparison(
+        before=n_before,
+        after=n_after,
+        storage=n_storage,
+        totals=totals,
+        differences=differences,
+        seconds=time.monotonic() - started,
+    )
     return listing_folder.set_apart(found, sights, limits)
 
 
