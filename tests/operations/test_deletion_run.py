@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from late_locks import deleted_with_a_late_lock
 from operations_world import SETTINGS, Crash, DatasetKey, World, crashing_at
 
 from holdfast.model import changes as c
-from holdfast.model import steps
 from holdfast.model.errors import BadInput, Conflict, OperatorError, PeerError
 from holdfast.model.names import BlockKey
 from holdfast.model.records import Lock, RequestState, Site
@@ -185,19 +185,7 @@ def test_a_worker_that_slept_past_its_lease_asks_again(world: World) -> None:
 def test_what_is_locked_after_the_claim_stays(world: World, moment: str) -> None:
     orphans = [world.orphan("B", f"/dark/o{number}") for number in range(4)]
     world.ask_deletion(*orphans)
-    locked: list[str] = []
-
-    def lock(*_: str) -> None:
-        if not locked:
-            locked.append(moment)
-            world.commit(*(c.PutLock(Lock(each.path[1:], "somebody", lfn=each.path)) for each in orphans[1:3]))
-
-    if moment == "stat":
-        world.memory("B").faults = lambda operation, path: lock() if path == orphans[1].path else None
-        (report,) = world.delete(settings=ONE_BY_ONE)
-    else:
-        with steps.observed(lambda name: lock() if name == moment else None):
-            (report,) = world.delete(settings=ONE_BY_ONE)
+    report = deleted_with_a_late_lock(world, moment, orphans)
     assert [outcome.state.value for outcome in report.outcomes] == ["deleted", "skipped", "skipped", "deleted"]
     assert world.paths("B") == ["/dark/o1", "/dark/o2"]
     assert "locked by somebody" in report.outcomes[1].reason

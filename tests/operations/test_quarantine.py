@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from late_locks import deleted_with_a_late_lock
 from operations_world import SETTINGS, Crash, World, crashing_at
 
 from holdfast.model import changes as c
-from holdfast.model import quarantine, steps
+from holdfast.model import quarantine
 from holdfast.model.clock import DAY_US
 from holdfast.model.errors import Conflict, PeerError
 from holdfast.model.records import EmptyDirectory, Lock, Orphan, RequestState
@@ -117,19 +118,7 @@ def test_what_was_locked_meanwhile_stays(world: World) -> None:
 def test_what_is_locked_after_the_claim_stays(world: World, moment: str) -> None:
     orphans = [world.orphan("B", f"/dark/o{number}") for number in range(4)]
     ask(world, *orphans)
-    locked: list[str] = []
-
-    def lock(*_: str) -> None:
-        if not locked:
-            locked.append(moment)
-            world.commit(*(c.PutLock(Lock(each.path[1:], "somebody", lfn=each.path)) for each in orphans[1:3]))
-
-    if moment == "stat":
-        world.memory("B").faults = lambda operation, path: lock() if path == orphans[1].path else None
-        (report,) = world.delete(settings=ONE_BY_ONE)
-    else:
-        with steps.observed(lambda name: lock() if name == moment else None):
-            (report,) = world.delete(settings=ONE_BY_ONE)
+    report = deleted_with_a_late_lock(world, moment, orphans)
     assert [outcome.state.value for outcome in report.outcomes] == ["moved", "skipped", "skipped", "moved"]
     assert world.paths("B") == [f"{DAY}/dark/o0", f"{DAY}/dark/o3", "/dark/o1", "/dark/o2"]
 
