@@ -320,6 +320,22 @@ def test_a_directory_of_the_quarantine_that_somebody_removes_is_made_again(world
     assert world.paths("B") == [orphan.path]
 
 
+def test_what_is_locked_while_its_directory_is_made_again_stays(world: World) -> None:
+    orphan = world.orphan("B", "/dark/o")
+    ask(world, orphan)
+    driver = world.memory("B")
+
+    async def unlucky(source: str, target: str, *, replace: bool = False) -> None:
+        await driver.remove_directory(f"{DAY}/dark")
+        world.commit(c.PutLock(Lock("lock", "somebody", lfn=orphan.path)))
+        raise NotThere("no such directory", place=target)
+
+    driver.rename = unlucky  # type: ignore[method-assign]
+    (report,) = world.delete()
+    assert states(report) == {orphan.path: "skipped"}
+    assert world.paths("B") == [orphan.path]
+
+
 def test_where_nothing_shows_nothing_is_gone(world: World) -> None:
     id = ask(world, world.orphan("B", "/dark/o"))
     world.drivers["B"].inner = MemoryDriver(world.clock, label="B")

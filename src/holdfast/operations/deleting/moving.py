@@ -4,6 +4,7 @@ Rules
   * The looks and the check are those of a deletion (``removal``).
   * Nothing is replaced: if something of that name lies there already, the orphan stays.
   * Nothing comes late into a day's folder: there it would count as having lain since that day.
+  * A directory of the quarantine that somebody removes before the file is in it is made once more, after another check.
   * A storage moves a file as such; one that would have to copy it does not.
   * After the move it is looked at again: another file that came under the name
     in that moment is moved back.
@@ -25,8 +26,6 @@ from holdfast.operations.deleting.removal import IsLivePart, Objection, Removed,
 from holdfast.operations.deleting.report import PathState
 from holdfast.storage.driver import AlreadyThere, NotADirectory, NotThere, StorageDriver
 
-TRIES = 2
-"""So often a directory of the quarantine is made, if somebody removes it before a file is in it."""
 UNSUPPORTED = Removed(
     PathState.FAILED,
     Code.UNSUPPORTED,
@@ -98,7 +97,7 @@ async def move(
     if reason is not None:
         return reason
     try:
-        await _rename(target, driver, folders)
+        objection = await _rename(target, driver, folders, object_to)
     except (NotThere, NotADirectory) as error:
         return await _without_place(target, driver, error)
     except AlreadyThere:
@@ -106,22 +105,28 @@ async def move(
         return Removed(PathState.FAILED, Code.DESTINATION_OCCUPIED, reason_there)
     except HoldfastError as error:
         return without_it(error)
+    if objection is not None:
+        return objection
     steps.reach("orphans.moved")
     # An inode's version changes with its name, so that of the target says nothing.
     return await _confirmed(replace(target, size=found.size, mtime_ns=found.mtime_ns, version=""), driver)
 
 
-async def _rename(target: Target, driver: StorageDriver, folders: Folders) -> None:
+async def _rename(target: Target, driver: StorageDriver, folders: Folders, object_to: Objection) -> Removed | None:
+    """Move it; what speaks against trying once more, after the first try, else None."""
     directory = names.split(target.moved_to)[0]
-    for tries_left in reversed(range(TRIES)):
+    await folders.make(directory)
+    try:
+        await driver.rename(target.path, target.moved_to)
+    except NotThere:
+        # The directory may have been removed again; that took time, in which more may have happened.
+        folders.forget(directory)
+        objection = await object_to(target)
+        if objection is not None:
+            return objection
         await folders.make(directory)
-        try:
-            await driver.rename(target.path, target.moved_to)
-            return
-        except NotThere:
-            folders.forget(directory)
-            if not tries_left:
-                raise
+        await driver.rename(target.path, target.moved_to)
+    return None
 
 
 async def _without_place(target: Target, driver: StorageDriver, error: HoldfastError) -> Removed:
