@@ -194,6 +194,7 @@ def _settings(
         ignored=Ignored(configured.ignore_directories, configured.ignore_datasets),
         resume_age_s=for_all.resume_age_s,
         history_days=for_all.history_days,
+        shrunk_fraction_max=configured.shrunk_fraction_max,
         afresh=afresh,
         dry_run=dry_run,
     )

@@ -62,16 +62,24 @@ class Runs:
     def at_us(self) -> int:
         return (self.n_runs + self.days_ahead) * DAY_US
 
-    def see(self, *found: Finding, history_us: int = HISTORY_US) -> list[Sighting]:
+    def see(self, *found: Finding, history_us: int = HISTORY_US, files: int = 10) -> list[Sighting]:
         """One more run."""
         self.n_runs += 1
         self.folder.mkdir()
         findings.write_table(found, self.folder / FINDINGS)
-        return self.write(history_us=history_us)
+        return self.write(history_us=history_us, files=files)
 
-    def write(self, *, history_us: int = HISTORY_US, limits: EngineLimits = LIMITS) -> list[Sighting]:
-        before = previous_sightings(self.site_folder, self.name)
-        write_sightings(self.folder, before, run=self.name, at_us=self.at_us, limits=limits, history_us=history_us)
+    def write(self, *, history_us: int = HISTORY_US, limits: EngineLimits = LIMITS, files: int = 10) -> list[Sighting]:
+        write_sightings(
+            self.folder,
+            previous_sightings(self.site_folder, self.name),
+            run=self.name,
+            at_us=self.at_us,
+            files=files,
+            shrunk_fraction_max=0.5,
+            limits=limits,
+            history_us=history_us,
+        )
         return list(sightings(self.folder))
 
 
@@ -249,6 +257,24 @@ def test_a_path_that_is_awaited_or_ignored_is_neither_confirmed_nor_broken(runs:
     runs.see(missing("/a/x"), missing("/a/y"))
     x, y = runs.see(Finding(cls, "/a/x", "young"))
     assert (x.is_current, y.is_current) == (True, False)
+
+
+@pytest.mark.parametrize(("shown", "n_runs"), [((10, 0, 10), [1, 2, 1]), ((10, 0, 0), [1, 2, 3]), ((4, 10), [1, 1])])
+def test_what_was_missing_while_little_was_shown_begins_anew(
+    runs: Runs, shown: tuple[int, ...], n_runs: list[int]
+) -> None:
+    assert [one(runs.see(missing("/a/x"), files=files)).n_runs for files in shown] == n_runs
+
+
+def test_what_was_missing_while_most_was_shown_goes_on(runs: Runs) -> None:
+    for files in (5, 10, 6, 3):
+        runs.see(missing("/a/x"), orphan("/a/y"), files=files)
+    assert [each.n_runs for each in sightings(runs.folder)] == [4, 4]
+
+
+def test_orphans_go_on_after_a_run_that_showed_little(runs: Runs) -> None:
+    runs.see(orphan("/a/x"), files=1)
+    assert one(runs.see(orphan("/a/x"), files=10)).n_runs == 2
 
 
 def test_what_is_in_another_class_now_is_former_in_the_first(runs: Runs) -> None:

@@ -157,7 +157,7 @@ async def _check(state: Run) -> Report:
     await asyncio.to_thread(write_tree, listing, state.path / TREE, limits)
     proved: Counter[BlockKey] = Counter()
     after, held = await judging.judge(state, begun.expected, proved)
-    await asyncio.to_thread(_remember, state)
+    await asyncio.to_thread(_remember, state, listing.summary.counts.files)
     steps.reach("check.compared")
     sums = sums_of(state.path / FINDINGS)
     n_missing = sums.counts[Class.MISSING]
@@ -189,11 +189,19 @@ async def _check(state: Run) -> Report:
     )
 
 
-def _remember(state: Run) -> None:
-    """Carry on what was seen in the runs before."""
-    before = previous_sightings(state.path.parent, state.folder.run)
-    settings, run, at_us = state.settings, state.folder.run, state.clock()
-    write_sightings(state.path, before, run=run, at_us=at_us, limits=settings.limits, history_us=settings.history_us)
+def _remember(state: Run, files: int) -> None:
+    """Carry on what was seen in the runs before; in this one the site has shown so many files."""
+    settings = state.settings
+    write_sightings(
+        state.path,
+        previous_sightings(state.path.parent, state.folder.run),
+        run=state.folder.run,
+        at_us=state.clock(),
+        files=files,
+        shrunk_fraction_max=settings.shrunk_fraction_max,
+        limits=settings.limits,
+        history_us=settings.history_us,
+    )
 
 
 def _begin(state: Run) -> Begun:

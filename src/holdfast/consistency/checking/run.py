@@ -36,6 +36,7 @@ class CheckSettings:
     ignored: Ignored = NOTHING
     resume_age_s: int = 604_800
     history_days: float = 365
+    shrunk_fraction_max: float = 0.5
     afresh: bool = False
     dry_run: bool = False
 

@@ -26,11 +26,15 @@ _NOT_TO_BE_TOLD = (*UNSEEN, Class.AWAITED, Class.IGNORED)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The run whose sightings are made, when that is, and since when former rows are kept."""
+    """The run whose sightings are made, when that is, and since when former rows are kept.
+
+    ``was_hidden``: the run before may not have seen all that was there.
+    """
 
     run: str
     at_us: int
     kept_since_us: int
+    was_hidden: bool
 
 
 def table(path: Path) -> str:
@@ -51,6 +55,8 @@ def carried_on(findings: str, before: str, moment: Moment) -> str:
     goes_on += f" AND mtime_ns IS NOT DISTINCT FROM old_mtime_ns AND first_us <= {now}"
     # Of wrong files that says nothing: where a storage keeps checksums beside them, asking for one is a change.
     goes_on += f" AND (class <> {literal(Class.ORPHAN.value)} OR coalesce(changed_ns // 1000 <= last_us, true))"
+    if moment.was_hidden:
+        goes_on += f" AND class <> {literal(Class.MISSING.value)}"
     return f"""
         WITH found AS (SELECT class, dir, name, expected_size, actual_size, mtime_ns, changed_ns FROM {findings}),
         seen AS (

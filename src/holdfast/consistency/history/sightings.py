@@ -14,6 +14,8 @@ Rules
   * What a run did not see in the class is former from then on: the row is broken. A run that could not see there
     neither confirms nor breaks it: something at or above it was unlisted or suspect, or the path itself awaited or
     ignored.
+  * What was missing while a site showed no file at all, or far fewer than now, was perhaps only hidden: where it is
+    missing still, that begins anew.
   * Former rows are kept for ``history_us`` since they were seen last.
   * Written whole or not at all, in bounded memory, from the run before only: written again, it is the same.
 
@@ -56,6 +58,9 @@ HISTORY_US = 365 * DAY_US
 _AT = "holdfast.at_us"
 """The table's own note of when it was made, never before that of the run before: names and clocks may say anything."""
 
+_FILES = "holdfast.files"
+"""The table's own note of how many files the site showed in its run."""
+
 _HINT = "move it away: confirmations begin anew without it"
 
 _log = logs.get("consistency")
@@ -95,17 +100,26 @@ def write_sightings(
     *,
     run: str,
     at_us: int,
+    files: int,
+    shrunk_fraction_max: float,
     limits: EngineLimits,
     history_us: int = HISTORY_US,
 ) -> None:
-    """Write the sightings of a run beside its findings, durably; ``previous`` is the table of the run before."""
+    """Write the sightings of a run beside its findings, durably; ``previous`` is the table of the run before.
+
+    In this run the site has shown so many ``files``; one that showed fewer than that by more than the part
+    ``shrunk_fraction_max``, or none at all, is not believed to have shown all.
+    """
     target, part = folder / SIGHTINGS, folder / f"{SIGHTINGS}{PART}"
     before = sighting_query.no_table() if previous is None else sighting_query.table(previous)
-    moment = Moment(run, at_us, kept_since_us=at_us - history_us)
-    made_before_us = None if previous is None else _made_us(previous)
+    made_before_us = None if previous is None else _noted(previous, _AT)
+    files_before = None if previous is None else _noted(previous, _FILES)
+    was_hidden = files > 0 and (not files_before or (files - files_before) / files > shrunk_fraction_max)
+    moment = Moment(run, at_us, kept_since_us=at_us - history_us, was_hidden=was_hidden)
     made_us = at_us if made_before_us is None else max(at_us, made_before_us + 1)
     query = sighting_query.carried_on(sighting_query.table(folder / FINDINGS), before, moment)
-    form = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480, KV_METADATA {{'{_AT}': '{made_us}'}}"
+    notes = f"{{'{_AT}': '{made_us}', '{_FILES}': '{files}'}}"
+    form = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480, KV_METADATA {notes}"
     with _engine(folder, limits) as connection:
         # What is grouped, joined and sorted may be more than memory holds.
         duckdb_session.spread_memory(connection, limits)
@@ -125,7 +139,7 @@ def previous_sightings(site_folder: Path, run: str) -> Path | None:
         for path in sorted(site_folder.iterdir())
         if path.name != run and path.suffix != PART and not path.name.startswith(".") and (path / SIGHTINGS).exists()
     ]
-    made = [(_made_us(path), path) for path in found]
+    made = [(_noted(path, _AT), path) for path in found]
     if not made:
         return None
     unreadable = [path for at_us, path in made if at_us is None]
@@ -136,11 +150,11 @@ def previous_sightings(site_folder: Path, run: str) -> Path | None:
     return latest
 
 
-def _made_us(table: Path) -> int | None:
-    """When a table of sightings was made; None if it does not say."""
+def _noted(table: Path, what: str) -> int | None:
+    """What a table of sightings notes of itself; None if it does not say."""
     try:
         noted = pq.read_metadata(table).metadata or {}
-        return int(noted[_AT.encode()])
+        return int(noted[what.encode()])
     except (OSError, pa.ArrowException, KeyError, ValueError):
         return None
 
