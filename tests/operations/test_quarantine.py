@@ -336,6 +336,23 @@ def test_what_is_locked_while_its_directory_is_made_again_stays(world: World) ->
     assert world.paths("B") == [orphan.path]
 
 
+def test_what_is_moved_is_told_whatever_is_answered_and_locked_meanwhile(world: World) -> None:
+    orphan = world.orphan("B", "/dark/o")
+    ask(world, orphan)
+    driver = world.memory("B")
+    rename = driver.rename
+
+    async def misleading(source: str, target: str, *, replace: bool = False) -> None:
+        await rename(source, target, replace=replace)
+        world.commit(c.PutLock(Lock("lock", "somebody", lfn=orphan.path)))
+        raise NotThere("no such file", place=source)
+
+    driver.rename = misleading  # type: ignore[method-assign]
+    (report,) = world.delete()
+    assert states(report) == {orphan.path: "moved"}
+    assert world.paths("B") == [f"{DAY}{orphan.path}"]
+
+
 def test_where_nothing_shows_nothing_is_gone(world: World) -> None:
     id = ask(world, world.orphan("B", "/dark/o"))
     world.drivers["B"].inner = MemoryDriver(world.clock, label="B")

@@ -119,7 +119,9 @@ async def _rename(target: Target, driver: StorageDriver, folders: Folders, objec
     try:
         await driver.rename(target.path, target.moved_to)
     except NotThere:
-        # The directory may have been removed again; that took time, in which more may have happened.
+        # If it is the file, it may have been moved and only the answer be wrong; the caller finds out.
+        await driver.stat(target.path)
+        # If it is the directory, somebody has removed it; that took time, in which more may have happened.
         folders.forget(directory)
         objection = await object_to(target)
         if objection is not None:
