@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast.consistency.findings import Class
+from holdfast.consistency.history.sightings import sightings
 from holdfast.consistency.run_folder import run_folder
 from holdfast.model import changes as c
 from holdfast.model import pfn, steps
@@ -92,6 +93,23 @@ def test_a_site_that_cannot_be_listed_at_all_is_no_site_without_files(world: Wor
     world.away.fail_directory("/", PeerError("connection refused"))
     with pytest.raises(PeerError, match="connection refused"):
         world.check()
+
+
+@pytest.mark.parametrize(("n_shown", "fraction_max", "n_runs"), [(0, 0.9, 1), (2, 0.5, 1), (2, 0.7, 2), (4, 0.5, 2)])
+def test_a_check_that_showed_too_little_does_not_confirm_what_the_next_one_misses(
+    world: World, n_shown: int, fraction_max: float, n_runs: int
+) -> None:
+    """Five of six are there, of which a disk shows some only for a while."""
+    world.remove(FIRST)
+    there = world.at_away()
+    for path in list(there)[n_shown:]:
+        world.remove(path)
+    world.check(shrunk_fraction_max=fraction_max)
+    for path, content in there.items():
+        world.away.put(path, content)
+    report, found = world.check(shrunk_fraction_max=fraction_max)
+    assert found == {Class.MISSING: [FIRST]}
+    assert [(each.path, each.n_runs) for each in sightings(Path(report.folder)) if each.is_current] == [(FIRST, n_runs)]
 
 
 def test_a_file_that_cannot_be_read_is_not_judged(world: World) -> None:
