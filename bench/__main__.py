@@ -4,7 +4,8 @@
 
 Each bench is a module with ``run(workdir, rows) -> list[Row]``. It makes its
 data in ``workdir`` and may find them there from an earlier run. Ends with 1 if
-a target is missed; the figures stay in bench/out/ as JSON.
+a target is missed; the figures stay in bench/out/ as JSON, and with --write-docs
+in docs/benchmarks.md, which takes a run of all benches with all their rows.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ import argparse
 import importlib
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench import machine
+from bench.page import number, page
 from bench.row import Row
 
 ROWS = {
@@ -44,6 +48,7 @@ ON_REQUEST = {"rucio": 40_000}
 """Those that run only if they are named: they install things."""
 
 HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "benchmarks.md"
 
 
 def main(arguments: list[str]) -> int:
@@ -53,7 +58,10 @@ def main(arguments: list[str]) -> int:
         "names", nargs="*", metavar="NAME", help=f"of {', '.join(ROWS)}: all by default; or of {', '.join(ON_REQUEST)}"
     )
     parser.add_argument("--rows", type=int, default=os.environ.get("BENCH_ROWS"), help="files (BENCH_ROWS)")
+    parser.add_argument("--write-docs", action="store_true", help="write docs/benchmarks.md; runs all, with all rows")
     options = parser.parse_args(arguments)
+    if options.write_docs and (options.names or options.rows):
+        parser.error("--write-docs tells of one run of all benches with all their rows: leave names and --rows out")
     unknown = sorted(set(options.names) - set(ROWS) - set(ON_REQUEST))
     if unknown:
         parser.error(f"no bench {unknown[0]!r}")
@@ -63,11 +71,17 @@ def main(arguments: list[str]) -> int:
         print(f"==> {name}, {rows:,} files", file=sys.stderr, flush=True)
         workdir = HERE / "data" / name
         workdir.mkdir(parents=True, exist_ok=True)
-        results[name] = importlib.import_module(f"bench.{name}").run(workdir, rows)
+        results[name] = _module(name).run(workdir, rows)
     _show(results)
-    _keep(results, options.rows)
+    record = _keep(results, options.rows)
+    if options.write_docs:
+        PAGE.write_text(page(record, {name: _module(name).__doc__ or "" for name in results}))
     every = [row for rows in results.values() for row in rows]
     return 0 if every and all(row.ok for row in every) else 1
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"bench.{name}")
 
 
 def _rows_by_default(name: str) -> int:
@@ -80,33 +94,31 @@ def _show(results: dict[str, list[Row]]) -> None:
         table.add_section()
         for row in rows:
             verdict = "[green]ok[/]" if row.ok else "[red]missed[/]"
-            cells = (f"{name}: {row.what}", row.figure, row.yardstick, _number(row.ratio), row.wanted)
+            cells = (f"{name}: {row.what}", row.figure, row.yardstick, number(row.ratio), row.wanted)
             table.add_row(*map(escape, cells), verdict if row.wanted else "")
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
-
-
-def _keep(results: dict[str, list[Row]], rows: int | None) -> None:
+def _keep(results: dict[str, list[Row]], rows: int | None) -> dict[str, Any]:
+    """What was measured, as it is kept in bench/out/."""
     out = HERE / "out"
     out.mkdir(exist_ok=True)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     record = {
         "at": stamp,
         "rows": {name: rows or _rows_by_default(name) for name in results},
-        "machine": {"cpus": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
+        "machine": machine.described(),
         "results": {name: list(_plain(rows)) for name, rows in results.items()},
     }
     file = out / f"{stamp}.json"
     file.write_text(json.dumps(record, indent=1) + "\n")
     print(f"kept in {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}")
+    return record
 
 
 def _plain(rows: Iterable[Row]) -> Iterable[dict[str, object]]:
     for row in rows:
-        yield {**asdict(row), "ok": row.ok}
+        yield {**asdict(row), "ok": row.ok, "wanted": row.wanted}
 
 
 if __name__ == "__main__":

@@ -20,10 +20,11 @@ from bench.row import Row
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, int]]:
     seen: list[tuple[str, int]] = []
     monkeypatch.setattr(runner, "HERE", tmp_path)
+    monkeypatch.setattr(runner, "PAGE", tmp_path / "page.md")
     monkeypatch.setattr(runner, "ROWS", {"one": 10, "two": 20})
     monkeypatch.delenv("BENCH_ROWS", raising=False)
     for name, ratio in {"one": 5.0, "two": 0.5}.items():
-        module = ModuleType(f"bench.{name}")
+        module = ModuleType(f"bench.{name}", f"How {name} is measured.\n\nRun by ``make bench``.\n")
 
         def run(workdir: Path, rows: int, name: str = name, ratio: float = ratio) -> list[Row]:
             assert workdir.is_dir()
@@ -56,3 +57,24 @@ def test_an_unknown_bench_is_refused(calls: list[tuple[str, int]]):
     with pytest.raises(SystemExit):
         runner.main(["three"])
     assert calls == []
+
+
+def test_the_page_has_what_was_measured_how_and_on_what(calls: list[tuple[str, int]], tmp_path: Path):
+    assert runner.main(["--write-docs"]) == 1
+    text = (tmp_path / "page.md").read_text()
+    assert "1 of 2 targets are reached. Missed:\n\n- two [fast]: 0.5, 1\n" in text
+    assert "## one\n\n10 files unless a row says otherwise. How one is measured.\n\n" in text
+    assert "| one [fast] | 1 s | 5 s | 5 | 1 | reached |\n| shown only | 1 MB |  |  |  |  |\n" in text
+    assert "| two [fast] | 1 s | 5 s | 0.5 | 1 | **missed** |" in text
+    assert "Run by" not in text
+    (kept,) = (tmp_path / "out").iterdir()
+    for key, value in json.loads(kept.read_text())["machine"].items():
+        assert f"| {key} | {value} |\n" in text
+
+
+@pytest.mark.parametrize("beside", [["one"], ["--rows", "7"]])
+def test_a_page_of_a_part_is_refused(calls: list[tuple[str, int]], beside: list[str], tmp_path: Path):
+    with pytest.raises(SystemExit):
+        runner.main(["--write-docs", *beside])
+    assert calls == []
+    assert not (tmp_path / "page.md").exists()
