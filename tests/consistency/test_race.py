@@ -38,7 +38,7 @@ from holdfast.model.records import Site
 from holdfast.operations import requests
 from holdfast.storage import doors
 from holdfast.storage.driver import StorageDriver
-from holdfast.storage.listing.limits import Limits
+from holdfast.storage.listing.limits import ListingLimits
 from support import real
 from support.fast_folder import fast_folder
 
@@ -76,7 +76,7 @@ class Checker:
         settings = CheckSettings(
             EngineLimits(threads=1),
             with_checksums=with_checksums,
-            listing=Limits(in_flight_max=1),
+            listing=ListingLimits(in_flight_max=1),
             ignore_age_s=IGNORE_AGE_S,
         )
 

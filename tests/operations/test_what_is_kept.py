@@ -20,8 +20,8 @@ from holdfast.operations.deleting import since
 from holdfast.operations.engine import ClaimLost
 from holdfast.operations.places import Places
 from holdfast.operations.work import fence as fences
-from holdfast.operations.work.asked import Asked
 from holdfast.operations.work.fence import Fence
+from holdfast.operations.work.open_requests import OpenRequests
 from holdfast.testing.memory_driver import MemoryDriver
 
 
@@ -30,9 +30,9 @@ def test_a_service_forgets_requests_that_are_over(tmp_path: Path, monkeypatch: p
     datasets = [DatasetKey(f"/sky/s{number}", "1") for number in range(3)]
     for dataset in datasets:
         world.publish(2, dataset=dataset)
-    kept: list[Asked] = []
+    kept: list[OpenRequests] = []
 
-    class Kept(Asked):
+    class Kept(OpenRequests):
         def __init__(self, *given: Any, **named: Any) -> None:
             super().__init__(*given, **named)
             kept.append(self)

@@ -45,7 +45,7 @@ from holdfast.storage.dump.staging import ROWS_HELD
 from holdfast.storage.listing.disk_ledger import DiskLedger
 from holdfast.storage.listing.engine import list_tree
 from holdfast.storage.listing.reading import Listing
-from holdfast.storage.listing.summary import Plan
+from holdfast.storage.listing.summary import ListingPlan
 from holdfast.storage.listing.tables import ENTRIES
 from holdfast.testing.driver_suite import DriverSuite
 from storage.dumps import NOON, PATHS, files, opened, read, refusal, written
@@ -535,7 +535,7 @@ def test_a_dump_is_listed_like_any_storage_and_what_it_does_not_tell_is_null(tmp
 
     async def scenario() -> DumpDriver:
         driver = opened(written(tmp_path, "dump_20261101", text))
-        ledger = DiskLedger.open(folder, Plan("bern"))
+        ledger = DiskLedger.open(folder, ListingPlan("bern"))
         await list_tree([driver], ledger)
         ledger.close()
         await driver.close()

@@ -16,7 +16,7 @@ from holdfast.operations import executor
 from holdfast.operations.batches.lease import monotonic_s
 from holdfast.operations.deleting.report import PathState
 from holdfast.operations.engines.making import make_engines
-from holdfast.operations.progress import Listener, Progress, RunReport
+from holdfast.operations.progress import Listener, RunProgress, RunReport
 from holdfast.operations.requesting.asking import Asked
 from holdfast.operations.showing import overview
 from holdfast.operations.showing.overview import Kinds
@@ -112,7 +112,7 @@ def _closed_sites(context: Context, report: RunReport) -> dict[str, SiteStatus]:
 
 
 def _telling(update: Update, *, is_deleting: bool) -> Listener:
-    def tell(state: Progress) -> None:
+    def tell(state: RunProgress) -> None:
         failed = f", {state.files_failed:,} failed" if state.files_failed else ""
         held = f", {state.files_held:,} held" if state.files_held else ""
         message = f" {state.message[:60]}" if state.message else ""

@@ -23,7 +23,7 @@ from holdfast.model.records import Block, BlockReplica, FileColumns, FileRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FileAtSite:
     """One file at one site."""
 
     site: str
@@ -37,7 +37,7 @@ class Located:
     """A file and where it is, by site."""
 
     file: FileRecord
-    places: tuple[Place, ...]
+    places: tuple[FileAtSite, ...]
     is_visible: bool
     """False while its dataset is being published."""
 
@@ -61,11 +61,13 @@ def locate(snapshot: Snapshot, lfns: Sequence[str], *, sites: Collection[str] | 
     ]
 
 
-def _places(file: FileRecord, replicas: Sequence[BlockReplica], doors: Mapping[str, ByDirectory]) -> tuple[Place, ...]:
+def _places(
+    file: FileRecord, replicas: Sequence[BlockReplica], doors: Mapping[str, ByDirectory]
+) -> tuple[FileAtSite, ...]:
     cut = file.lfn.rindex("/") + 1
     directory, name = file.lfn[:cut], file.lfn[cut:]
     return tuple(
-        Place(replica.site, doors[replica.site].pfn(directory, name), replica.held is None, replica.verified_us)
+        FileAtSite(replica.site, doors[replica.site].pfn(directory, name), replica.held is None, replica.verified_us)
         for replica in replicas
         if replica.holds(file.ordinal)
     )

@@ -19,7 +19,7 @@ from holdfast.inventory.store import Store
 from holdfast.model.clock import Clock
 from holdfast.model.errors import WorkerStuck
 from holdfast.model.records import CopyRequest, DeletionRequest
-from holdfast.operations.batch import BatchState, Kind
+from holdfast.operations.batch import BatchState, RequestKind
 from holdfast.operations.batches.lease import Monotonic, monotonic_s
 from holdfast.operations.batches.queue import Queue
 from holdfast.operations.deleting import reporting
@@ -28,10 +28,10 @@ from holdfast.operations.engines.choosing import Engines
 from holdfast.operations.engines.local import LocalEngine
 from holdfast.operations.engines.one_by_one import OneByOne
 from holdfast.operations.places import Drivers, Places
-from holdfast.operations.progress import Listener, Progress, RunReport
+from holdfast.operations.progress import Listener, RunProgress, RunReport
 from holdfast.operations.requests import random_id
-from holdfast.operations.tally import Tally
-from holdfast.operations.work.asked import Asked
+from holdfast.operations.tally import RunTally
+from holdfast.operations.work.open_requests import OpenRequests
 from holdfast.operations.work.outside import Outside, Sleep, Tools
 from holdfast.operations.work.presence import Presence
 from holdfast.operations.work.worker import Worker
@@ -48,7 +48,7 @@ async def run(
     workers_dir: Path,
     progress: Listener | None = None,
     only: Collection[str] | None = None,
-    kinds: Collection[Kind] | None = None,
+    kinds: Collection[RequestKind] | None = None,
     wait: bool = True,
     waiting: Callable[[str], None] | None = None,
     forever: bool = False,
@@ -71,9 +71,9 @@ async def run(
     outside = Outside(clock, monotonic, sleep, seed, new_id)
     if engines is None:
         engines = Engines([OneByOne(LocalEngine(clock))], settings.for_link, monotonic=monotonic)
-    tally = Tally(seed, clock, progress or _ignore)
+    tally = RunTally(seed, clock, progress or _ignore)
     tools = Tools(store, Queue(store), Places(drivers), engines, settings, outside, tally, is_service=forever)
-    asked = Asked(tools, only=only, kinds=kinds)
+    asked = OpenRequests(tools, only=only, kinds=kinds)
     worker = Worker(tools, asked, Presence(tools, workers_dir), waiting=waiting)
     _log.info("worker begun", concurrency=settings.concurrency, seed=seed, forever=forever)
     is_stuck = False
@@ -102,11 +102,11 @@ async def run(
     return report
 
 
-def _ignore(progress: Progress) -> None:
+def _ignore(progress: RunProgress) -> None:
     pass
 
 
-def _report(tools: Tools, asked: Asked, worker: Worker, *, is_busy: bool) -> RunReport:
+def _report(tools: Tools, asked: OpenRequests, worker: Worker, *, is_busy: bool) -> RunReport:
     """What was done, with every request that was worked on as it is now."""
     with tools.store.snapshot() as view:
         found = [request for id in asked.seen if (request := view.request(id)) is not None]
@@ -120,7 +120,7 @@ def _report(tools: Tools, asked: Asked, worker: Worker, *, is_busy: bool) -> Run
             request,
             removed.get(request.id, {}),
             error=worker.stops.told.get(request.site, "") or held.get(request.id, ""),
-            is_busy=is_busy and Kind.of(request).is_deletion,
+            is_busy=is_busy and RequestKind.of(request).is_deletion,
         )
         for request in deletions
     ]

@@ -23,7 +23,7 @@ from holdfast.storage.driver import StorageDriver
 Drivers = Callable[[Site], StorageDriver] | Mapping[str, StorageDriver]
 
 
-class Door:
+class OpenDoor:
     """The way into one site: its driver, and the path of any file."""
 
     def __init__(self, site: Site, driver: StorageDriver) -> None:
@@ -51,8 +51,8 @@ class Places:
 
     def __init__(self, drivers: Drivers) -> None:
         self._drivers = drivers
-        self._doors: dict[str, Door] = {}
-        self._replaced: list[tuple[weakref[Door], StorageDriver]] = []
+        self._doors: dict[str, OpenDoor] = {}
+        self._replaced: list[tuple[weakref[OpenDoor], StorageDriver]] = []
         self.sites: dict[str, Site] = {}
 
     def take_in(self, sites: Iterable[Site]) -> None:
@@ -70,12 +70,12 @@ class Places:
         self._replaced = [each for each in self._replaced if each[0]() is not None]
         await self._close(unused)
 
-    def door(self, name: str) -> Door:
+    def door(self, name: str) -> OpenDoor:
         """The way into a site; UnknownName, OperatorError, or what opening it raises."""
         if name not in self._doors:
             if name not in self.sites:
                 raise unknown_name("site", name, self.sites)
-            self._doors[name] = Door(self.sites[name], self._open(self.sites[name]))
+            self._doors[name] = OpenDoor(self.sites[name], self._open(self.sites[name]))
         return self._doors[name]
 
     def path(self, name: str, lfn: str) -> str:
@@ -86,7 +86,7 @@ class Places:
             return ""
 
     def place(self, name: str, lfn: str) -> Place:
-        """Where a file lies at a site; errors of ``door`` and ``Door.place``."""
+        """Where a file lies at a site; errors of ``door`` and ``OpenDoor.place``."""
         return self.door(name).place(lfn)
 
     def is_ready(self, name: str) -> bool:

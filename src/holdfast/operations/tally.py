@@ -9,10 +9,10 @@ from holdfast.model import wording
 from holdfast.model.clock import SECOND_US, Clock
 from holdfast.model.records import CopyRequest
 from holdfast.operations.batch import BatchState, QueuedRequest
-from holdfast.operations.batches.counting import Counts
+from holdfast.operations.batches.counting import FileCounts
 from holdfast.operations.codes import Code
 from holdfast.operations.deleting.report import DeletionReport
-from holdfast.operations.progress import ERRORS_MAX, LIKEWISE, BadSource, Listener, Progress, RunReport
+from holdfast.operations.progress import ERRORS_MAX, LIKEWISE, BadSource, Listener, RunProgress, RunReport
 
 TELL_INTERVAL_US = SECOND_US // 10
 
@@ -30,7 +30,7 @@ class _Trouble:
         return f"{self.text}{LIKEWISE}" if self.has_others else self.text
 
 
-class Tally:
+class RunTally:
     """Counters of a run. ``tell`` hands them to the listener, not more often than is of use."""
 
     def __init__(self, seed: int, clock: Clock, listener: Listener) -> None:
@@ -50,7 +50,7 @@ class Tally:
 
     # ---- requests ---------------------------------------------------------------
 
-    def begin(self, request: QueuedRequest, counts: Counts) -> None:
+    def begin(self, request: QueuedRequest, counts: FileCounts) -> None:
         """A request is worked on; earlier runs may have done some of it."""
         n_over = counts.files(BatchState.FAILED, BatchState.SKIPPED)
         if request.kind.is_deletion:
@@ -160,7 +160,7 @@ class Tally:
         seconds = (at_us - self._started_us) / SECOND_US
         moving = sum(self._moving.values())
         self._listener(
-            Progress(
+            RunProgress(
                 files_done=self._files_done,
                 files_total=self._files_total,
                 bytes_done=self._bytes_done + moving,

@@ -41,7 +41,7 @@ from holdfast.testing.driver_hooks import (
 )
 
 
-class ReadingRules(DriverHooks):
+class DriverReadingRules(DriverHooks):
     """What leaves a storage as it is."""
 
     # Listing and looking.

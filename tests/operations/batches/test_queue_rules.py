@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select
 
 from holdfast.model.fileset import FileSet
 from holdfast.model.records import Request
-from holdfast.operations.batch import Batch, BatchState, Failure, Held, QueuedRequest, Settled
+from holdfast.operations.batch import Batch, BatchFailure, BatchState, Held, QueuedRequest, Settled
 from holdfast.operations.batches import orders, rows, tables
 from holdfast.operations.codes import Code
 from holdfast.testing.memory_store import MemoryStore
@@ -353,9 +353,9 @@ def _files(files: list[File]) -> FileSet:
     return FileSet.of(ordinal for _, ordinal in files)
 
 
-def _failure(state: BatchState, files: list[File], data: st.DataObject) -> Failure:
+def _failure(state: BatchState, files: list[File], data: st.DataObject) -> BatchFailure:
     held = data.draw(st.sampled_from([Held.NO_SOURCE, Held.ALL_FAILED])) if state is BatchState.HELD else Held.NOT
-    return Failure(
+    return BatchFailure(
         _files(files),
         sum(map(size_of, files)),
         state,

@@ -14,7 +14,7 @@ from holdfast.model.errors import PeerError
 from holdfast.operations.codes import Code
 from holdfast.operations.engine import ClaimLost, Place, Transfer, Verdict
 from holdfast.operations.engines import proving
-from holdfast.operations.engines.proving import Depth, Fault, Patience
+from holdfast.operations.engines.proving import AskingPatience, Depth, EngineFault
 from holdfast.storage.digest import digests_of
 from holdfast.storage.driver import Capabilities, NotAllowed, NotThere
 from holdfast.testing.driver_hooks import pattern
@@ -60,9 +60,9 @@ class Link:
         if f"source {operation}" in self.fails:
             raise self.fails[f"source {operation}"]
 
-    def fault(self, call: Callable[[], Awaitable[_T]]) -> Fault:
+    def fault(self, call: Callable[[], Awaitable[_T]]) -> EngineFault:
         """What the call raises."""
-        with pytest.raises(Fault) as caught:
+        with pytest.raises(EngineFault) as caught:
             self.run(call)
         return caught.value
 
@@ -133,7 +133,7 @@ def test_one_algorithm_that_disagrees_is_enough() -> None:
 
 def test_without_a_checksum_nothing_can_be_proved() -> None:
     link = Link()
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(EngineFault) as caught:
         proving.require_checksum(replace(link.transfer, checksums={"crc64": "0"}))
     assert caught.value.code is Code.NO_CHECKSUM
     proving.require_checksum(link.transfer)
@@ -160,7 +160,7 @@ def test_patience_asks_again_and_has_an_end() -> None:
         if len(slept) == 2:
             link.fails.clear()
 
-    patience = Patience((1.0, 2.0, 3.0), sleep)
+    patience = AskingPatience((1.0, 2.0, 3.0), sleep)
     link.run(lambda: proving.prove(link.transfer, patience=patience))
     assert slept == [1.0, 2.0]
     link.fails["checksum"] = PeerError("no")
@@ -174,7 +174,7 @@ def test_patience_asks_again_and_has_an_end() -> None:
 
 # Whose fault it is.
 
-DAMAGED = Fault(Code.DAMAGED, "DESTINATION:/file: has other bytes")
+DAMAGED = EngineFault(Code.DAMAGED, "DESTINATION:/file: has other bytes")
 
 
 @pytest.mark.parametrize("is_stale", [True, False])
@@ -216,7 +216,7 @@ def test_a_source_that_cannot_be_asked_has_a_code_of_its_own(error: type[Excepti
 
 def test_other_faults_are_nobody_elses() -> None:
     link = Link()
-    fault = Fault(Code.DESTINATION_EMPTY, "nothing there")
+    fault = EngineFault(Code.DESTINATION_EMPTY, "nothing there")
     assert link.run(lambda: proving.blame(link.transfer, fault)) is fault
 
 

@@ -23,13 +23,13 @@ from holdfast.model.errors import BadInput, Conflict
 from holdfast.model.records import DeletionRequest
 from holdfast.model.requirements import Requirement
 from holdfast.operations.actor import ACTOR
-from holdfast.operations.batch import Batch, BatchState, Failure
+from holdfast.operations.batch import Batch, BatchFailure, BatchState
 from holdfast.operations.codes import Code
 from holdfast.operations.deleting import gate
 from holdfast.operations.planning.sizes import Sizes
 from holdfast.operations.work.outcomes import ERROR_CHARS
 from holdfast.operations.work.outside import Tools
-from holdfast.operations.work.taking import Decided, Taking, Wanted, size_of
+from holdfast.operations.work.taking import Decided, Taking, WantedFiles, size_of
 
 TRIES = 20
 """How often one claim is made smaller because more must stay, before it waits for the next turn."""
@@ -56,7 +56,7 @@ class DeletionClaims:
         self.decided: list[Decided] = []
         """What was left alone, or waits, and is written down as that."""
 
-    def claim(self, wanted: Sequence[Wanted]) -> list[Passed]:
+    def claim(self, wanted: Sequence[WantedFiles]) -> list[Passed]:
         """All that passes."""
         wanted = [each for each in wanted if each.batch.request.id in self._requests]
         if not wanted:
@@ -70,7 +70,7 @@ class DeletionClaims:
             _log.info("deletions claimed", batches=len(passed), files=sum(each.batch.n_files for each in passed))
         return passed
 
-    def _claim_one(self, wanted: Wanted) -> list[Passed]:
+    def _claim_one(self, wanted: WantedFiles) -> list[Passed]:
         decided: list[Decided] = []
         for _ in range(TRIES):
             try:
@@ -88,7 +88,7 @@ class DeletionClaims:
                 wanted = replace(wanted, files=left, size=size_of(wanted.batch, left, self._sizes))
         return []
 
-    def _commit(self, wanted: Sequence[Wanted], decided: Sequence[Decided] = ()) -> list[Passed]:
+    def _commit(self, wanted: Sequence[WantedFiles], decided: Sequence[Decided] = ()) -> list[Passed]:
         claimed: list[Batch] = []
         written: list[Decided] = []
         outside = self._tools.outside
@@ -111,7 +111,7 @@ class DeletionClaims:
         self.decided += written
         return [Passed(batch, head) for batch in claimed]
 
-    def _refused(self, wanted: Wanted) -> list[Decided]:
+    def _refused(self, wanted: WantedFiles) -> list[Decided]:
         """What must stay of a claim, and how that goes on; nothing if that is not what is wrong."""
         batch, request = wanted.batch, self._requests[wanted.batch.request.id]
         now_us = self._tools.outside.clock()
@@ -124,7 +124,9 @@ class DeletionClaims:
             size = size_of(batch, files, self._sizes)
             state = BatchState.HELD if held else BatchState.SKIPPED
             reason = removed.reason[:ERROR_CHARS]
-            failure = Failure(files, size, state, batch.attempts, Code.MUST_STAY, reason, held=held, left=batch.left)
+            failure = BatchFailure(
+                files, size, state, batch.attempts, Code.MUST_STAY, reason, held=held, left=batch.left
+            )
             found.append(Decided(batch, failure))
         return found
 

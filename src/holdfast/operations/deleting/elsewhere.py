@@ -47,7 +47,7 @@ Copy = tuple[str, FileSet, int]
 """Another copy of a block: its site, the files that it holds to stay, when they were proved (0: never)."""
 
 
-class Looks(Protocol):
+class CopyLooks(Protocol):
     """What has to be seen before a file goes."""
 
     async def object_to(self, target: Target) -> Removed | None:
@@ -151,7 +151,7 @@ class OtherCopies:
         self._doomed: dict[DatasetKey, Mapping[tuple[str, str], FileSet]] = {}
         self._read({batch.block_key: None for batch in batches if batch.request.dataset is not None})
 
-    def looks(self, batch: Batch, asked: DeletionRequest) -> Looks:
+    def looks(self, batch: Batch, asked: DeletionRequest) -> CopyLooks:
         """The looks for one batch of a request."""
         if asked.dataset is not None:
             return self._elsewhere(batch.block_key, batch.site, batch.files)

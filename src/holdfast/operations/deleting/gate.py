@@ -32,9 +32,9 @@ from holdfast.model.names import BlockKey
 from holdfast.model.records import DeletionRequest
 from holdfast.model.requirements import RequestIsOpen, Requirement, StillDeletable, StillNeedless, StillOrphans
 from holdfast.operations.actor import ACTOR
-from holdfast.operations.batch import Batch, Held, Kind
+from holdfast.operations.batch import Batch, Held, RequestKind
 from holdfast.operations.codes import Code
-from holdfast.operations.deleting.elsewhere import Looks, OtherCopies
+from holdfast.operations.deleting.elsewhere import CopyLooks, OtherCopies
 from holdfast.operations.deleting.removal import Removed, Target, must_stay
 from holdfast.operations.deleting.report import PathState
 from holdfast.operations.deleting.since import Since
@@ -45,7 +45,7 @@ from holdfast.operations.work.outside import Tools
 _NO_NAMES: Mapping[int, str] = {}
 
 
-class Gate:
+class ClaimGate:
     """The check of one claim. ``request``: as the inventory has it; ``left``: files that nothing was said of yet."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Gate:
         checked: Head,
         left: Callable[[], FileSet],
         lfns: Mapping[int, str],
-        looks: Looks,
+        looks: CopyLooks,
     ) -> None:
         """``lfns``: of replicas, for which file each ordinal is taken; ``looks``: at the other copies, for now."""
         self._tools = tools
@@ -99,7 +99,7 @@ class Gate:
             else:
                 self._checked = head
 
-    def _looks_anew(self) -> Looks:
+    def _looks_anew(self) -> CopyLooks:
         with self._tools.store.snapshot() as view:
             return OtherCopies(view, self._tools, [self._batch]).looks(self._batch, self._request)
 
@@ -158,7 +158,7 @@ def refusals(
     view: Snapshot, request: DeletionRequest, batch: Batch, files: FileSet, *, now_us: int
 ) -> Sequence[tuple[FileSet, Removed, Held]]:
     """Which files must stay, why, and how they are held until that has passed; orphans are not (NOT)."""
-    if batch.request.kind is Kind.ORPHANS:
+    if batch.request.kind is RequestKind.ORPHANS:
         site = view.site(request.site)
         ordinals, directories = ({request.path(each): each for each in some} for some in _sorted(request, files))
         found = obstacles(view, site, list(ordinals), now_us=now_us)

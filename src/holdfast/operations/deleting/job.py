@@ -20,7 +20,7 @@ from itertools import groupby
 
 from holdfast.model.errors import BrokenInvariant, DatabaseAway, HoldfastError, OutcomeUnknown
 from holdfast.model.fileset import FileSet
-from holdfast.operations.batch import BatchState, Failure, Held
+from holdfast.operations.batch import BatchFailure, BatchState, Held
 from holdfast.operations.codes import Code
 from holdfast.operations.deleting import directories, emptying, moving
 from holdfast.operations.deleting.below import Below, Waits
@@ -28,7 +28,7 @@ from holdfast.operations.deleting.blank import is_blank
 from holdfast.operations.deleting.removal import Objection, Removed, Target, remove
 from holdfast.operations.deleting.report import PathState
 from holdfast.operations.engine import ClaimLost
-from holdfast.operations.places import Door
+from holdfast.operations.places import OpenDoor
 from holdfast.operations.work import outcomes
 from holdfast.operations.work.claimed import Claimed
 from holdfast.operations.work.fence import Fence, Shared
@@ -43,7 +43,7 @@ class DeletionJob:
         tools: Tools,
         fence: Fence,
         claimed: Claimed,
-        door: Door,
+        door: OpenDoor,
         targets: Sequence[Target],
         *,
         object_to: Objection,
@@ -98,7 +98,7 @@ class DeletionJob:
     def _end_early(self, why: str) -> None:
         """What was not begun goes back as if nobody had claimed it; the rest is known as begun."""
         batch, untouched = self.claimed.batch, self.claimed.rest() - FileSet.of(self._begun)
-        back = Failure(untouched, 0, BatchState.QUEUED, batch.attempts, batch.code, batch.error, left=batch.left)
+        back = BatchFailure(untouched, 0, BatchState.QUEUED, batch.attempts, batch.code, batch.error, left=batch.left)
         self.claimed.decided(back)
         self.claimed.ends_early(why)
 

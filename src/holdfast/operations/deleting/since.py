@@ -9,7 +9,7 @@ Rules
 
 from __future__ import annotations
 
-from holdfast.inventory.store import Entry, Head, Store
+from holdfast.inventory.store import Head, JournalEntry, Store
 from holdfast.model import changes as c
 from holdfast.model.errors import ResyncNeeded
 from holdfast.operations.work.fence import Shared
@@ -84,7 +84,7 @@ class Since:
             self._end = Head(last.epoch, last.position, last.digest, last.at_us)
         return True
 
-    def _take_in(self, entry: Entry) -> None:
+    def _take_in(self, entry: JournalEntry) -> None:
         for change in entry.changes:
             if isinstance(change, c.CloseRequest):
                 self._closed[change.id] = entry.position

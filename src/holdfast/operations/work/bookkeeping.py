@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from holdfast import logs
-from holdfast.operations.batch import Batch, BatchState, Failure
+from holdfast.operations.batch import Batch, BatchFailure, BatchState
 from holdfast.operations.codes import Code
-from holdfast.operations.work.asked import Asked
 from holdfast.operations.work.claimed import Gathered
-from holdfast.operations.work.jobs import Job, Jobs
+from holdfast.operations.work.open_requests import OpenRequests
 from holdfast.operations.work.outside import Tools
 from holdfast.operations.work.settling import FILES_MAX, Settler, Settling, first_of
 from holdfast.operations.work.taking import Decided
+from holdfast.operations.work.worker_jobs import WorkerJob, WorkerJobs
 
 SETTLE_FILES = 1000
 """Write down what has gathered when it is so many files ..."""
@@ -46,7 +46,7 @@ _log = logs.get("operations")
 class Bookkeeping:
     """The books of one worker."""
 
-    def __init__(self, tools: Tools, asked: Asked, jobs: Jobs, settler: Settler) -> None:
+    def __init__(self, tools: Tools, asked: OpenRequests, jobs: WorkerJobs, settler: Settler) -> None:
         self._tools = tools
         self._asked = asked
         self._jobs = jobs
@@ -138,7 +138,7 @@ class Bookkeeping:
                 found.append(gathered)
         return found
 
-    def _gather_from(self, job: Job) -> Gathered | None:
+    def _gather_from(self, job: WorkerJob) -> Gathered | None:
         outside, now_s = self._tools.outside, self._tools.outside.monotonic()
         seconds = max(0.0, now_s - job.begun_s) * job.streams if job.begun_s else 0.0
         gathered = job.claimed.take(self._tools.settings, now_us=outside.clock(), seed=outside.seed, seconds=seconds)
@@ -175,7 +175,7 @@ class Bookkeeping:
                     now_us=now_us,
                 )
 
-    def _tell(self, batch: Batch, failures: Sequence[Failure], *, is_try: bool) -> None:
+    def _tell(self, batch: Batch, failures: Sequence[BatchFailure], *, is_try: bool) -> None:
         """Who waits is told in the report; of one that runs for ever there is only the log."""
         for failure in failures:
             n_files, is_new = len(failure.files), failure.attempts > batch.attempts

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from holdfast.config import OperationsSettings
 from holdfast.model.fileset import FileSet
-from holdfast.operations.batch import Batch, BatchState, Failure, Settled
+from holdfast.operations.batch import Batch, BatchFailure, BatchState, Settled
 from holdfast.operations.codes import Code
 from holdfast.operations.work import outcomes
 from holdfast.operations.work.outcomes import Setback
@@ -69,7 +69,7 @@ class Claimed:
         self._verified_us = 0
         self._setbacks: dict[tuple[Code, str], list[int]] = {}
         self._words: dict[Code, str] = {}
-        self._decided: list[Failure] = []
+        self._decided: list[BatchFailure] = []
         self._is_job_over = False
         self._has_ended_well = True
         """No file has failed in a way that leaves open whether its job goes on."""
@@ -129,7 +129,7 @@ class Claimed:
         self._setbacks.setdefault((code, words), []).append(ordinal)
         return True
 
-    def decided(self, failure: Failure) -> None:
+    def decided(self, failure: BatchFailure) -> None:
         """How some files go on, where that is no matter of a try."""
         ordinals = self.left.intersection(failure.files)
         if ordinals:

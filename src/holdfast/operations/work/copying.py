@@ -26,7 +26,7 @@ from holdfast.model.records import FileColumns
 from holdfast.operations.batch import Batch, token_of
 from holdfast.operations.codes import Code
 from holdfast.operations.engine import ClaimLost, EngineDown, Job, Place, Transfer, TransferEngine
-from holdfast.operations.places import Door
+from holdfast.operations.places import OpenDoor
 from holdfast.operations.work import outcomes
 from holdfast.operations.work.claimed import Claimed
 from holdfast.operations.work.desk import CopyDesk
@@ -44,11 +44,11 @@ Replaceable = Callable[[str, str], Callable[[], str] | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class Route:
     """The two ends of a batch, and who brings it."""
 
-    source: Door
-    destination: Door
+    source: OpenDoor
+    destination: OpenDoor
     engine: TransferEngine
     streams: int
     picked_s: float | None = None
@@ -62,7 +62,7 @@ class CopyJob:
         self,
         tools: Tools,
         claimed: Claimed,
-        link: Link,
+        link: Route,
         files: FileColumns,
         *,
         held: FileSet,
@@ -225,7 +225,7 @@ async def discard(
     return [part for part, is_gone in zip(parts, gone, strict=True) if not is_gone]
 
 
-def parts_of(door: Door, files: FileColumns, batch: Batch) -> list[tuple[Place, str]]:
+def parts_of(door: OpenDoor, files: FileColumns, batch: Batch) -> list[tuple[Place, str]]:
     """Where a batch may have left parts: at places that have a path, under all of its claims."""
     found = []
     for ordinal in batch.files:

@@ -24,9 +24,9 @@ from holdfast.model.names import DatasetKey
 from holdfast.operations.batch import FINAL, Batch, BatchState, QueuedRequest
 from holdfast.operations.deleting import aftermath
 from holdfast.operations.requesting import ending, reconciling
-from holdfast.operations.work.asked import Asked
-from holdfast.operations.work.jobs import cancelled
+from holdfast.operations.work.open_requests import OpenRequests
 from holdfast.operations.work.outside import Tools
+from holdfast.operations.work.worker_jobs import cancelled
 
 LOOK_INTERVAL_S = 1.0
 """How often it is seen what there is to be looked at, while other things are under way."""
@@ -40,7 +40,7 @@ _log = logs.get("operations")
 class Looking:
     """The looks of one worker."""
 
-    def __init__(self, tools: Tools, asked: Asked) -> None:
+    def __init__(self, tools: Tools, asked: OpenRequests) -> None:
         self._tools = tools
         self._asked = asked
         self._task: asyncio.Task[bool] | None = None

@@ -25,24 +25,24 @@ from holdfast.operations.codes import Code
 from holdfast.operations.deleting.below import Below
 from holdfast.operations.deleting.claiming import Passed
 from holdfast.operations.deleting.elsewhere import OtherCopies
-from holdfast.operations.deleting.gate import Gate
+from holdfast.operations.deleting.gate import ClaimGate
 from holdfast.operations.deleting.job import DeletionJob
 from holdfast.operations.deleting.removal import Removed, Target
 from holdfast.operations.deleting.since import Since
-from holdfast.operations.places import Door
+from holdfast.operations.places import OpenDoor
 from holdfast.operations.work.claimed import Claimed
-from holdfast.operations.work.columns import Columns
-from holdfast.operations.work.copying import CopyJob, Link
+from holdfast.operations.work.copying import CopyJob, Route
 from holdfast.operations.work.desk import CopyDesk, Stop
 from holdfast.operations.work.fence import Fence
-from holdfast.operations.work.jobs import Job
+from holdfast.operations.work.kept_columns import KeptColumns
 from holdfast.operations.work.outside import Tools
+from holdfast.operations.work.worker_jobs import WorkerJob
 
 
 class Preparing:
     """Makes the jobs of one worker. ``removed``: what becomes of orphans, by request and path, if somebody waits."""
 
-    def __init__(self, tools: Tools, columns: Columns, stop: Stop) -> None:
+    def __init__(self, tools: Tools, columns: KeptColumns, stop: Stop) -> None:
         self._tools = tools
         self._columns = columns
         self._stop = stop
@@ -53,10 +53,10 @@ class Preparing:
     def copies(
         self,
         view: Snapshot,
-        claimed: Sequence[tuple[Batch, Link]],
+        claimed: Sequence[tuple[Batch, Route]],
         requests: Mapping[str, CopyRequest],
         fence: Fence,
-    ) -> list[Job]:
+    ) -> list[WorkerJob]:
         """The jobs of copies."""
         held = self._held(view, [batch for batch, _ in claimed])
         self._columns.read(view, [batch for batch, _ in claimed])
@@ -68,13 +68,13 @@ class Preparing:
     def deletions(
         self,
         view: Snapshot,
-        passed: Sequence[tuple[Passed, Door, int]],
+        passed: Sequence[tuple[Passed, OpenDoor, int]],
         requests: Mapping[str, DeletionRequest],
         fence: Fence,
-    ) -> list[Job]:
+    ) -> list[WorkerJob]:
         """The jobs of deletions."""
         batches = [each.batch for each, _, _ in passed]
-        others, columns = OtherCopies(view, self._tools, batches), Columns()
+        others, columns = OtherCopies(view, self._tools, batches), KeptColumns()
         columns.read(view, [batch for batch in batches if batch.request.dataset is not None])
         return [
             self._deletion(view, each, door, streams, requests[each.batch.request.id], others, columns, fence)
@@ -101,11 +101,11 @@ class Preparing:
         self,
         view: Snapshot,
         batch: Batch,
-        link: Link,
+        link: Route,
         held: FileSet,
         requests: Mapping[str, CopyRequest],
         fence: Fence,
-    ) -> Job:
+    ) -> WorkerJob:
         files = _files(view, self._columns, batch)
         if files is None:
             return _given_back(batch)
@@ -120,7 +120,7 @@ class Preparing:
             busy=self._busy,
         )
         desk = CopyDesk(self._tools, fence, claimed, job.names, over=job.over, stop=self._stop)
-        return Job(claimed, link.streams, lambda: job.carry(desk), job.ended)
+        return WorkerJob(claimed, link.streams, lambda: job.carry(desk), job.ended)
 
     def _replaceable(self, asked: CopyRequest | None, site: str) -> Callable[[str, str], Callable[[], str] | None]:
         if asked is None or not asked.replace:
@@ -133,13 +133,13 @@ class Preparing:
         self,
         view: Snapshot,
         passed: Passed,
-        door: Door,
+        door: OpenDoor,
         streams: int,
         asked: DeletionRequest,
         others: OtherCopies,
-        columns: Columns,
+        columns: KeptColumns,
         fence: Fence,
-    ) -> Job:
+    ) -> WorkerJob:
         batch = passed.batch
         lfns: dict[int, str] = {}
         if asked.dataset is None:
@@ -152,7 +152,7 @@ class Preparing:
             claimed = Claimed(batch, {ordinal: files.sizes[ordinal] for ordinal in batch.files})
             targets = self._targets(claimed, door, files)
             lfns = {target.ordinal: target.name for target in targets}
-        gate = Gate(
+        gate = ClaimGate(
             self._tools,
             fence,
             batch,
@@ -174,7 +174,7 @@ class Preparing:
             seen=self._seen(asked),
             below=Below(asked, self._tools.queue, batch),
         )
-        return Job(claimed, streams, job.carry)
+        return WorkerJob(claimed, streams, job.carry)
 
     def _seen(self, asked: DeletionRequest) -> dict[str, Removed]:
         """Where it is kept what becomes of each file: whoever runs for ever is not asked in the end."""
@@ -182,7 +182,7 @@ class Preparing:
             return {}
         return self.removed.setdefault(asked.id, {})
 
-    def _targets(self, claimed: Claimed, door: Door, files: FileColumns) -> list[Target]:
+    def _targets(self, claimed: Claimed, door: OpenDoor, files: FileColumns) -> list[Target]:
         found = []
         for ordinal in claimed.batch.files:
             lfn = files.lfn(ordinal)
@@ -196,7 +196,7 @@ class Preparing:
         return found
 
 
-def _files(view: Snapshot, columns: Columns, batch: Batch) -> FileColumns | None:
+def _files(view: Snapshot, columns: KeptColumns, batch: Batch) -> FileColumns | None:
     try:
         files = columns.of(view, batch)
     except UnknownName:
@@ -214,7 +214,7 @@ def _named(asked: DeletionRequest, ordinal: int) -> Target:
     return Target(ordinal, each.path, each.path, each.size, each.mtime_ns, each.version, moved_to)
 
 
-def _given_back(batch: Batch) -> Job:
+def _given_back(batch: Batch) -> WorkerJob:
     """A job of which nothing is done."""
     claimed = Claimed(batch, {})
     claimed.left.clear()
@@ -223,4 +223,4 @@ def _given_back(batch: Batch) -> Job:
     async def nothing() -> None:
         pass
 
-    return Job(claimed, 1, nothing)
+    return WorkerJob(claimed, 1, nothing)

@@ -20,7 +20,7 @@ from holdfast.model import steps
 from holdfast.operations.batch import Batch
 from holdfast.operations.batches import lease as leases
 from holdfast.operations.batches.lease import Lease, Watch, WorkerFile
-from holdfast.operations.batches.workers import Worker, WorkerRow, Workers
+from holdfast.operations.batches.workers import NewWorker, WorkerRow, Workers
 from holdfast.operations.work.outside import Tools
 
 _log = logs.get("operations")
@@ -48,7 +48,7 @@ class Presence:
         self.id = outside.new_id()
         self._file = WorkerFile(self._folder, self.id)
         self._file.acquire()
-        self._workers.register(Worker(self.id, self._host, self._pid, lease_s), now_us=outside.clock())
+        self._workers.register(NewWorker(self.id, self._host, self._pid, lease_s), now_us=outside.clock())
         self.lease = Lease(partial(self._beat, self.id), lease_s, outside.monotonic)
         self.lease.renew()
         steps.reach("work.registered")

@@ -26,11 +26,11 @@ from holdfast.inventory.store import Snapshot
 from holdfast.model.errors import BrokenInvariant, HoldfastError
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
-from holdfast.operations.batch import Batch, Kind, Settled
+from holdfast.operations.batch import Batch, RequestKind, Settled
 from holdfast.operations.planning.holders import read_holders
 from holdfast.operations.work import holding
-from holdfast.operations.work.asked import Asked
-from holdfast.operations.work.copying import Link
+from holdfast.operations.work.copying import Route
+from holdfast.operations.work.open_requests import OpenRequests
 from holdfast.operations.work.outside import Tools
 from holdfast.operations.work.presence import Presence
 from holdfast.operations.work.stops import Stops
@@ -44,7 +44,7 @@ _log = logs.get("operations")
 class Rescue:
     """What one worker does for those that cannot."""
 
-    def __init__(self, tools: Tools, asked: Asked, stops: Stops, presence: Presence) -> None:
+    def __init__(self, tools: Tools, asked: OpenRequests, stops: Stops, presence: Presence) -> None:
         self._tools = tools
         self._asked = asked
         self._stops = stops
@@ -55,14 +55,14 @@ class Rescue:
         """Take over from the dead: what is in the queue again, as it was claimed, and what is ours now with its job."""
         return self._presence.bury(self._may_still_run, self._can_adopt)
 
-    def link(self, batch: Batch) -> Link:
+    def link(self, batch: Batch) -> Route:
         """The ends and the engine of a batch that was taken over with its job."""
         engine = self._tools.engines.named(batch.engine)
         if engine is None:
             raise BrokenInvariant(f"the engine {batch.engine} is not there any more")
         streams = self._tools.settings.for_link(batch.source, batch.site).streams
         places = self._tools.places
-        return Link(places.door(batch.source), places.door(batch.site), engine, min(streams, batch.n_files))
+        return Route(places.door(batch.source), places.door(batch.site), engine, min(streams, batch.n_files))
 
     def give_back(self, adrift: Collection[Batch]) -> None:
         """Claims in our name that nobody works on."""
@@ -84,7 +84,7 @@ class Rescue:
         if not held:
             return False
         with self._tools.store.snapshot() as view:
-            copies = {batch.block_key: None for batch in held if batch.request.kind is Kind.COPY}
+            copies = {batch.block_key: None for batch in held if batch.request.kind is RequestKind.COPY}
             again = holding.again(
                 held,
                 read_holders(view, copies),
@@ -145,7 +145,7 @@ class Rescue:
             return True  # A worker that has this engine takes the job up.
         if not batch.request.kind.is_deletion:
             return self._may_still_come(batch)
-        if batch.request.kind is Kind.REPLICAS and not is_proven:
+        if batch.request.kind is RequestKind.REPLICAS and not is_proven:
             return True
         try:
             return self._tools.places.door(batch.site).driver.capabilities.outlives_caller

@@ -25,12 +25,12 @@ from holdfast.inventory.store import Snapshot
 from holdfast.model.errors import BrokenInvariant, HoldfastError
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.operations.batch import Batch, BatchState, Failure, Held, Kind, QueuedRequest
+from holdfast.operations.batch import Batch, BatchFailure, BatchState, Held, QueuedRequest, RequestKind
 from holdfast.operations.batches.links import read_links
 from holdfast.operations.batches.unwanted import UnwantedJob
 from holdfast.operations.codes import Code
 from holdfast.operations.engines.choosing import Unserved
-from holdfast.operations.places import Door
+from holdfast.operations.places import OpenDoor
 from holdfast.operations.planning import limits as planning_limits
 from holdfast.operations.planning.assignment import Assignment, HeldBatch
 from holdfast.operations.planning.holders import read_holders
@@ -39,13 +39,13 @@ from holdfast.operations.planning.served import Served
 from holdfast.operations.planning.sizes import Sizes
 from holdfast.operations.planning.usage import busy_of, usage_of
 from holdfast.operations.work import outcomes
-from holdfast.operations.work.asked import Asked
-from holdfast.operations.work.copying import Link
+from holdfast.operations.work.copying import Route
+from holdfast.operations.work.open_requests import OpenRequests
 from holdfast.operations.work.outcomes import Setback
 from holdfast.operations.work.outside import Tools
 from holdfast.operations.work.settling import Settler
 from holdfast.operations.work.stops import Stops
-from holdfast.operations.work.taking import NOTHING, Decided, Wanted, size_of
+from holdfast.operations.work.taking import NOTHING, Decided, WantedFiles, size_of
 
 ROOM_FILES = 20_000
 """How many files are claimed at a time, of copies and of deletions."""
@@ -59,16 +59,16 @@ LATE_US = 1 << 62
 class WantedCopy:
     """Files to be brought, and how."""
 
-    wanted: Wanted
-    link: Link
+    wanted: WantedFiles
+    link: Route
 
 
 @dataclass(frozen=True, slots=True)
 class WantedDeletion:
     """Files to be deleted, and how many at once."""
 
-    wanted: Wanted
-    door: Door
+    wanted: WantedFiles
+    door: OpenDoor
     streams: int
 
 
@@ -87,7 +87,7 @@ class Next:
 class Scheduler:
     """Chooses for one worker."""
 
-    def __init__(self, tools: Tools, asked: Asked, settler: Settler, stops: Stops) -> None:
+    def __init__(self, tools: Tools, asked: OpenRequests, settler: Settler, stops: Stops) -> None:
         self._tools = tools
         self._asked = asked
         self._settler = settler
@@ -115,7 +115,7 @@ class Scheduler:
         self.blocked.clear()
         self.adrift = [batch for batch in active if batch.worker == worker and batch.claim not in ours]
         if not has_room:
-            waiting = [batch for batch in waiting if batch.request.kind is not Kind.COPY]
+            waiting = [batch for batch in waiting if batch.request.kind is not RequestKind.COPY]
         if not waiting:
             return Next()
 
@@ -124,7 +124,7 @@ class Scheduler:
             return self._limits.of_link(batch.source, batch.site).streams if known is None else known
 
         waiting, doomed = self._without_doomed(view, waiting)
-        copies = {batch.block_key: None for batch in waiting if batch.request.kind is Kind.COPY}
+        copies = {batch.block_key: None for batch in waiting if batch.request.kind is RequestKind.COPY}
         chosen = schedule(
             waiting,
             usage=usage_of(active, worker, streams),
@@ -152,14 +152,16 @@ class Scheduler:
         """Without copies of what is all to be deleted where they go; and what of the others is."""
         places = {(each.dataset, each.site) for each in self._asked.deletions.values() if each.dataset is not None}
         doomed: dict[tuple[BlockKey, str], FileSet] = {}
-        copies = (batch.request for batch in waiting if batch.request.kind is Kind.COPY)
+        copies = (batch.request for batch in waiting if batch.request.kind is RequestKind.COPY)
         for dataset in {request.dataset for request in copies if (request.dataset, request.site) in places}:
             if dataset is not None:
                 for (block, site), files in deletion.condemned(view, dataset).items():
                     doomed[BlockKey(dataset, block), site] = files
         free = []
         for batch in waiting:
-            if batch.request.kind is Kind.COPY and not batch.files - doomed.get((batch.block_key, batch.site), NOTHING):
+            if batch.request.kind is RequestKind.COPY and not batch.files - doomed.get(
+                (batch.block_key, batch.site), NOTHING
+            ):
                 self.blocked.add((batch.block_key.dataset, batch.site))
             else:
                 free.append(batch)
@@ -181,7 +183,7 @@ class Scheduler:
     def _delete(self, found: Next, assignment: Assignment) -> None:
         door = self._door(assignment.batch.site, Code.STORAGE_FAILED)
         if door is not None:
-            wanted = Wanted(assignment.batch, assignment.files, assignment.size)
+            wanted = WantedFiles(assignment.batch, assignment.files, assignment.size)
             found.deletions.append(WantedDeletion(wanted, door, assignment.streams))
 
     def _copy(self, found: Next, assignment: Assignment | None, now_us: int) -> None:
@@ -196,12 +198,12 @@ class Scheduler:
         if isinstance(picked, Unserved):
             found.decided.append(Decided(batch, self._unserved(assignment, picked, now_us)))
             return
-        wanted = Wanted(batch, assignment.files, assignment.size, assignment.source, picked.engine.name)
+        wanted = WantedFiles(batch, assignment.files, assignment.size, assignment.source, picked.engine.name)
         found.copies.append(
-            WantedCopy(wanted, Link(source, destination, picked.engine, assignment.streams, picked.picked_s))
+            WantedCopy(wanted, Route(source, destination, picked.engine, assignment.streams, picked.picked_s))
         )
 
-    def _unserved(self, assignment: Assignment, unserved: Unserved, now_us: int) -> Failure:
+    def _unserved(self, assignment: Assignment, unserved: Unserved, now_us: int) -> BatchFailure:
         batch, files, size = assignment.batch, assignment.files, assignment.size
         if unserved.rest_s is not None:
             failure = outcomes.later(batch, files, size, unserved.reason, now_us=now_us, wait_s=unserved.rest_s)
@@ -211,7 +213,7 @@ class Scheduler:
         tried = replace(batch, source=assignment.source)
         return outcomes.failure(tried, setback, self._tools.settings, now_us=now_us, seed=self._tools.outside.seed)
 
-    def _door(self, site: str, code: Code) -> Door | None:
+    def _door(self, site: str, code: Code) -> OpenDoor | None:
         try:
             return self._tools.places.door(site)
         except BrokenInvariant:
@@ -227,7 +229,11 @@ class Scheduler:
             self._stops.tell(batch.site, held.reason)
             stopped = [site for site in self._stops.reasons() if site == batch.site or f"{site}: " in held.reason]
             code = next((self._stops.code(site) for site in stopped), None)
-        what = f"{batch.block_key} to {batch.site}" if batch.request.kind is Kind.COPY else f"deletion at {batch.site}"
+        what = (
+            f"{batch.block_key} to {batch.site}"
+            if batch.request.kind is RequestKind.COPY
+            else f"deletion at {batch.site}"
+        )
         self._tools.tally.tell(f"{what}: {held.held.value}: {held.reason}")
         failure = outcomes.held(batch, batch.files, batch.size, held.held, held.reason, code)
         return Decided(batch, failure)

@@ -41,7 +41,7 @@ from holdfast.model.errors import BadInput, Conflict
 from holdfast.model.records import CopyRequest, RequestState
 from holdfast.model.requirements import RequestIsOpen, Requirement, SameHistory
 from holdfast.operations.actor import ACTOR
-from holdfast.operations.batch import Kind, QueuedRequest
+from holdfast.operations.batch import QueuedRequest, RequestKind
 from holdfast.operations.batches import orders, rows
 from holdfast.operations.batches.links import LinkBook
 from holdfast.operations.planning import lacking
@@ -220,7 +220,7 @@ class Settler:
 
     def _required(self, gathered: Sequence[Gathered]) -> tuple[Requirement, ...]:
         told = (each.batch.request for each in gathered if each.told)
-        still_open = (RequestIsOpen(request.id) for request in told if request.kind is not Kind.ORPHANS)
+        still_open = (RequestIsOpen(request.id) for request in told if request.kind is not RequestKind.ORPHANS)
         history = [SameHistory(epoch)] if (epoch := self._epoch()) else []
         return (*history, *dict.fromkeys(still_open))
 

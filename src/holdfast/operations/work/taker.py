@@ -14,15 +14,15 @@ from holdfast import logs
 from holdfast.model import steps
 from holdfast.operations.batch import Batch
 from holdfast.operations.deleting.claiming import DeletionClaims
-from holdfast.operations.work.asked import Asked
-from holdfast.operations.work.columns import Columns
-from holdfast.operations.work.copying import Link
+from holdfast.operations.work.copying import Route
 from holdfast.operations.work.fence import Fence
-from holdfast.operations.work.jobs import Job
+from holdfast.operations.work.kept_columns import KeptColumns
+from holdfast.operations.work.open_requests import OpenRequests
 from holdfast.operations.work.outside import Tools
 from holdfast.operations.work.preparing import Preparing
 from holdfast.operations.work.scheduling import Next, Scheduler, WantedCopy, WantedDeletion
 from holdfast.operations.work.taking import Decided, Taking
+from holdfast.operations.work.worker_jobs import WorkerJob
 
 _log = logs.get("operations")
 
@@ -31,7 +31,7 @@ class Taker:
     """Takes for one worker."""
 
     def __init__(
-        self, tools: Tools, asked: Asked, scheduler: Scheduler, preparing: Preparing, columns: Columns
+        self, tools: Tools, asked: OpenRequests, scheduler: Scheduler, preparing: Preparing, columns: KeptColumns
     ) -> None:
         self._tools = tools
         self._asked = asked
@@ -41,9 +41,9 @@ class Taker:
         self.decided: list[Decided] = []
         """What was written down without a try, since the last time that somebody looked."""
 
-    def take(self, chosen: Next, worker: str, fence: Fence) -> list[Job]:
+    def take(self, chosen: Next, worker: str, fence: Fence) -> list[WorkerJob]:
         """Claim what is still to be had."""
-        jobs: list[Job] = []
+        jobs: list[WorkerJob] = []
         if chosen.copies or chosen.decided:
             copies = self._take_copies(chosen.copies, chosen.decided, worker)
             if copies:
@@ -56,7 +56,7 @@ class Taker:
             self._scheduler.served.charge(job.batch.request, job.batch.n_files, job.batch.size)
         return jobs
 
-    def take_up(self, adopted: list[tuple[Batch, Link]], fence: Fence) -> list[Job]:
+    def take_up(self, adopted: list[tuple[Batch, Route]], fence: Fence) -> list[WorkerJob]:
         """Go on with jobs at services that dead workers had begun."""
         if not adopted:
             return []
@@ -65,7 +65,7 @@ class Taker:
 
     def _take_copies(
         self, wanted: Sequence[WantedCopy], decided: Iterable[Decided], worker: str
-    ) -> list[tuple[Batch, Link]]:
+    ) -> list[tuple[Batch, Route]]:
         queue, outside = self._tools.queue, self._tools.outside
         with queue.write() as connection:
             taking = Taking(connection, queue, worker, now_us=outside.clock(), new_id=outside.new_id)
@@ -75,7 +75,7 @@ class Taker:
         self.decided += written
         return [(batch, links[id(each)]) for each, batch in taken]
 
-    def _take_deletions(self, wanted: list[WantedDeletion], worker: str, fence: Fence) -> list[Job]:
+    def _take_deletions(self, wanted: list[WantedDeletion], worker: str, fence: Fence) -> list[WorkerJob]:
         with self._tools.store.snapshot() as view:
             sizes = self._columns.sizes(view, self._asked.deletions)
             claims = DeletionClaims(self._tools, worker, self._asked.deletions, sizes)

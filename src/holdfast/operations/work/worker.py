@@ -2,7 +2,7 @@
 
 Rules
   * What the inventory says next counts at the next turn. Turns come at least
-    every ``jobs.WAKE_S`` while something is under way.
+    every ``worker_jobs.WAKE_S`` while something is under way.
   * The queue and the inventory are written once for many files: when nothing is
     under way, when enough has gathered, or after a while.
   * A worker that has lost its lease ends all that it does, and begins anew under
@@ -24,16 +24,16 @@ from collections.abc import Callable
 
 from holdfast import logs
 from holdfast.model.errors import DatabaseAway, OutcomeUnknown, WorkerStuck
-from holdfast.operations.batch import Kind, QueuedRequest
+from holdfast.operations.batch import QueuedRequest, RequestKind
 from holdfast.operations.requesting import reconciling
-from holdfast.operations.work.asked import Asked, News
 from holdfast.operations.work.bookkeeping import Bookkeeping
-from holdfast.operations.work.cleaning import Cleaning
-from holdfast.operations.work.columns import Columns
 from holdfast.operations.work.fence import Fence
-from holdfast.operations.work.jobs import WAKE_S, Jobs
+from holdfast.operations.work.kept_columns import KeptColumns
+from holdfast.operations.work.leftovers import Leftovers
 from holdfast.operations.work.looking import Looking
+from holdfast.operations.work.open_requests import News, OpenRequests
 from holdfast.operations.work.outside import Tools
+from holdfast.operations.work.pauses import Pauses
 from holdfast.operations.work.preparing import Preparing
 from holdfast.operations.work.presence import Presence
 from holdfast.operations.work.rescue import Rescue
@@ -41,7 +41,7 @@ from holdfast.operations.work.scheduling import Scheduler
 from holdfast.operations.work.settling import Settler
 from holdfast.operations.work.stops import Stops
 from holdfast.operations.work.taker import Taker
-from holdfast.operations.work.waiting import Waiting
+from holdfast.operations.work.worker_jobs import WAKE_S, WorkerJobs
 
 _log = logs.get("operations")
 
@@ -50,21 +50,21 @@ class Worker:
     """One run. What is on disk is in ``tools.queue``; everything else here may be lost."""
 
     def __init__(
-        self, tools: Tools, asked: Asked, presence: Presence, *, waiting: Callable[[str], None] | None = None
+        self, tools: Tools, asked: OpenRequests, presence: Presence, *, waiting: Callable[[str], None] | None = None
     ) -> None:
         self.stops = Stops(tools.outside.monotonic, tools.settings.held_retry_s if tools.is_service else 0)
         self._tools = tools
         self._asked = asked
         self._presence = presence
-        self._columns = Columns()
-        self._jobs = Jobs(tools.tally, tools.outside.monotonic, tools.settings.concurrency)
+        self._columns = KeptColumns()
+        self._jobs = WorkerJobs(tools.tally, tools.outside.monotonic, tools.settings.concurrency)
         self._settler = Settler(tools, asked.saw, lambda: asked.epoch)
         self._books = Bookkeeping(tools, asked, self._jobs, self._settler)
         self._scheduler = Scheduler(tools, asked, self._settler, self.stops)
         self._rescue = Rescue(tools, asked, self.stops, presence)
-        self._cleaning = Cleaning(tools, self._columns)
+        self._cleaning = Leftovers(tools, self._columns)
         self._looking = Looking(tools, asked)
-        self._waiting = Waiting(tools, asked, presence, waiting)
+        self._waiting = Pauses(tools, asked, presence, waiting)
         self.preparing = Preparing(tools, self._columns, self.stops.stop)
         self._taker = Taker(tools, asked, self._scheduler, self.preparing, self._columns)
         self._may_take = True
@@ -197,7 +197,7 @@ class Worker:
         if not news.gone:
             return
         # Who deletes replicas finds his claim fallen before the next file, and what he has done is looked at.
-        ids = {request.id for request in news.gone if news.is_restored or request.kind is not Kind.REPLICAS}
+        ids = {request.id for request in news.gone if news.is_restored or request.kind is not RequestKind.REPLICAS}
         if not news.is_restored:
             self._books.settle()
         for request in news.gone:

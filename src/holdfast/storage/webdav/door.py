@@ -135,7 +135,7 @@ class _Request:
     silence_s: float
 
 
-class Door:
+class WebDavDoor:
     """See the module's docstring."""
 
     def __init__(self, root: Root, access: Access, *, label: str) -> None:

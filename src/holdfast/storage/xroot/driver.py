@@ -58,7 +58,7 @@ from holdfast.storage.driver import (
 from holdfast.storage.xroot.address import MARK, parse, require_encryption
 from holdfast.storage.xroot.calls import finished
 from holdfast.storage.xroot.claims import NameClaim
-from holdfast.storage.xroot.copying import Copies
+from holdfast.storage.xroot.copying import XrootCopies
 from holdfast.storage.xroot.door import XrootDoor
 from holdfast.storage.xroot.errors import Garbled, Unclear, Unreachable
 from holdfast.storage.xroot.files import Part, Placeholder, Reading
@@ -98,7 +98,7 @@ class XrootDriver:
         address, access = parse(root), access or Access()
         require_encryption(address.scheme, access, self._label)
         self._door = XrootDoor(address, access)
-        self._copies = Copies(self._door)
+        self._copies = XrootCopies(self._door)
         self._patience_s = access.settings.call_timeout_s
 
     @property

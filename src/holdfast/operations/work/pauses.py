@@ -1,4 +1,4 @@
-"""Waiting: for how long a worker with nothing to do waits, and when there is nothing to wait for.
+"""Pauses: for how long a worker with nothing to do waits, and when there is nothing to wait for.
 
 Rules
   * One that runs for ever looks up every WAKE_S.
@@ -16,19 +16,19 @@ from collections.abc import Callable
 
 from holdfast.model.clock import SECOND_US
 from holdfast.operations.batch import Batch
-from holdfast.operations.work.asked import Asked
-from holdfast.operations.work.jobs import WAKE_S
+from holdfast.operations.work.open_requests import OpenRequests
 from holdfast.operations.work.outside import Tools
 from holdfast.operations.work.presence import Presence
+from holdfast.operations.work.worker_jobs import WAKE_S
 
 WAIT_S_MIN = 0.001
 
 
-class Waiting:
+class Pauses:
     """The waits of one worker. ``say``: told once, in a word, that others are waited for."""
 
     def __init__(
-        self, tools: Tools, asked: Asked, presence: Presence, say: Callable[[str], None] | None = None
+        self, tools: Tools, asked: OpenRequests, presence: Presence, say: Callable[[str], None] | None = None
     ) -> None:
         self._tools = tools
         self._asked = asked
