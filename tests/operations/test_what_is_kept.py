@@ -16,11 +16,11 @@ from holdfast.inventory.store import Head
 from holdfast.model.records import Door, RequestState, Site
 from holdfast.operations import executor, requests
 from holdfast.operations.batches.lease import Lease
+from holdfast.operations.carrying import fence as fences
+from holdfast.operations.carrying.fence import Fence
 from holdfast.operations.deleting import since
 from holdfast.operations.engine import ClaimLost
 from holdfast.operations.places import Places
-from holdfast.operations.work import fence as fences
-from holdfast.operations.work.fence import Fence
 from holdfast.operations.work.open_requests import OpenRequests
 from holdfast.testing.memory_driver import MemoryDriver
 

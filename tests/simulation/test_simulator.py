@@ -27,10 +27,10 @@ from holdfast.model.errors import BrokenInvariant
 from holdfast.model.fileset import FileSet
 from holdfast.operations.batch import Batch
 from holdfast.operations.batches import claims
+from holdfast.operations.carrying.fence import Fence
 from holdfast.operations.deleting import aftermath, elsewhere, gate, removal
 from holdfast.operations.deleting.gate import ClaimGate
 from holdfast.operations.engines import proving, standing
-from holdfast.operations.work.fence import Fence
 from holdfast.testing import memory_store
 from holdfast.testing.memory_store import MemoryStore
 from holdfast.testing.simulation import timeless

@@ -22,7 +22,7 @@ from holdfast.model.records import CopyRequest, DeletionRequest
 from holdfast.operations.batch import BatchState, RequestKind
 from holdfast.operations.batches.lease import Monotonic, monotonic_s
 from holdfast.operations.batches.queue import Queue
-from holdfast.operations.deleting import reporting
+from holdfast.operations.carrying.outside import Outside, Sleep, Tools
 from holdfast.operations.deleting.removal import Removed
 from holdfast.operations.engines.choosing import Engines
 from holdfast.operations.engines.local import LocalEngine
@@ -31,8 +31,8 @@ from holdfast.operations.places import Drivers, Places
 from holdfast.operations.progress import Listener, RunProgress, RunReport
 from holdfast.operations.requests import random_id
 from holdfast.operations.tally import RunTally
+from holdfast.operations.work import reporting
 from holdfast.operations.work.open_requests import OpenRequests
-from holdfast.operations.work.outside import Outside, Sleep, Tools
 from holdfast.operations.work.presence import Presence
 from holdfast.operations.work.worker import Worker
 

@@ -24,12 +24,12 @@ from holdfast.model.records import DeletionRequest
 from holdfast.model.requirements import Requirement
 from holdfast.operations.actor import ACTOR
 from holdfast.operations.batch import Batch, BatchFailure, BatchState
+from holdfast.operations.carrying.outcomes import ERROR_CHARS
+from holdfast.operations.carrying.outside import Tools
+from holdfast.operations.carrying.taking import Decided, Taking, WantedFiles, size_of
 from holdfast.operations.codes import Code
 from holdfast.operations.deleting import gate
 from holdfast.operations.planning.sizes import Sizes
-from holdfast.operations.work.outcomes import ERROR_CHARS
-from holdfast.operations.work.outside import Tools
-from holdfast.operations.work.taking import Decided, Taking, WantedFiles, size_of
 
 TRIES = 20
 """How often one claim is made smaller because more must stay, before it waits for the next turn."""

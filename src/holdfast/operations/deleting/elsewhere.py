@@ -29,11 +29,11 @@ from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import Block, BlockReplica, Dataset, DeletionRequest, SiteStatus
 from holdfast.operations.batch import Batch
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.codes import Code
 from holdfast.operations.deleting.removal import Removed, Target
 from holdfast.operations.deleting.report import PathState
 from holdfast.operations.places import Places
-from holdfast.operations.work.outside import Tools
 from holdfast.storage.driver import Kind, NotADirectory, NotThere
 
 SKEW_US = 300_000_000

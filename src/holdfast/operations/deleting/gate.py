@@ -33,14 +33,14 @@ from holdfast.model.records import DeletionRequest
 from holdfast.model.requirements import RequestIsOpen, Requirement, StillDeletable, StillNeedless, StillOrphans
 from holdfast.operations.actor import ACTOR
 from holdfast.operations.batch import Batch, Held, RequestKind
+from holdfast.operations.carrying.fence import Fence, Shared
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.codes import Code
 from holdfast.operations.deleting.elsewhere import CopyLooks, OtherCopies
 from holdfast.operations.deleting.removal import Removed, Target, must_stay
 from holdfast.operations.deleting.report import PathState
 from holdfast.operations.deleting.since import Since
 from holdfast.operations.engine import ClaimLost
-from holdfast.operations.work.fence import Fence, Shared
-from holdfast.operations.work.outside import Tools
 
 _NO_NAMES: Mapping[int, str] = {}
 

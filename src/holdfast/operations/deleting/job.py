@@ -21,6 +21,10 @@ from itertools import groupby
 from holdfast.model.errors import BrokenInvariant, DatabaseAway, HoldfastError, OutcomeUnknown
 from holdfast.model.fileset import FileSet
 from holdfast.operations.batch import BatchFailure, BatchState, Held
+from holdfast.operations.carrying import outcomes
+from holdfast.operations.carrying.claimed import Claimed
+from holdfast.operations.carrying.fence import Fence, Shared
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.codes import Code
 from holdfast.operations.deleting import directories, emptying, moving
 from holdfast.operations.deleting.below import Below, Waits
@@ -29,10 +33,6 @@ from holdfast.operations.deleting.removal import Objection, Removed, Target, rem
 from holdfast.operations.deleting.report import PathState
 from holdfast.operations.engine import ClaimLost
 from holdfast.operations.places import OpenDoor
-from holdfast.operations.work import outcomes
-from holdfast.operations.work.claimed import Claimed
-from holdfast.operations.work.fence import Fence, Shared
-from holdfast.operations.work.outside import Tools
 
 
 class DeletionJob:

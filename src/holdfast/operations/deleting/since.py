@@ -12,7 +12,7 @@ from __future__ import annotations
 from holdfast.inventory.store import Head, JournalEntry, Store
 from holdfast.model import changes as c
 from holdfast.model.errors import ResyncNeeded
-from holdfast.operations.work.fence import Shared
+from holdfast.operations.carrying.fence import Shared
 
 ENTRIES_MAX = 500
 """If more has come in between than that, the check itself is quicker than reading it."""

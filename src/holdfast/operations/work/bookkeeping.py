@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 
 from holdfast import logs
 from holdfast.operations.batch import Batch, BatchFailure, BatchState
+from holdfast.operations.carrying.claimed import Gathered
+from holdfast.operations.carrying.outside import Tools
+from holdfast.operations.carrying.taking import Decided
 from holdfast.operations.codes import Code
-from holdfast.operations.work.claimed import Gathered
 from holdfast.operations.work.open_requests import OpenRequests
-from holdfast.operations.work.outside import Tools
 from holdfast.operations.work.settling import FILES_MAX, Settler, Settling, first_of
-from holdfast.operations.work.taking import Decided
 from holdfast.operations.work.worker_jobs import WorkerJob, WorkerJobs
 
 SETTLE_FILES = 1000

@@ -19,8 +19,8 @@ from holdfast.model.fileset import FileSet
 from holdfast.model.records import DeletionRequest, Request, RequestState
 from holdfast.operations.batch import FINAL, Batch, BatchState, QueuedRequest
 from holdfast.operations.batches.counting import FileCounts
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.deleting.report import REASONS_MAX, PathOutcome, PathState, detail_of
-from holdfast.operations.work.outside import Tools
 
 
 def n_undone(counts: FileCounts) -> int:

@@ -24,13 +24,13 @@ from holdfast.model.errors import BrokenInvariant, DatabaseAway, HoldfastError, 
 from holdfast.model.fileset import FileSet
 from holdfast.model.records import FileColumns
 from holdfast.operations.batch import Batch, token_of
+from holdfast.operations.carrying import outcomes
+from holdfast.operations.carrying.claimed import Claimed
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.codes import Code
 from holdfast.operations.engine import ClaimLost, EngineDown, Job, Place, Transfer, TransferEngine
 from holdfast.operations.places import OpenDoor
-from holdfast.operations.work import outcomes
-from holdfast.operations.work.claimed import Claimed
 from holdfast.operations.work.desk import CopyDesk
-from holdfast.operations.work.outside import Tools
 
 AWAY_S_MAX = 3600.0
 """For how long a service that has taken a job and does not answer is waited for, before its files go another way."""

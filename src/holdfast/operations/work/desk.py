@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping
 
 from holdfast import logs
 from holdfast.model.errors import DatabaseAway, OutcomeUnknown
+from holdfast.operations.carrying.claimed import Claimed
+from holdfast.operations.carrying.fence import AWAY_INTERVAL_S, Fence
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.codes import Code
 from holdfast.operations.engine import ClaimLost, Outcome, Verdict
 from holdfast.operations.progress import BadSource
-from holdfast.operations.work.claimed import Claimed
-from holdfast.operations.work.fence import AWAY_INTERVAL_S, Fence
-from holdfast.operations.work.outside import Tools
 
 Stop = Callable[[str, str, Code], None]
 """Told that a site takes nothing for now, and why."""

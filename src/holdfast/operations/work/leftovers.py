@@ -17,11 +17,11 @@ from holdfast import logs
 from holdfast.model.errors import BrokenInvariant, DatabaseAway, HoldfastError, OutcomeUnknown, UnknownName
 from holdfast.operations.batch import Batch, RequestKind
 from holdfast.operations.batches.unwanted import UnwantedJob
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.engine import Place
 from holdfast.operations.engines import placing
 from holdfast.operations.work.copying import parts_of
 from holdfast.operations.work.kept_columns import KeptColumns
-from holdfast.operations.work.outside import Tools
 from holdfast.operations.work.worker_jobs import cancelled
 
 AT_ONCE = 20

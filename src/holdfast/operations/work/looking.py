@@ -22,10 +22,10 @@ from holdfast.model.errors import BrokenInvariant, DatabaseAway, HoldfastError, 
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import DatasetKey
 from holdfast.operations.batch import FINAL, Batch, BatchState, QueuedRequest
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.deleting import aftermath
 from holdfast.operations.requesting import ending, reconciling
 from holdfast.operations.work.open_requests import OpenRequests
-from holdfast.operations.work.outside import Tools
 from holdfast.operations.work.worker_jobs import cancelled
 
 LOOK_INTERVAL_S = 1.0

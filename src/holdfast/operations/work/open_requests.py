@@ -22,8 +22,8 @@ from holdfast.inventory.store import Head, Snapshot
 from holdfast.model import steps
 from holdfast.model.records import CopyRequest, DeletionRequest, Request, RequestState
 from holdfast.operations.batch import QueuedRequest, RequestKind
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.planning import lacking
-from holdfast.operations.work.outside import Tools
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 from holdfast.model.clock import SECOND_US
 from holdfast.operations.batch import Batch
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.work.open_requests import OpenRequests
-from holdfast.operations.work.outside import Tools
 from holdfast.operations.work.presence import Presence
 from holdfast.operations.work.worker_jobs import WAKE_S
 

@@ -21,6 +21,9 @@ from holdfast.model.names import BlockKey
 from holdfast.model.records import CopyRequest, DeletionRequest, FileColumns
 from holdfast.operations import replacing
 from holdfast.operations.batch import Batch
+from holdfast.operations.carrying.claimed import Claimed
+from holdfast.operations.carrying.fence import Fence
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.codes import Code
 from holdfast.operations.deleting.below import Below
 from holdfast.operations.deleting.claiming import Passed
@@ -30,12 +33,9 @@ from holdfast.operations.deleting.job import DeletionJob
 from holdfast.operations.deleting.removal import Removed, Target
 from holdfast.operations.deleting.since import Since
 from holdfast.operations.places import OpenDoor
-from holdfast.operations.work.claimed import Claimed
 from holdfast.operations.work.copying import CopyJob, Route
 from holdfast.operations.work.desk import CopyDesk, Stop
-from holdfast.operations.work.fence import Fence
 from holdfast.operations.work.kept_columns import KeptColumns
-from holdfast.operations.work.outside import Tools
 from holdfast.operations.work.worker_jobs import WorkerJob
 
 

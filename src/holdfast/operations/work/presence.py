@@ -21,7 +21,7 @@ from holdfast.operations.batch import Batch
 from holdfast.operations.batches import lease as leases
 from holdfast.operations.batches.lease import Lease, Watch, WorkerFile
 from holdfast.operations.batches.workers import NewWorker, WorkerRow, Workers
-from holdfast.operations.work.outside import Tools
+from holdfast.operations.carrying.outside import Tools
 
 _log = logs.get("operations")
 

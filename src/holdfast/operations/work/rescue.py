@@ -27,11 +27,11 @@ from holdfast.model.errors import BrokenInvariant, HoldfastError
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
 from holdfast.operations.batch import Batch, RequestKind, Settled
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.planning.holders import read_holders
 from holdfast.operations.work import holding
 from holdfast.operations.work.copying import Route
 from holdfast.operations.work.open_requests import OpenRequests
-from holdfast.operations.work.outside import Tools
 from holdfast.operations.work.presence import Presence
 from holdfast.operations.work.stops import Stops
 

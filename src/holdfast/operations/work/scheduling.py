@@ -28,6 +28,10 @@ from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.operations.batch import Batch, BatchFailure, BatchState, Held, QueuedRequest, RequestKind
 from holdfast.operations.batches.links import read_links
 from holdfast.operations.batches.unwanted import UnwantedJob
+from holdfast.operations.carrying import outcomes
+from holdfast.operations.carrying.outcomes import Setback
+from holdfast.operations.carrying.outside import Tools
+from holdfast.operations.carrying.taking import NOTHING, Decided, WantedFiles, size_of
 from holdfast.operations.codes import Code
 from holdfast.operations.engines.choosing import Unserved
 from holdfast.operations.places import OpenDoor
@@ -38,14 +42,10 @@ from holdfast.operations.planning.schedule import Schedule, schedule
 from holdfast.operations.planning.served import Served
 from holdfast.operations.planning.sizes import Sizes
 from holdfast.operations.planning.usage import busy_of, usage_of
-from holdfast.operations.work import outcomes
 from holdfast.operations.work.copying import Route
 from holdfast.operations.work.open_requests import OpenRequests
-from holdfast.operations.work.outcomes import Setback
-from holdfast.operations.work.outside import Tools
 from holdfast.operations.work.settling import Settler
 from holdfast.operations.work.stops import Stops
-from holdfast.operations.work.taking import NOTHING, Decided, WantedFiles, size_of
 
 ROOM_FILES = 20_000
 """How many files are claimed at a time, of copies and of deletions."""

@@ -44,10 +44,10 @@ from holdfast.operations.actor import ACTOR
 from holdfast.operations.batch import QueuedRequest, RequestKind
 from holdfast.operations.batches import orders, rows
 from holdfast.operations.batches.links import LinkBook
+from holdfast.operations.carrying.claimed import Gathered
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.planning import lacking
 from holdfast.operations.work import closing, telling
-from holdfast.operations.work.claimed import Gathered
-from holdfast.operations.work.outside import Tools
 
 FILES_MAX = 20_000
 """About how many files one transaction tells of."""

@@ -13,15 +13,15 @@ from collections.abc import Iterable, Sequence
 from holdfast import logs
 from holdfast.model import steps
 from holdfast.operations.batch import Batch
+from holdfast.operations.carrying.fence import Fence
+from holdfast.operations.carrying.outside import Tools
+from holdfast.operations.carrying.taking import Decided, Taking
 from holdfast.operations.deleting.claiming import DeletionClaims
 from holdfast.operations.work.copying import Route
-from holdfast.operations.work.fence import Fence
 from holdfast.operations.work.kept_columns import KeptColumns
 from holdfast.operations.work.open_requests import OpenRequests
-from holdfast.operations.work.outside import Tools
 from holdfast.operations.work.preparing import Preparing
 from holdfast.operations.work.scheduling import Next, Scheduler, WantedCopy, WantedDeletion
-from holdfast.operations.work.taking import Decided, Taking
 from holdfast.operations.work.worker_jobs import WorkerJob
 
 _log = logs.get("operations")

@@ -12,9 +12,9 @@ from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import BlockFiles, RequestState
 from holdfast.model.requirements import CopyIsThere, Requirement
 from holdfast.operations.batch import BatchFailure, BatchState, QueuedRequest, RequestKind
+from holdfast.operations.carrying import outcomes
+from holdfast.operations.carrying.claimed import Gathered
 from holdfast.operations.codes import Code
-from holdfast.operations.work import outcomes
-from holdfast.operations.work.claimed import Gathered
 
 
 def changes_of(gathered: Sequence[Gathered]) -> list[Change]:

@@ -25,14 +25,14 @@ from collections.abc import Callable
 from holdfast import logs
 from holdfast.model.errors import DatabaseAway, OutcomeUnknown, WorkerStuck
 from holdfast.operations.batch import QueuedRequest, RequestKind
+from holdfast.operations.carrying.fence import Fence
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.requesting import reconciling
 from holdfast.operations.work.bookkeeping import Bookkeeping
-from holdfast.operations.work.fence import Fence
 from holdfast.operations.work.kept_columns import KeptColumns
 from holdfast.operations.work.leftovers import Leftovers
 from holdfast.operations.work.looking import Looking
 from holdfast.operations.work.open_requests import News, OpenRequests
-from holdfast.operations.work.outside import Tools
 from holdfast.operations.work.pauses import Pauses
 from holdfast.operations.work.preparing import Preparing
 from holdfast.operations.work.presence import Presence

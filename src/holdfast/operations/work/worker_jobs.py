@@ -19,8 +19,8 @@ from typing import Any
 
 from holdfast.model.errors import WorkerStuck
 from holdfast.operations.batch import Batch
+from holdfast.operations.carrying.claimed import Claimed
 from holdfast.operations.tally import RunTally
-from holdfast.operations.work.claimed import Claimed
 
 WAKE_S = 1.0
 """How often one who waits for jobs looks up."""

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from holdfast.config import OperationsSettings
 from holdfast.model.fileset import FileSet
 from holdfast.operations.batch import Batch, BatchFailure, BatchState, Settled
+from holdfast.operations.carrying import outcomes
+from holdfast.operations.carrying.outcomes import Setback
 from holdfast.operations.codes import Code
-from holdfast.operations.work import outcomes
-from holdfast.operations.work.outcomes import Setback
 
 _GOES_ON = frozenset({Code.STOPPED, Code.ENGINE_FAILED})
 """Failures after which a service may still be at it."""
