@@ -11,6 +11,7 @@ from holdfast.model.records import CopyRequest
 from holdfast.operations.batch import BatchState, QueuedRequest
 from holdfast.operations.batches.counting import FileCounts
 from holdfast.operations.codes import Code
+from holdfast.operations.deleting.removal import Removed
 from holdfast.operations.deleting.report import DeletionReport
 from holdfast.operations.progress import ERRORS_MAX, LIKEWISE, BadSource, Listener, RunProgress, RunReport
 
@@ -31,9 +32,12 @@ class _Trouble:
 
 
 class RunTally:
-    """Counters of a run. ``tell`` hands them to the listener, not more often than is of use."""
+    """Counters of a run. ``tell`` hands them to the listener, not more often than is of use.
 
-    def __init__(self, seed: int, clock: Clock, listener: Listener) -> None:
+    ``keeps_names``: what became of single paths is kept to the end; a run without an end would remember for ever.
+    """
+
+    def __init__(self, seed: int, clock: Clock, listener: Listener, *, keeps_names: bool = True) -> None:
         self._seed = seed
         self._clock = clock
         self._listener = listener
@@ -46,6 +50,8 @@ class RunTally:
         self._active: dict[str, int] = {}
         self._errors: dict[tuple[str, ...], _Trouble] = {}
         self._bad: dict[tuple[str, str], BadSource] = {}
+        self._keeps_names = keeps_names
+        self._removed: dict[str, dict[str, Removed]] = {}
         self._message = ""
 
     # ---- requests ---------------------------------------------------------------
@@ -107,6 +113,15 @@ class RunTally:
         self._over(claim, 0)
         self._deletions_done += 1
         self.tell()
+
+    def removed(self, request: str, name: str, removed: Removed) -> None:
+        """What became of a path that a request names itself; kept for whoever waits for the end."""
+        if self._keeps_names:
+            self._removed.setdefault(request, {})[name] = removed
+
+    def removed_of(self, request: str) -> Mapping[str, Removed]:
+        """What became of the paths of a request in this run, as far as that is kept."""
+        return self._removed.get(request, {})
 
     def failed(self, claim: str, name: str, error: str, *, site: str, code: Code) -> None:
         """A try has ended badly; what that leads to is told with ``leads_to``."""

@@ -10,7 +10,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -22,7 +22,7 @@ from holdfast.model.changes import ChangeSet
 from holdfast.model.errors import BadInput, Conflict
 from holdfast.model.records import DeletionRequest
 from holdfast.model.requirements import Requirement
-from holdfast.operations.actor import ACTOR
+from holdfast.operations.actor import ACTOR, cause_of
 from holdfast.operations.batch import Batch, BatchFailure, BatchState
 from holdfast.operations.carrying.outcomes import ERROR_CHARS
 from holdfast.operations.carrying.outside import Tools
@@ -53,14 +53,15 @@ class DeletionClaims:
         self._worker = worker
         self._requests = requests
         self._sizes = sizes
-        self.decided: list[Decided] = []
-        """What was left alone, or waits, and is written down as that."""
+        self._decided: list[Decided] = []
+        """What stands in the queue already, of that which ``claim`` will answer."""
 
-    def claim(self, wanted: Sequence[WantedFiles]) -> list[Passed]:
-        """All that passes."""
+    def claim(self, wanted: Sequence[WantedFiles]) -> tuple[list[Passed], list[Decided]]:
+        """All that passes; and what is left alone, or waits, and is written down as that."""
+        self._decided = []
         wanted = [each for each in wanted if each.batch.request.id in self._requests]
         if not wanted:
-            return []
+            return [], []
         try:
             passed = self._commit(wanted)
         except (Conflict, BadInput):
@@ -68,7 +69,7 @@ class DeletionClaims:
         if passed:
             steps.reach("deletion.claimed")
             _log.info("deletions claimed", batches=len(passed), files=sum(each.batch.n_files for each in passed))
-        return passed
+        return passed, self._decided
 
     def _claim_one(self, wanted: WantedFiles) -> list[Passed]:
         decided: list[Decided] = []
@@ -105,10 +106,10 @@ class DeletionClaims:
             request = self._requests[each.batch.request.id]
             required += gate.requirements(request, each.batch.block, each.files)
         batches = [each.batch for each in wanted] + [each.batch for each in decided]
-        cause = cause_of("deletion", [batch.request.id for batch in batches])
+        cause = cause_of(batch.request for batch in batches)
         change_set = ChangeSet((), actor=ACTOR, cause=cause, requirements=tuple(required))
         head = self._tools.store.commit(change_set, also=also)
-        self.decided += written
+        self._decided += written
         return [Passed(batch, head) for batch in claimed]
 
     def _refused(self, wanted: WantedFiles) -> list[Decided]:
@@ -129,9 +130,3 @@ class DeletionClaims:
             )
             found.append(Decided(batch, failure))
         return found
-
-
-def cause_of(what: str, ids: Iterable[str]) -> str:
-    """Why something is written, for the journal."""
-    first, *others = dict.fromkeys(ids)
-    return f"{what} {first}" + (f" and {len(others)} more" if others else "")

@@ -21,7 +21,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from holdfast.inventory.deletion import Ground, directory_obstacles, obstacles, replica_obstacles
 from holdfast.inventory.store import Head, Snapshot
@@ -33,6 +33,7 @@ from holdfast.model.records import DeletionRequest
 from holdfast.model.requirements import RequestIsOpen, Requirement, StillDeletable, StillNeedless, StillOrphans
 from holdfast.operations.actor import ACTOR
 from holdfast.operations.batch import Batch, Held, RequestKind
+from holdfast.operations.carrying.claimed import Claimed
 from holdfast.operations.carrying.fence import Fence, Shared
 from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.codes import Code
@@ -46,7 +47,7 @@ _NO_NAMES: Mapping[int, str] = {}
 
 
 class ClaimGate:
-    """The check of one claim. ``request``: as the inventory has it; ``left``: files that nothing was said of yet."""
+    """The check of one claim. ``request``: as the inventory has it; ``claimed``: what is still open of it."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class ClaimGate:
         since: Since,
         *,
         checked: Head,
-        left: Callable[[], FileSet],
+        claimed: Claimed,
         lfns: Mapping[int, str],
         looks: CopyLooks,
     ) -> None:
@@ -68,7 +69,7 @@ class ClaimGate:
         self._request = request
         self._since = since
         self._checked = checked
-        self._left = left
+        self._claimed = claimed
         self._lfns = lfns
         self._looks = looks
         self._refused: dict[int, Removed] = {}
@@ -107,7 +108,7 @@ class ClaimGate:
         """The whole check for all that is left; what must stay is noted with its reason."""
         store = self._tools.store
         while True:
-            files = FileSet.of(ordinal for ordinal in self._left() if ordinal not in self._refused)
+            files = FileSet.of(ordinal for ordinal in self._claimed.rest() if ordinal not in self._refused)
             if not files:
                 return store.head()
             change_set = ChangeSet(

@@ -48,12 +48,10 @@ class DeletionJob:
         *,
         object_to: Objection,
         streams: int,
-        seen: dict[str, Removed],
         below: Below,
     ) -> None:
-        """``seen`` is told what became of each file, by its name; ``below``: what else the request names."""
+        """``object_to``: asked before each of them goes; ``below``: what else the request names."""
         self.claimed = claimed
-        self._seen = seen
         self._tools = tools
         self._check = fence.shared(claimed.batch.claim)
         self._door = door
@@ -171,7 +169,9 @@ class DeletionJob:
         self._is_blank = await is_blank(self._door.driver)
 
     def _settle(self, target: Target, removed: Removed) -> None:
-        self._seen[target.name] = removed
+        request = self.claimed.batch.request
+        if request.dataset is None:
+            self._tools.tally.removed(request.id, target.name, removed)
         if removed.state in (PathState.SKIPPED, PathState.FAILED):
             self._fail(target, removed.code or Code.STORAGE_FAILED, removed.reason)
             return

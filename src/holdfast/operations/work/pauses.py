@@ -13,6 +13,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from holdfast.model.clock import SECOND_US
 from holdfast.operations.batch import Batch
@@ -22,6 +23,14 @@ from holdfast.operations.work.presence import Presence
 from holdfast.operations.work.worker_jobs import WAKE_S
 
 WAIT_S_MIN = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """For how long to wait, None: for nothing; and whether others are at something that we know of."""
+
+    seconds: float | None
+    is_busy: bool
 
 
 class Pauses:
@@ -34,8 +43,6 @@ class Pauses:
         self._asked = asked
         self._presence = presence
         self._say = say
-        self.is_busy = False
-        """Others are at something that we know of."""
         self._blocked_s = WAIT_S_MIN
         self._told: set[str] = set()
 
@@ -56,14 +63,17 @@ class Pauses:
             if self._say is not None:
                 self._say(message)
 
-    def next(self, *, wait: bool, is_looked_for: bool = False, is_in_vain: bool = False) -> float | None:
-        """How many seconds to wait; None: for nothing.
+    def next(self, *, wait: bool, is_looked_for: bool = False, is_in_vain: bool = False) -> Pause:
+        """What to do while there is nothing to do.
 
         ``is_looked_for``: we know of what is still to be looked at; ``is_in_vain``: what is due waits for what was
         looked at without an answer, and may be so for ever.
         """
         others = self._others()
-        self.is_busy = bool(others) or is_looked_for
+        is_busy = bool(others) or is_looked_for
+        return Pause(self._seconds(others, wait=wait and is_busy, is_in_vain=is_in_vain), is_busy)
+
+    def _seconds(self, others: list[Batch], *, wait: bool, is_in_vain: bool) -> float | None:
         due_us = self._next_due_us()
         if due_us is not None:
             wait_s = (due_us - self._tools.outside.clock()) / SECOND_US
@@ -75,7 +85,7 @@ class Pauses:
             return blocked_s
         if self._tools.is_service or not self._asked.is_planned:
             return WAKE_S
-        if not self.is_busy or not wait:
+        if not wait:
             return None
         if others:
             self._tell(others)

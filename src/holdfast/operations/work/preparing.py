@@ -30,25 +30,24 @@ from holdfast.operations.deleting.claiming import Passed
 from holdfast.operations.deleting.elsewhere import OtherCopies
 from holdfast.operations.deleting.gate import ClaimGate
 from holdfast.operations.deleting.job import DeletionJob
-from holdfast.operations.deleting.removal import Removed, Target
+from holdfast.operations.deleting.removal import Target
 from holdfast.operations.deleting.since import Since
 from holdfast.operations.places import OpenDoor
-from holdfast.operations.work.copying import CopyJob, Route
-from holdfast.operations.work.desk import CopyDesk, Stop
+from holdfast.operations.work.copying import BusyPlaces, CopyJob, Route
 from holdfast.operations.work.kept_columns import KeptColumns
+from holdfast.operations.work.stops import Stops
 from holdfast.operations.work.worker_jobs import WorkerJob
 
 
 class Preparing:
-    """Makes the jobs of one worker. ``removed``: what becomes of orphans, by request and path, if somebody waits."""
+    """Makes the jobs of one worker. ``stops``: told of sites that take nothing for now."""
 
-    def __init__(self, tools: Tools, columns: KeptColumns, stop: Stop) -> None:
+    def __init__(self, tools: Tools, columns: KeptColumns, stops: Stops) -> None:
         self._tools = tools
         self._columns = columns
-        self._stop = stop
-        self._busy: set[tuple[str, str]] = set()
+        self._stops = stops
+        self._busy = BusyPlaces()
         self._since = Since(tools.store)
-        self.removed: dict[str, dict[str, Removed]] = {}
 
     def copies(
         self,
@@ -61,8 +60,8 @@ class Preparing:
         held = self._held(view, [batch for batch, _ in claimed])
         self._columns.read(view, [batch for batch, _ in claimed])
         return [
-            self._copy(view, batch, link, held.get((batch.block_key, batch.site), FileSet()), requests, fence)
-            for batch, link in claimed
+            self._copy(view, batch, route, held.get((batch.block_key, batch.site), FileSet()), requests, fence)
+            for batch, route in claimed
         ]
 
     def deletions(
@@ -101,7 +100,7 @@ class Preparing:
         self,
         view: Snapshot,
         batch: Batch,
-        link: Route,
+        route: Route,
         held: FileSet,
         requests: Mapping[str, CopyRequest],
         fence: Fence,
@@ -112,15 +111,16 @@ class Preparing:
         claimed = Claimed(batch, {ordinal: files.sizes[ordinal] for ordinal in batch.files})
         job = CopyJob(
             self._tools,
+            fence,
+            self._stops,
             claimed,
-            link,
+            route,
             files,
             held=held,
             replaceable=self._replaceable(requests.get(batch.request.id), batch.site),
             busy=self._busy,
         )
-        desk = CopyDesk(self._tools, fence, claimed, job.names, over=job.over, stop=self._stop)
-        return WorkerJob(claimed, link.streams, lambda: job.carry(desk), job.ended)
+        return WorkerJob(claimed, route.streams, job.carry, job.ended)
 
     def _replaceable(self, asked: CopyRequest | None, site: str) -> Callable[[str, str], Callable[[], str] | None]:
         if asked is None or not asked.replace:
@@ -159,7 +159,7 @@ class Preparing:
             asked,
             self._since,
             checked=passed.head,
-            left=claimed.rest,
+            claimed=claimed,
             lfns=lfns,
             looks=others.looks(batch, asked),
         )
@@ -171,16 +171,9 @@ class Preparing:
             targets,
             object_to=gate.object_to,
             streams=streams,
-            seen=self._seen(asked),
             below=Below(asked, self._tools.queue, batch),
         )
         return WorkerJob(claimed, streams, job.carry)
-
-    def _seen(self, asked: DeletionRequest) -> dict[str, Removed]:
-        """Where it is kept what becomes of each file: whoever runs for ever is not asked in the end."""
-        if asked.dataset is not None or self._tools.is_service:
-            return {}
-        return self.removed.setdefault(asked.id, {})
 
     def _targets(self, claimed: Claimed, door: OpenDoor, files: FileColumns) -> list[Target]:
         found = []

@@ -16,29 +16,40 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
 from holdfast import logs
 from holdfast.inventory import deletion
 from holdfast.inventory.store import Snapshot
+from holdfast.model import steps
 from holdfast.model.errors import BrokenInvariant, HoldfastError
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
 from holdfast.operations.batch import Batch, RequestKind, Settled
+from holdfast.operations.batches.workers import Workers
 from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.planning.holders import read_holders
 from holdfast.operations.work import holding
 from holdfast.operations.work.copying import Route
 from holdfast.operations.work.open_requests import OpenRequests
-from holdfast.operations.work.presence import Presence
+from holdfast.operations.work.presence import DeadWorker, Presence
 from holdfast.operations.work.stops import Stops
 
 HELD_INTERVAL_S = 30.0
 """How often what is held is looked at, if nothing is heard of the inventory."""
 
 _log = logs.get("operations")
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """What the dead had claimed: what is in the queue again, as it was, and what is ours now, with its job."""
+
+    requeued: Sequence[Batch]
+    adopted: Sequence[tuple[Batch, Route]]
 
 
 class Rescue:
@@ -51,11 +62,36 @@ class Rescue:
         self._presence = presence
         self._looked_s: float | None = None
 
-    def bury(self) -> tuple[list[Batch], list[Batch]]:
-        """Take over from the dead: what is in the queue again, as it was claimed, and what is ours now with its job."""
-        return self._presence.bury(self._may_still_run, self._can_adopt)
+    def bury(self) -> TakenOver:
+        """Take over from the dead."""
+        requeued: list[Batch] = []
+        adopted: list[Batch] = []
+        for dead in self._presence.dead():
+            found, ours = self._bury(dead)
+            steps.reach("work.buried")
+            if found or ours:
+                _log.warning("a worker is dead", worker=dead.id, batches=len(found), jobs_taken_up=len(ours))
+            self._presence.forget(dead)
+            requeued += found
+            adopted += ours
+        return TakenOver(requeued, [(batch, self._route(batch)) for batch in adopted])
 
-    def link(self, batch: Batch) -> Route:
+    def _bury(self, dead: DeadWorker) -> tuple[list[Batch], list[Batch]]:
+        """Its batches that are queued again, and those that are ours now."""
+        queue, outside, me = self._tools.queue, self._tools.outside, self._presence.id
+        with queue.write() as connection:
+            adopted = []
+            for batch in queue.active(connection):
+                if batch.worker == dead.id and batch.handle and self._can_adopt(batch):
+                    claim = outside.new_id()
+                    mine = queue.adopt(connection, batch, worker=me, claim=claim, now_us=outside.clock())
+                    adopted += [mine] if mine is not None else []
+            requeued = Workers.bury(
+                connection, dead.id, now_us=outside.clock(), waits=lambda batch: self._may_still_run(batch, dead)
+            )
+        return requeued, adopted
+
+    def _route(self, batch: Batch) -> Route:
         """The ends and the engine of a batch that was taken over with its job."""
         engine = self._tools.engines.named(batch.engine)
         if engine is None:
@@ -137,15 +173,15 @@ class Rescue:
     def _ours(self, batches: Iterable[Batch]) -> list[Batch]:
         return [batch for batch in batches if batch.request.id in self._asked.known]
 
-    def _may_still_run(self, batch: Batch, dead_for_s: float, is_proven: bool) -> bool:
+    def _may_still_run(self, batch: Batch, dead: DeadWorker) -> bool:
         """Whether what a dead worker has begun for a batch may still be carried out, by somebody else or himself."""
-        if dead_for_s >= self._tools.settings.call_limit_s:
+        if dead.dead_for_s >= self._tools.settings.call_limit_s:
             return False
         if batch.handle:
             return True  # A worker that has this engine takes the job up.
         if not batch.request.kind.is_deletion:
             return self._may_still_come(batch)
-        if batch.request.kind is RequestKind.REPLICAS and not is_proven:
+        if batch.request.kind is RequestKind.REPLICAS and not dead.is_proven:
             return True
         try:
             return self._tools.places.door(batch.site).driver.capabilities.outlives_caller

@@ -26,7 +26,7 @@ from holdfast.model.errors import BrokenInvariant, HoldfastError
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.operations.batch import Batch, BatchFailure, BatchState, Held, QueuedRequest, RequestKind
-from holdfast.operations.batches.links import read_links
+from holdfast.operations.batches.links import LinkBook, read_links
 from holdfast.operations.batches.unwanted import UnwantedJob
 from holdfast.operations.carrying import outcomes
 from holdfast.operations.carrying.outcomes import Setback
@@ -44,8 +44,8 @@ from holdfast.operations.planning.sizes import Sizes
 from holdfast.operations.planning.usage import busy_of, usage_of
 from holdfast.operations.work.copying import Route
 from holdfast.operations.work.open_requests import OpenRequests
-from holdfast.operations.work.settling import Settler
 from holdfast.operations.work.stops import Stops
+from holdfast.operations.work.worker_jobs import WorkerJob
 
 ROOM_FILES = 20_000
 """How many files are claimed at a time, of copies and of deletions."""
@@ -60,7 +60,7 @@ class WantedCopy:
     """Files to be brought, and how."""
 
     wanted: WantedFiles
-    link: Route
+    route: Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,17 @@ class WantedDeletion:
 
 @dataclass(slots=True)
 class Next:
-    """What is to be taken now."""
+    """What is to be taken now, and what was seen on the way to it. False: nothing is to be taken."""
 
     copies: list[WantedCopy] = field(default_factory=list)
     deletions: list[WantedDeletion] = field(default_factory=list)
     decided: list[Decided] = field(default_factory=list)
+    adrift: list[Batch] = field(default_factory=list)
+    """Claims in our name that no job of ours knows: the answer to what claimed or settled them was lost."""
+    unwanted: list[UnwantedJob] = field(default_factory=list)
+    """Jobs at services that are to be cancelled."""
+    blocked: set[tuple[DatasetKey, str]] = field(default_factory=set)
+    """Datasets and sites of which copies wait for deletions there."""
 
     def __bool__(self) -> bool:
         return bool(self.copies or self.deletions or self.decided)
@@ -87,19 +93,18 @@ class Next:
 class Scheduler:
     """Chooses for one worker."""
 
-    def __init__(self, tools: Tools, asked: OpenRequests, settler: Settler, stops: Stops) -> None:
+    def __init__(self, tools: Tools, asked: OpenRequests, links: LinkBook, stops: Stops) -> None:
         self._tools = tools
         self._asked = asked
-        self._settler = settler
+        self._links = links
         self._stops = stops
         self._limits = planning_limits.of_settings(tools.settings)
-        self.served = Served()
-        self.adrift: list[Batch] = []
-        """Claims in our name that no job of ours knows: the answer to what claimed or settled them was lost."""
-        self.unwanted: list[UnwantedJob] = []
-        """Jobs at services that are to be cancelled."""
-        self.blocked: set[tuple[DatasetKey, str]] = set()
-        """Datasets and sites of which copies wait for deletions there."""
+        self._served = Served()
+
+    def charge(self, jobs: Iterable[WorkerJob]) -> None:
+        """These were taken: whoever was given something has had his turn."""
+        for job in jobs:
+            self._served.charge(job.batch.request, job.batch.n_files, job.batch.size)
 
     def choose(
         self, view: Snapshot, sizes: Sizes, worker: str, ours: Mapping[str, int], *, has_room: bool = True
@@ -108,22 +113,22 @@ class Scheduler:
         queue, outside = self._tools.queue, self._tools.outside
         now_us = outside.clock()
         with queue.read() as connection:
-            self.unwanted = queue.unwanted_jobs(connection)
-            waiting = self._waiting(connection, now_us)
+            unwanted = queue.unwanted_jobs(connection)
+            waiting = self._waiting(connection, unwanted, now_us)
             active = queue.active(connection)
             links = read_links(connection)
-        self.blocked.clear()
-        self.adrift = [batch for batch in active if batch.worker == worker and batch.claim not in ours]
+        adrift = [batch for batch in active if batch.worker == worker and batch.claim not in ours]
+        found = Next(adrift=adrift, unwanted=unwanted)
         if not has_room:
             waiting = [batch for batch in waiting if batch.request.kind is not RequestKind.COPY]
         if not waiting:
-            return Next()
+            return found
 
         def streams(batch: Batch) -> int:
             known = ours.get(batch.claim)
             return self._limits.of_link(batch.source, batch.site).streams if known is None else known
 
-        waiting, doomed = self._without_doomed(view, waiting)
+        waiting, doomed = self._without_doomed(view, waiting, found.blocked)
         copies = {batch.block_key: None for batch in waiting if batch.request.kind is RequestKind.COPY}
         chosen = schedule(
             waiting,
@@ -131,25 +136,26 @@ class Scheduler:
             limits=self._limits,
             holders=read_holders(view, copies),
             sizes=sizes,
-            links=self._settler.links.applied(links),
+            links=self._links.applied(links),
             sites=self._tools.places.sites,
-            served=self.served,
+            served=self._served,
             room_files=ROOM_FILES,
             now_us=now_us,
             busy=busy_of(active),
             stopped=self._stops.reasons(),
         )
-        return self._next(chosen, sizes, doomed, now_us)
+        self._fill(found, chosen, sizes, doomed, now_us)
+        return found
 
-    def _waiting(self, connection: Connection, now_us: int) -> list[Batch]:
+    def _waiting(self, connection: Connection, unwanted: Iterable[UnwantedJob], now_us: int) -> list[Batch]:
         found = self._tools.queue.waiting(connection, now_us=now_us, wait_us_max=self._tools.wait_us_max)
-        running = {job.claim for job in self.unwanted if job.is_in_the_way(now_us)}
+        running = {job.claim for job in unwanted if job.is_in_the_way(now_us)}
         return [batch for batch in found if batch.request.id in self._asked.known and running.isdisjoint(batch.left)]
 
     def _without_doomed(
-        self, view: Snapshot, waiting: Sequence[Batch]
+        self, view: Snapshot, waiting: Sequence[Batch], blocked: set[tuple[DatasetKey, str]]
     ) -> tuple[list[Batch], dict[tuple[BlockKey, str], FileSet]]:
-        """Without copies of what is all to be deleted where they go; and what of the others is."""
+        """Without copies of what is all to be deleted where they go (``blocked``); and what of the others is."""
         places = {(each.dataset, each.site) for each in self._asked.deletions.values() if each.dataset is not None}
         doomed: dict[tuple[BlockKey, str], FileSet] = {}
         copies = (batch.request for batch in waiting if batch.request.kind is RequestKind.COPY)
@@ -162,13 +168,14 @@ class Scheduler:
             if batch.request.kind is RequestKind.COPY and not batch.files - doomed.get(
                 (batch.block_key, batch.site), NOTHING
             ):
-                self.blocked.add((batch.block_key.dataset, batch.site))
+                blocked.add((batch.block_key.dataset, batch.site))
             else:
                 free.append(batch)
         return free, doomed
 
-    def _next(self, chosen: Schedule, sizes: Sizes, doomed: dict[tuple[BlockKey, str], FileSet], now_us: int) -> Next:
-        found = Next()
+    def _fill(
+        self, found: Next, chosen: Schedule, sizes: Sizes, doomed: dict[tuple[BlockKey, str], FileSet], now_us: int
+    ) -> None:
         for assignment in chosen.assignments:
             if assignment.batch.request.kind.is_deletion:
                 self._delete(found, assignment)
@@ -178,7 +185,6 @@ class Scheduler:
             found.decided.append(self._held(held))
         if chosen.overdue:
             found.decided += self._overdue(chosen.overdue)
-        return found
 
     def _delete(self, found: Next, assignment: Assignment) -> None:
         door = self._door(assignment.batch.site, Code.STORAGE_FAILED)

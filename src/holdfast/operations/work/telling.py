@@ -54,13 +54,6 @@ def all_there(changes: Sequence[Change], closed: Iterable[QueuedRequest]) -> lis
     ]
 
 
-def cause_of(requests: Iterable[QueuedRequest]) -> str:
-    """Why it is told, for the journal."""
-    known = dict.fromkeys((request.kind.is_deletion, request.id) for request in requests)
-    (is_deletion, first), *others = known
-    return f"{'deletion' if is_deletion else 'copy'} {first}" + (f" and {len(others)} more" if others else "")
-
-
 def refused(gathered: Gathered, error: str, settings: OperationsSettings) -> Gathered:
     """What the inventory will not have, as failed for good."""
     settled = gathered.settled
