@@ -37,7 +37,7 @@ def test_a_service_forgets_requests_that_are_over(tmp_path: Path, monkeypatch: p
             super().__init__(*given, **named)
             kept.append(self)
 
-    monkeypatch.setattr(executor, "Asked", Kept)
+    monkeypatch.setattr(executor, "OpenRequests", Kept)
 
     async def main() -> None:
         working = asyncio.ensure_future(world.work(Seat("service"), forever=True))
