@@ -129,7 +129,7 @@ class World:
         return list(findings.read_table(Path(report.folder) / FINDINGS))
 
     def asker(self, *, dry_run: bool = False) -> Asker:
-        door = self.record("away").doors[0]
+        door = self.record("away").first_door
         return Asker(self.store, self.away, "test", self.clock, self.new_id, door, dry_run)
 
     def new_id(self) -> str:

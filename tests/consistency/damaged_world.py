@@ -332,7 +332,7 @@ class DamagedWorld:
     def act(self, report: Report) -> Repair:
         """Ask for all that a report speaks for; gates that refuse everything are right in small worlds, too."""
         asked, found = Repair(), self.findings(report)
-        door = self.record(report.site).doors[0]
+        door = self.record(report.site).first_door
         asker = Asker(self.store, self.drivers[report.site], "test", self.time, self.new_id, door)
         lacking = [each for each in found if each.cls in LACKING]
 

@@ -104,7 +104,7 @@ class RaceWorld:
 
         async def work(store: SqlStore) -> None:
             def drivers(site: Site) -> StorageDriver:
-                return doors.open_driver("xroot", site.doors[0].root, site=site.name)
+                return doors.open_driver("xroot", site.first_door.root, site=site.name)
 
             running = asyncio.ensure_future(
                 executor.run(

@@ -98,7 +98,7 @@ def test_an_interrupted_check_is_begun_anew(world: World, reason: str) -> None:
     if reason == "another site":
         with world.store.snapshot() as view:
             away = view.site("away")
-        world.commit(c.PutSite(replace(away, doors=(replace(away.doors[0], root="/elsewhere"),))))
+        world.commit(c.PutSite(replace(away, doors=(replace(away.first_door, root="/elsewhere"),))))
     seen = listed(world)
     report = world.report(afresh=reason == "asked for")
     assert sorted(seen) == ["/", "/data", "/data/a", "/data/b"]

@@ -111,7 +111,7 @@ class Checker:
         lacking = [each for each in found if each.cls in LACKING]
 
         async def go(driver: StorageDriver) -> None:
-            door = self._record(report.site).doors[0]
+            door = self._record(report.site).first_door
             asker = Asker(self._store, driver, "test", system_clock, requests.random_id, door)
             with suppress(Conflict):
                 await repair.repair(asker, report, lacking, asked, gates=gates)

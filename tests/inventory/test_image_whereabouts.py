@@ -68,7 +68,7 @@ def _expected(store: MemoryStore, lfn: str) -> list[str] | None:
         if record is None:
             return None
         holding = [each for each in view.replicas(block=record.block) if each.holds(record.ordinal)]
-        found = [_pfn(view.site(each.site).doors[0], lfn) for each in holding]
+        found = [_pfn(view.site(each.site).first_door, lfn) for each in holding]
     return [pfn for pfn in found if pfn is not None]
 
 

@@ -73,7 +73,7 @@ class Context:
 
     def driver(self, site: Site) -> StorageDriver:
         """A new driver for the site's first door. Whoever asks closes it, in the event loop that used it."""
-        return self._open(site, site.doors[0])
+        return self._open(site, site.first_door)
 
     def _open(self, site: Site, door: Door) -> StorageDriver:
         return doors.open_driver(door.protocol, door.root, site=site.name, access=self.access(site.name))

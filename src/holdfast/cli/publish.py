@@ -109,7 +109,7 @@ def path_within(site: Site, directory: str) -> str:
     Where the site is a folder of this machine, ``directory`` is a path of this
     machine, links followed; else it is a path of the site already.
     """
-    door = site.doors[0]
+    door = site.first_door
     if door.protocol != "posix":
         return names.directory("/" + directory.strip("/"))
     root = doors.posix_root(door.root).resolve()

@@ -157,7 +157,7 @@ def check_requests(view: Snapshot) -> Iterator[Violation]:
             message = f"no replica of block {lacking[0]} at {copy.site}"
             yield Violation("I7", f"request {copy.id}", message, ("dataset", str(copy.dataset)))
     for deletion in view.deletion_requests():
-        rules = view.site(deletion.site).doors[0].rules
+        rules = view.site(deletion.site).first_door.rules
         lfns = [pfn.lfn_of(rules, orphan.path) for orphan in deletion.orphans]
         for record in view.lookup([lfn for lfn in lfns if lfn is not None]):
             if record is not None and _is_wanted(record, deletion.site, view):

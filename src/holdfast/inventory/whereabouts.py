@@ -45,7 +45,7 @@ class Located:
 def locate(snapshot: Snapshot, lfns: Sequence[str], *, sites: Collection[str] | None = None) -> list[Located | None]:
     """Each LFN's file and where it is, at ``sites`` if they are given; InvalidName for what is no LFN, UnknownName."""
     wanted = snapshot.sites() if sites is None else [snapshot.site(name) for name in sorted(set(sites))]
-    doors = {site.name: ByDirectory(site.doors[0].root, site.doors[0].rules) for site in wanted}
+    doors = {site.name: ByDirectory(site.first_door.root, site.first_door.rules) for site in wanted}
     files = snapshot.lookup(lfns)
     blocks = tuple({file.block: None for file in files if file is not None})
     datasets = snapshot.find_datasets({key.dataset for key in blocks})

@@ -107,6 +107,11 @@ class Site:
     storage_type: StorageType = StorageType.DISK
     status: SiteStatus = SiteStatus.READY
 
+    @property
+    def first_door(self) -> Door:
+        """The door that copies, removals and checks go through, and whose PFNs are told."""
+        return self.doors[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

@@ -29,8 +29,8 @@ class OpenDoor:
     def __init__(self, site: Site, driver: StorageDriver) -> None:
         self.site = site
         self.driver = driver
-        self._root = site.doors[0].root.rstrip("/")
-        self._path = pfn.compiled("", site.doors[0].rules)
+        self._root = site.first_door.root.rstrip("/")
+        self._path = pfn.compiled("", site.first_door.rules)
         self._is_tape = site.storage_type is StorageType.TAPE
 
     @property
@@ -81,7 +81,7 @@ class Places:
     def path(self, name: str, lfn: str) -> str:
         """Where a file lies at a site, without opening it; "" if nowhere, or if the site is not known."""
         try:
-            return pfn.path_of(self.sites[name].doors[0].rules, lfn) or "" if name in self.sites else ""
+            return pfn.path_of(self.sites[name].first_door.rules, lfn) or "" if name in self.sites else ""
         except InvalidName:
             return ""
 

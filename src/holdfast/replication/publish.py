@@ -125,7 +125,7 @@ class _Work:
         self._store = store
         self._driver = driver
         self._publication = publication
-        self._rules = publication.site.doors[0].rules
+        self._rules = publication.site.first_door.rules
         self._clock = clock
         self._workers = workers
         self._limits = limits

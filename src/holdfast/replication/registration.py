@@ -216,7 +216,7 @@ class Registration:
 
     def _same_door(self) -> tuple[Requirement, ...]:
         site = self._publication.site
-        return (SameDoor(site.name, site.doors[0]),)
+        return (SameDoor(site.name, site.first_door),)
 
     def _wanted(self) -> Dataset:
         publication, description = self._publication, self._publication.description

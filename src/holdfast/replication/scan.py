@@ -56,7 +56,7 @@ async def scan(
 
     ``keep`` is called in worker threads, one call at a time.
     """
-    sink = ScanSink(publication.site.doors[0].rules, keep)
+    sink = ScanSink(publication.site.first_door.rules, keep)
     with closing(MemoryLedger(sink, publication.directory)) as ledger:
         outcome = await engine.list_tree(
             [driver],

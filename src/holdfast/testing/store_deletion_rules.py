@@ -225,7 +225,7 @@ class DeletionRules(StoreHooks):
         moved = site("A", rules=PfnRules.prefix("/data", "/elsewhere"))
         assert self.refused(Conflict, c.PutSite(moved), says="first door cannot change").rows == ("deletion",)
         present = self.view().site("A")
-        further = replace(present.doors[0], root="/further")
+        further = replace(present.first_door, root="/further")
         self.commit(c.PutSite(replace(present, status=SiteStatus.WAITROOM, doors=(*present.doors, further))))
         self.commit(c.CloseRequest("deletion", RequestState.DONE))
         self.commit(c.PutSite(moved))

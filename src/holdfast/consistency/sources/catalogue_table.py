@@ -118,7 +118,7 @@ def write_batches(batches: Iterable[pa.RecordBatch], site: Site, target: Path, *
     first = next(rest, None)
     columns = tuple(first.schema.names) if first is not None else ("path",)
     check_columns(columns, place)
-    rules = site.doors[0].rules if "lfn" in map(str.lower, columns) else PfnRules()
+    rules = site.first_door.rules if "lfn" in map(str.lower, columns) else PfnRules()
     reading = Reading(layout_of(columns), DumpOptions(Path()), Taken(0, 0, ""), rules)
     return write(pieces_of(chain([] if first is None else [first], rest), place), reading, target)
 

@@ -122,7 +122,7 @@ class DumpInventory:
         if are_lfns is None:
             names_lfn = any(column.strip().lower() == "lfn" for column in layout.columns)
             are_lfns = names_lfn or self._layout in _OF_LFNS or layout.name in _OF_LFNS
-        return site.doors[0].rules if are_lfns else PfnRules()
+        return site.first_door.rules if are_lfns else PfnRules()
 
     def _dirac(self) -> str:
         """The dump's root with the options that say how DIRAC writes; how many columns there are, the file shows."""

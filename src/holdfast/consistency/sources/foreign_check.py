@@ -206,7 +206,7 @@ def _compare(state: _Run, listing: Listing, said_after: Written) -> None:
     judgement = Judgement(
         Unlisted.read(listing),
         settings.ignored,
-        state.site.doors[0].rules,
+        state.site.first_door.rules,
         now_ns - settings.ignore_age_s * window_findings.SECOND_NS,
     )
     findings.write_table(window_findings.findings(tables, judgement, settings.limits), path / FINDINGS)

@@ -73,7 +73,7 @@ class _Doors:
     """
 
     def __init__(self, sites: Mapping[str, Site], words: Sequence[str]) -> None:
-        doors = [sites[word].doors[0] if word in sites else None for word in words]
+        doors = [sites[word].first_door if word in sites else None for word in words]
         known = [(_exchange(door), door) for door in doors if door is not None]
         olds = {exchange[0] for exchange, _ in known if exchange is not None}
         prefix = olds.pop() if len(olds) == 1 and all(exchange is not None for exchange, _ in known) else None

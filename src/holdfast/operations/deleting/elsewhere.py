@@ -155,7 +155,7 @@ class OtherCopies:
         """The looks for one batch of a request."""
         if asked.dataset is not None:
             return self._elsewhere(batch.block_key, batch.site, batch.files)
-        rules = self._view.site(asked.site).doors[0].rules
+        rules = self._view.site(asked.site).first_door.rules
         lfns = {
             ordinal: pfn.lfn_of(rules, _was(asked.orphans[ordinal].path))
             for ordinal in batch.files

@@ -77,7 +77,7 @@ class DeletionJob:
                 await self._delete_all(alike)
             self._wait_for_below()
             if self._deleted and self._may_remove_directories():
-                rules = self._door.site.doors[0].rules
+                rules = self._door.site.first_door.rules
                 await directories.remove_empty(self._door.driver, self._deleted, rules, self._check)
         except ClaimLost as lost:
             # If the claim is lost indeed, that is found when this is written down.

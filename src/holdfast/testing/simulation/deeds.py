@@ -318,7 +318,7 @@ class Deeds(Operating):
 
     def _asker(self, site: str) -> Asker:
         world = self.world
-        driver, door = world.driver(world.sites[site]), world.sites[site].doors[0]
+        driver, door = world.driver(world.sites[site]), world.sites[site].first_door
         return Asker(world.store, driver, ACTOR, world.clock, world.new_id, door)
 
 
