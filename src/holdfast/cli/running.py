@@ -40,7 +40,7 @@ def carry_out(
         return ending.run(
             executor.run(
                 context.store,
-                context.driver,
+                context.sites.driver,
                 settings=context.config.operations,
                 clock=context.clock,
                 workers_dir=context.workers_dir,
@@ -51,7 +51,7 @@ def carry_out(
                 forever=forever,
                 waiting=show.note,
                 engines=make_engines(
-                    context.config.operations, context.access, clock=context.clock, monotonic=monotonic_s
+                    context.config.operations, context.sites.access, clock=context.clock, monotonic=monotonic_s
                 ),
             )
         )

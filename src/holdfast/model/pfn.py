@@ -213,7 +213,12 @@ def compiled(root: str, rules: PfnRules) -> Callable[[str], str | None]:
 def pfn_of(root: str, rules: PfnRules, lfn: str) -> str | None:
     """The whole PFN: root and path; None if the door has none for ``lfn``."""
     path = path_of(rules, lfn)
-    return None if path is None else root.rstrip("/") + path
+    return None if path is None else below(root, path)
+
+
+def below(root: str, path: str) -> str:
+    """The PFN of a path of a door."""
+    return root.rstrip("/") + path
 
 
 def _literal(text: str) -> str:

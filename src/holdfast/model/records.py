@@ -112,6 +112,11 @@ class Site:
         """The door that copies, removals and checks go through, and whose PFNs are told."""
         return self.doors[0]
 
+    def doors_like(self, door: Door) -> tuple[Door, ...]:
+        """The other doors that can stand in for one: same protocol, same rules."""
+        alike = (door.protocol, door.rules)
+        return tuple(each for each in self.doors if each != door and (each.protocol, each.rules) == alike)
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

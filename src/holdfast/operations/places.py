@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from weakref import ref as weakref
 
 from holdfast.model import pfn
-from holdfast.model.errors import InvalidName, OperatorError, unknown_name
-from holdfast.model.records import Site, SiteStatus, StorageType
+from holdfast.model.errors import BrokenInvariant, HoldfastError, InvalidName, OperatorError, unknown_name
+from holdfast.model.records import Site, StorageType
 from holdfast.operations.engine import Place
 from holdfast.storage.driver import StorageDriver
 
@@ -29,21 +29,21 @@ class OpenDoor:
     def __init__(self, site: Site, driver: StorageDriver) -> None:
         self.site = site
         self.driver = driver
-        self._root = site.first_door.root.rstrip("/")
+        self._root = site.first_door.root
         self._path = pfn.compiled("", site.first_door.rules)
         self._is_tape = site.storage_type is StorageType.TAPE
 
     @property
     def top(self) -> Place:
         """The site's root, for questions that are about no file."""
-        return Place(self.site.name, self.driver, "/", self._root, self._is_tape)
+        return Place(self.site.name, self.driver, "/", pfn.below(self._root, ""), self._is_tape)
 
     def place(self, lfn: str) -> Place:
         """Where a file lies; InvalidName if nowhere."""
         path = self._path(lfn)
         if path is None:
-            raise no_path(self.site, lfn)
-        return Place(self.site.name, self.driver, path, self._root + path, self._is_tape)
+            raise InvalidName(f"the rules of {self.site.name} give no path for {lfn}", hint="see the site's PFN rules")
+        return Place(self.site.name, self.driver, path, pfn.below(self._root, path), self._is_tape)
 
 
 class Places:
@@ -78,20 +78,14 @@ class Places:
             self._doors[name] = OpenDoor(self.sites[name], self._open(self.sites[name]))
         return self._doors[name]
 
-    def path(self, name: str, lfn: str) -> str:
-        """Where a file lies at a site, without opening it; "" if nowhere, or if the site is not known."""
+    def outlives_caller(self, name: str) -> bool:
+        """Whether what was asked of a site may be carried out though nobody waits for it any more; yes if unknown."""
         try:
-            return pfn.path_of(self.sites[name].first_door.rules, lfn) or "" if name in self.sites else ""
-        except InvalidName:
-            return ""
-
-    def place(self, name: str, lfn: str) -> Place:
-        """Where a file lies at a site; errors of ``door`` and ``OpenDoor.place``."""
-        return self.door(name).place(lfn)
-
-    def is_ready(self, name: str) -> bool:
-        """Whether the inventory lets a site be used."""
-        return name in self.sites and self.sites[name].status is SiteStatus.READY
+            return self.door(name).driver.capabilities.outlives_caller
+        except BrokenInvariant:
+            raise
+        except HoldfastError:
+            return True
 
     async def close(self) -> None:
         """Close what was opened for us, in the event loop that used it."""
@@ -110,8 +104,3 @@ class Places:
         if site.name in self._drivers:
             return self._drivers[site.name]
         raise OperatorError(f"there is no driver for site {site.name}")
-
-
-def no_path(site: Site, lfn: str) -> InvalidName:
-    """The error of a file that has no place at a site."""
-    return InvalidName(f"the rules of {site.name} give no path for {lfn}", hint="see the site's PFN rules")

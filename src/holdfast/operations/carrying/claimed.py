@@ -137,10 +137,6 @@ class Claimed:
             self.n_waiting += len(ordinals)
             self._decided.append(replace(failure, files=FileSet.of(ordinals), size=self.size_of(ordinals)))
 
-    def unwritten(self) -> FileSet:
-        """What is done and not written down."""
-        return FileSet.of(self._done)
-
     def rest(self) -> FileSet:
         """What is left, as a set of files."""
         return FileSet.of(self.left)

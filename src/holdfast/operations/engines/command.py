@@ -35,7 +35,7 @@ from holdfast.operations.engines.mover_way import Bring, MoverWay
 from holdfast.operations.engines.one_by_one import OneByOne
 from holdfast.operations.engines.proving import EngineFault
 from holdfast.storage.access import Access
-from holdfast.storage.guarded.carried_out import carried_out
+from holdfast.storage.carried_out import carried_out
 
 
 class CommandEngine:

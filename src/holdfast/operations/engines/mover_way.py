@@ -24,8 +24,8 @@ from holdfast.operations.engines.mover import Ending, Said
 from holdfast.operations.engines.mover_files import FileToMove
 from holdfast.operations.engines.mover_names import destination_name, source_name
 from holdfast.operations.engines.proving import Depth, EngineFault
+from holdfast.storage.carried_out import carried_out
 from holdfast.storage.driver import AlreadyThere, NotThere
-from holdfast.storage.guarded.carried_out import carried_out
 
 _CODES = {
     Ending.LATER: Code.ENGINE_FAILED,

@@ -36,8 +36,8 @@ from holdfast.operations.engines.glances import Glances
 from holdfast.operations.engines.proving import NO_PATIENCE, AskingPatience, Depth, EngineFault, ProvenFile
 from holdfast.operations.engines.standing import Standing
 from holdfast.storage import parts
+from holdfast.storage.carried_out import carried_out
 from holdfast.storage.driver import NotThere
-from holdfast.storage.guarded.carried_out import carried_out
 
 
 class Way(ABC):

@@ -6,7 +6,6 @@ Shared by all engines, whoever has moved the bytes.
     prove           Fault unless the file lies there
     prove_source    Fault unless the source has it
     blame           what a Fault DAMAGED really was, the source having been asked
-    prove_in_place  for engines that let others write under the final name: an Outcome
 
 Rules
   * Nothing counts without its size and one checksum at least that the
@@ -28,19 +27,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from holdfast.model import checksums
 from holdfast.model.checksums import Checksums
-from holdfast.model.clock import Clock
 from holdfast.model.errors import BrokenInvariant, HoldfastError, PeerError
 from holdfast.operations import codes
 from holdfast.operations.codes import Code
-from holdfast.operations.engine import Check, Outcome, Place, Transfer, Verdict
+from holdfast.operations.engine import Outcome, Place, Transfer, Verdict
 from holdfast.storage.digest import ALGORITHMS, Hasher
-from holdfast.storage.driver import Kind, NotThere, Stat, copying
+from holdfast.storage.driver import NotThere, Stat, copying
 
 CHEAPEST_FIRST = ("adler32", "crc32c", "md5", "sha256", "blake3")
 """The order in which a storage is asked for what it may tell: what most of them know comes first."""
@@ -169,36 +167,6 @@ async def blame(transfer: Transfer, fault: EngineFault, depth: Depth = Depth.REA
     if why:
         return EngineFault(Code.SOURCE_WRONG, f"source is wrong: {transfer.source}: {why}", stat=fault.stat)
     return EngineFault(Code.DAMAGED, f"damaged on the way, the source is right: {fault.message}", stat=fault.stat)
-
-
-async def prove_in_place(
-    transfer: Transfer, check: Check, clock: Clock, *, reads: bool = True, has_replaced: bool = False
-) -> Outcome:
-    """COPIED if the file lies under its final path; else what is wrong there is removed, and the outcome says why.
-
-    ``reads``: files may be read through by us where a storage tells nothing. Raises ClaimLost.
-    """
-    verified_us = clock()
-    try:
-        require_checksum(transfer)
-        await prove(transfer, depth=Depth.CHEAP if reads else Depth.TOLD)
-    except EngineFault as fault:
-        if fault.code is not Code.DAMAGED:
-            return fault.outcome
-        blamed = await blame(transfer, fault, Depth.READ if reads else Depth.TOLD)
-        await check()
-        await _remove_wrong(transfer)
-        return blamed.outcome
-    return Outcome(Verdict.COPIED, verified_us, has_replaced=has_replaced)
-
-
-async def _remove_wrong(transfer: Transfer) -> None:
-    """Remove what was proved wrong a moment ago, unless it is the file by now; the next try looks at what is left."""
-    place = transfer.destination
-    with suppress(EngineFault, HoldfastError):
-        stat = await place.driver.stat(place.path)
-        if stat.kind is Kind.FILE:
-            await place.driver.delete(place.path, expected=stat)
 
 
 async def _asked(transfer: Transfer, place: Place, depth: Depth, patience: AskingPatience) -> ProvenFile:

@@ -142,19 +142,10 @@ class Looking:
     def _due_s(self, batch: Batch) -> float:
         """When it may be looked at, by our clock."""
         due_s = self._asked_s.get(_key(batch), -math.inf) + UNANSWERED_S
-        if self._outlives(batch):
+        if self._tools.places.outlives_caller(batch.site):
             first_s = max(self._seen_s.get(claim, math.inf) for claim in batch.left)
             due_s = max(due_s, first_s + self._tools.settings.call_limit_s)
         return due_s
-
-    def _outlives(self, batch: Batch) -> bool:
-        """Whether a call may be carried out though nobody waits for it any more."""
-        try:
-            return self._tools.places.door(batch.site).driver.capabilities.outlives_caller
-        except BrokenInvariant:
-            raise
-        except HoldfastError:
-            return True
 
     def _collect(self) -> bool:
         """Take in what has ended; raises bugs."""

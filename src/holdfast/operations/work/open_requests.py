@@ -113,12 +113,6 @@ class OpenRequests:
         self._looked = now if self._looked == before else self._looked
         self._seen = now if self._seen == before else self._seen
 
-    def refresh(self) -> None:
-        """Read again how far the requests are."""
-        for each in self._tools.queue.known_open():
-            if each.id in self.known:
-                self.known[each.id] = each
-
     def forget(self, id: str) -> None:
         """A request has its outcome."""
         self.known.pop(id, None)

@@ -183,12 +183,7 @@ class Rescue:
             return self._may_still_come(batch)
         if batch.request.kind is RequestKind.REPLICAS and not dead.is_proven:
             return True
-        try:
-            return self._tools.places.door(batch.site).driver.capabilities.outlives_caller
-        except BrokenInvariant:
-            raise
-        except HoldfastError:
-            return True
+        return self._tools.places.outlives_caller(batch.site)
 
     def _may_still_come(self, batch: Batch) -> bool:
         """Whether a file of a copy may still be written by something that a dead worker has begun."""
