@@ -109,10 +109,9 @@ def path_within(site: Site, directory: str) -> str:
     Where the site is a folder of this machine, ``directory`` is a path of this
     machine, links followed; else it is a path of the site already.
     """
-    door = site.first_door
-    if door.protocol != "posix":
+    root = doors.folder_of(site.first_door)
+    if root is None:
         return names.directory("/" + directory.strip("/"))
-    root = doors.posix_root(door.root).resolve()
     there = Path(directory).resolve()
     if not there.is_relative_to(root):
         raise BadInput(f"{there} lies outside the root of site {site.name}", hint=f"its root is {root}")

@@ -86,7 +86,7 @@ class Root:
         return path if self.path == "/" else self.path + path
 
 
-def root_of(url: str, *, site: str) -> Root:
+def root_of(url: str, *, site: str = "") -> Root:
     """The root that a door's URL names; BadInput if it names none."""
     try:
         parts = urlsplit(url)
