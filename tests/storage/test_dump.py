@@ -28,16 +28,10 @@ from hypothesis import strategies as st
 from holdfast.model import names
 from holdfast.model.errors import BadInput, BrokenInvariant, OperatorError, PeerError
 from holdfast.storage import doors
+from holdfast.storage.abilities import Taken
 from holdfast.storage.access import Access
 from holdfast.storage.digest import digests_of
-from holdfast.storage.driver import (
-    NOT_TOLD,
-    DirectoryListing,
-    Kind,
-    Stat,
-    StorageDriver,
-    Taken,
-)
+from holdfast.storage.driver import NOT_TOLD, DirectoryListing, Kind, Stat, StorageDriver
 from holdfast.storage.dump import options as dump_options
 from holdfast.storage.dump.driver import PAGE_ROWS, DumpDriver, open_door
 from holdfast.storage.dump.plan import plan

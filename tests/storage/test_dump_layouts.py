@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from holdfast.model.errors import BadInput, PeerError
+from holdfast.storage.abilities import Taken
 from holdfast.storage.driver import (
     NOT_TOLD,
     Digest,
@@ -23,7 +24,6 @@ from holdfast.storage.driver import (
     Kind,
     NotAllowed,
     Stat,
-    Taken,
     Unnameable,
     Unsupported,
 )

@@ -24,6 +24,7 @@ import pytest
 
 from holdfast.model.checksums import DIGITS
 from holdfast.model.errors import BrokenInvariant, HoldfastError, PeerError
+from holdfast.storage.abilities import PermissionsDriver
 from holdfast.storage.driver import (
     AlreadyThere,
     ChangedWhileRead,
@@ -31,7 +32,6 @@ from holdfast.storage.driver import (
     NotAFile,
     NotAllowed,
     NotThere,
-    PermissionsDriver,
     StorageDriver,
     Unsupported,
 )

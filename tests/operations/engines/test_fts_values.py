@@ -27,8 +27,8 @@ from holdfast.operations.engines.fts.errors import Away, Refused, Rejected
 from holdfast.operations.engines.fts.replies import BadReply, Hidden, JobReport
 from holdfast.operations.engines.fts.submission import FileToBring, Handle
 from holdfast.operations.engines.proving import EngineFault
+from holdfast.storage.abilities import FarFile
 from holdfast.storage.access import Access
-from holdfast.storage.driver import FarFile
 from holdfast.testing.memory_driver import MemoryDriver
 from holdfast.testing.servers.test_authority import TestAuthority, new_key, pem
 from holdfast.testing.servers.test_user import TestUser

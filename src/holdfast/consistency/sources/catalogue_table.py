@@ -37,7 +37,7 @@ from holdfast.model import names, pfn
 from holdfast.model.errors import BadInput, InvalidName
 from holdfast.model.pfn import PfnRules
 from holdfast.model.records import Site
-from holdfast.storage.driver import Taken
+from holdfast.storage.abilities import Taken
 from holdfast.storage.dump import values as dump_values
 from holdfast.storage.dump.layout import DumpLayout, RowForm, role_of
 from holdfast.storage.dump.options import DumpOptions

@@ -49,7 +49,7 @@ from holdfast.consistency.sources.inventory import Written, known_beside
 from holdfast.model.errors import BadInput
 from holdfast.model.pfn import PfnRules
 from holdfast.model.records import Site
-from holdfast.storage.driver import Taken
+from holdfast.storage.abilities import Taken
 from holdfast.storage.dump import options as dump_options
 from holdfast.storage.dump import plan as dump_plan
 from holdfast.storage.dump import reading as dump_reading

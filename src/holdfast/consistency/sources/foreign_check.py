@@ -50,7 +50,8 @@ from holdfast.model import steps
 from holdfast.model.clock import Clock
 from holdfast.model.errors import BadInput, OperatorError
 from holdfast.model.records import Site
-from holdfast.storage.driver import StorageDriver, Taken
+from holdfast.storage.abilities import Taken
+from holdfast.storage.driver import StorageDriver
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.tables import ENTRIES
 

@@ -33,9 +33,10 @@ from holdfast.operations.engine import Check, Note, Outcome, Place, Transfer
 from holdfast.operations.engines import placing, proving
 from holdfast.operations.engines.proving import Depth, EngineFault
 from holdfast.operations.engines.pumping import FromSource, Pump
+from holdfast.storage.abilities import BlockingDriver, blocking
 from holdfast.storage.bounded import Bounded, Lane
 from holdfast.storage.digest import Hasher
-from holdfast.storage.driver import AlreadyThere, BlockingDriver, blocking
+from holdfast.storage.driver import AlreadyThere
 
 LARGE_BYTES = 1 << 18
 """Chunks from this size on are read ahead, and hashed in a thread while the destination writes them."""

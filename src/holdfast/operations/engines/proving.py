@@ -37,8 +37,9 @@ from holdfast.model.errors import BrokenInvariant, HoldfastError, PeerError
 from holdfast.operations import codes
 from holdfast.operations.codes import Code
 from holdfast.operations.engine import Outcome, Place, Transfer, Verdict
+from holdfast.storage.abilities import copying
 from holdfast.storage.digest import ALGORITHMS, Hasher
-from holdfast.storage.driver import NotThere, Stat, copying
+from holdfast.storage.driver import NotThere, Stat
 
 CHEAPEST_FIRST = ("adler32", "crc32c", "md5", "sha256", "blake3")
 """The order in which a storage is asked for what it may tell: what most of them know comes first."""

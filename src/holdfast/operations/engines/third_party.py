@@ -35,18 +35,16 @@ from holdfast.operations.engines import placing, proving
 from holdfast.operations.engines.accompanying import Silent, accompanied
 from holdfast.operations.engines.glances import Glances
 from holdfast.operations.engines.proving import AskingPatience, Depth, EngineFault, ProvenFile
+from holdfast.storage.abilities import FarFile, ThirdPartyCopyDriver, copying
 from holdfast.storage.driver import (
     NOT_TOLD,
     AlreadyThere,
-    FarFile,
     FarNotAllowed,
     Kind,
     NoSpace,
     NotAllowed,
     StorageDriver,
-    ThirdPartyCopyDriver,
     Unsupported,
-    copying,
 )
 
 PROOF_PAUSES_S = (0.3, 1.0, 3.0)

@@ -34,6 +34,7 @@ from typing import Any
 from holdfast.model import names
 from holdfast.model.checksums import DIGITS
 from holdfast.model.errors import BadInput, BrokenInvariant, HoldfastError, OperatorError, PeerError
+from holdfast.storage.abilities import Taken
 from holdfast.storage.access import Access
 from holdfast.storage.driver import (
     NOT_TOLD,
@@ -47,7 +48,6 @@ from holdfast.storage.driver import (
     NotAllowed,
     NotThere,
     Stat,
-    Taken,
     Unnameable,
     Unsupported,
 )

@@ -33,7 +33,7 @@ from pyarrow import compute
 
 from holdfast.model import names
 from holdfast.model.errors import InvalidName
-from holdfast.storage.driver import Taken
+from holdfast.storage.abilities import Taken
 from holdfast.storage.dump import values as dump_values
 from holdfast.storage.dump.layout import DumpLayout
 from holdfast.storage.dump.options import DumpOptions, Times

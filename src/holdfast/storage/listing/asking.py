@@ -28,7 +28,8 @@ from typing import TypeVar, cast
 from holdfast import logs
 from holdfast.model import names
 from holdfast.model.errors import BrokenInvariant, HoldfastError, OperatorError
-from holdfast.storage.driver import DirectoryListing, NoSpace, NotAllowed, NotThere, PagingDriver, SecondLookDriver
+from holdfast.storage.abilities import PagingDriver, SecondLookDriver
+from holdfast.storage.driver import DirectoryListing, NoSpace, NotAllowed, NotThere
 from holdfast.storage.listing import doubt
 from holdfast.storage.listing.answer import sort_out
 from holdfast.storage.listing.case import Case, Found, Spooled, doubted, shown

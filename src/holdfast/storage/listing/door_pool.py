@@ -25,7 +25,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from holdfast import logs
 from holdfast.model.errors import HoldfastError, PeerError
-from holdfast.storage.driver import PagingDriver, StorageDriver
+from holdfast.storage.abilities import PagingDriver
+from holdfast.storage.driver import StorageDriver
 from holdfast.storage.listing.limits import ListingLimits
 from holdfast.storage.listing.window import Window
 

@@ -29,19 +29,8 @@ from contextlib import suppress
 from holdfast.model import names
 from holdfast.model.errors import BadInput, HoldfastError, OperatorError, PeerError
 from holdfast.storage import parts
-from holdfast.storage.driver import (
-    NOT_TOLD,
-    AlreadyThere,
-    Digest,
-    FarFile,
-    Kind,
-    NotAFile,
-    NotKept,
-    NotThere,
-    Progress,
-    Stat,
-    Unsupported,
-)
+from holdfast.storage.abilities import FarFile, Progress
+from holdfast.storage.driver import NOT_TOLD, AlreadyThere, Digest, Kind, NotAFile, NotKept, NotThere, Stat, Unsupported
 from holdfast.storage.webdav import markers
 from holdfast.storage.webdav import members as webdav_members
 from holdfast.storage.webdav.door import SCHEMES, Reply, WebDavDoor

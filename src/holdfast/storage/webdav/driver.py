@@ -32,6 +32,7 @@ from itertools import chain
 
 from holdfast.model import names
 from holdfast.model.errors import BrokenInvariant, HoldfastError, PeerError
+from holdfast.storage.abilities import FarFile, Progress
 from holdfast.storage.access import Access
 from holdfast.storage.digest import ALGORITHMS, Hasher
 from holdfast.storage.driver import (
@@ -42,13 +43,11 @@ from holdfast.storage.driver import (
     DirectoryListing,
     DirectoryNames,
     DirectoryNotEmpty,
-    FarFile,
     Kind,
     NotADirectory,
     NotAFile,
     NotAllowed,
     NotThere,
-    Progress,
     Stat,
     StorageDriver,
 )

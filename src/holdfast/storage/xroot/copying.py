@@ -36,15 +36,8 @@ from typing import NamedTuple
 from XRootD.client.flags import OpenFlags
 
 from holdfast.model.errors import BadInput, HoldfastError, InvalidName, PeerError
-from holdfast.storage.driver import (
-    FarFile,
-    FarNotAllowed,
-    NoSpace,
-    NotAFile,
-    NotAllowed,
-    NotThere,
-    Progress,
-)
+from holdfast.storage.abilities import FarFile, Progress
+from holdfast.storage.driver import FarNotAllowed, NoSpace, NotAFile, NotAllowed, NotThere
 from holdfast.storage.xroot.address import MARK
 from holdfast.storage.xroot.calls import CallAnswer, Calls, Future, finished
 from holdfast.storage.xroot.door import XrootDoor

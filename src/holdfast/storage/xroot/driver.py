@@ -31,6 +31,7 @@ from XRootD.client.flags import DirListFlags, MkDirFlags
 from holdfast.model import names
 from holdfast.model.errors import BadInput, HoldfastError, InvalidName, PeerError
 from holdfast.storage import parts
+from holdfast.storage.abilities import FarFile, Permissions, Progress
 from holdfast.storage.access import Access
 from holdfast.storage.digest import ALGORITHMS, Hasher
 from holdfast.storage.driver import (
@@ -42,14 +43,11 @@ from holdfast.storage.driver import (
     DirectoryNames,
     DirectoryNotEmpty,
     Entry,
-    FarFile,
     Kind,
     NotADirectory,
     NotAFile,
     NotAllowed,
     NotThere,
-    Permissions,
-    Progress,
     Stat,
     StorageDriver,
     Unnameable,

@@ -21,7 +21,7 @@ from holdfast.operations.codes import Code
 from holdfast.operations.engine import Place
 from holdfast.operations.engines import proving
 from holdfast.operations.engines.proving import EngineFault
-from holdfast.storage.driver import FarFile, ThirdPartyCopyDriver
+from holdfast.storage.abilities import FarFile, ThirdPartyCopyDriver
 
 _ENCODED = frozenset({"http", "https", "dav", "davs", "s3", "s3s", "gcloud", "gclouds", "swift", "swifts"})
 _MARKS = "?#"

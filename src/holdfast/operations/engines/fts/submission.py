@@ -23,7 +23,7 @@ from typing import Any
 from holdfast.config.engines import FtsSettings
 from holdfast.operations.engine import Place, Transfer
 from holdfast.operations.engines.proving import CHEAPEST_FIRST
-from holdfast.storage.driver import FarFile
+from holdfast.storage.abilities import FarFile
 
 ALGORITHMS = {"adler32": "ADLER32", "crc32c": "CRC32C", "md5": "MD5"}
 """What the service calls the algorithms that it knows."""
