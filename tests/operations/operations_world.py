@@ -35,7 +35,7 @@ from holdfast.model.records import (
 )
 from holdfast.operations import executor, requests
 from holdfast.operations.batch import RequestKind
-from holdfast.operations.deleting.report import DeletionReport
+from holdfast.operations.deletion_report import DeletionReport
 from holdfast.operations.progress import RunReport
 from holdfast.storage import parts
 from holdfast.storage.digest import digests_of

@@ -15,7 +15,7 @@ from holdfast.model.names import BlockKey
 from holdfast.model.records import Lock, RequestState, Site
 from holdfast.operations import requests
 from holdfast.operations.batches.queue import Queue
-from holdfast.operations.deleting.report import DeletionReport, PathState
+from holdfast.operations.deletion_report import DeletionReport, PathState
 from holdfast.operations.progress import RunProgress
 from holdfast.operations.work import scheduling
 from holdfast.storage import parts

@@ -19,7 +19,7 @@ from holdfast.consistency.mending.asker import Asker, Gates, Repair, require_ope
 from holdfast.consistency.report import Report
 from holdfast.model.records import RequestState, Site
 from holdfast.operations import requests
-from holdfast.operations.deleting.report import DeletionReport, PathState
+from holdfast.operations.deletion_report import DeletionReport, PathState
 from holdfast.operations.progress import RunReport
 from holdfast.storage.driver import StorageDriver
 

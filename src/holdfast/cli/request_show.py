@@ -7,8 +7,8 @@ from typing import Any
 
 from holdfast.cli import show
 from holdfast.model.records import CopyRequest, DeletionRequest, Request, RequestState
+from holdfast.operations import deletion_report
 from holdfast.operations.batch import BatchState, RequestKind
-from holdfast.operations.deleting import report
 from holdfast.operations.requesting.asking import Asked, Otherwise
 from holdfast.operations.showing.overview import RequestStatus
 from holdfast.operations.showing.troubles import BatchTrouble, Opposite
@@ -23,7 +23,7 @@ RIGHT = ("done", "files", "left", "rate", "time left")
 def what(status: RequestStatus) -> str:
     """What a request is about."""
     request = status.request
-    return str(request.dataset) if isinstance(request, CopyRequest) else report.what(request)
+    return str(request.dataset) if isinstance(request, CopyRequest) else deletion_report.what(request)
 
 
 def _into(request: Request) -> str:

@@ -14,7 +14,7 @@ from holdfast.model.errors import PeerError
 from holdfast.model.records import RequestState, SiteStatus
 from holdfast.operations import executor
 from holdfast.operations.batches.lease import monotonic_s
-from holdfast.operations.deleting.report import PathState
+from holdfast.operations.deletion_report import PathState
 from holdfast.operations.engines.making import make_engines
 from holdfast.operations.progress import Listener, RunProgress, RunReport
 from holdfast.operations.requesting.asking import Asked

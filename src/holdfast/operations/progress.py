@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from holdfast.model.records import CopyRequest
-from holdfast.operations.deleting.report import DeletionReport
+from holdfast.operations.deletion_report import DeletionReport
 
 ERRORS_MAX = 100
 """As many errors as a report names."""

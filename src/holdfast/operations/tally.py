@@ -11,8 +11,7 @@ from holdfast.model.records import CopyRequest
 from holdfast.operations.batch import BatchState, QueuedRequest
 from holdfast.operations.batches.counting import FileCounts
 from holdfast.operations.codes import Code
-from holdfast.operations.deleting.removal import Removed
-from holdfast.operations.deleting.report import DeletionReport
+from holdfast.operations.deletion_report import DeletionReport, Removed
 from holdfast.operations.progress import ERRORS_MAX, LIKEWISE, BadSource, Listener, RunProgress, RunReport
 
 TELL_INTERVAL_US = SECOND_US // 10

@@ -31,8 +31,8 @@ from holdfast.model.records import Block, BlockReplica, Dataset, DeletionRequest
 from holdfast.operations.batch import Batch
 from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.codes import Code
-from holdfast.operations.deleting.removal import Removed, Target
-from holdfast.operations.deleting.report import PathState
+from holdfast.operations.deleting.removal import Target
+from holdfast.operations.deletion_report import PathState, Removed
 from holdfast.operations.places import Places
 from holdfast.storage.driver import Kind, NotADirectory, NotThere
 

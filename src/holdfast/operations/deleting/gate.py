@@ -38,9 +38,9 @@ from holdfast.operations.carrying.fence import Fence, Shared
 from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.codes import Code
 from holdfast.operations.deleting.elsewhere import CopyLooks, OtherCopies
-from holdfast.operations.deleting.removal import Removed, Target, must_stay
-from holdfast.operations.deleting.report import PathState
+from holdfast.operations.deleting.removal import Target, must_stay
 from holdfast.operations.deleting.since import Since
+from holdfast.operations.deletion_report import PathState, Removed
 from holdfast.operations.engine import ClaimLost
 
 _NO_NAMES: Mapping[int, str] = {}

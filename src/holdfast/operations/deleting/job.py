@@ -29,8 +29,8 @@ from holdfast.operations.codes import Code
 from holdfast.operations.deleting import directories, emptying, moving
 from holdfast.operations.deleting.below import Below, Waits
 from holdfast.operations.deleting.blank import is_blank
-from holdfast.operations.deleting.removal import Objection, Removed, Target, remove
-from holdfast.operations.deleting.report import PathState
+from holdfast.operations.deleting.removal import Objection, Target, remove
+from holdfast.operations.deletion_report import PathState, Removed
 from holdfast.operations.engine import ClaimLost
 from holdfast.operations.places import OpenDoor
 

@@ -20,7 +20,7 @@ from holdfast.model.records import DeletionRequest, Request, RequestState
 from holdfast.operations.batch import FINAL, Batch, BatchState, QueuedRequest
 from holdfast.operations.batches.counting import FileCounts
 from holdfast.operations.carrying.outside import Tools
-from holdfast.operations.deleting.report import REASONS_MAX, PathOutcome, PathState, detail_of
+from holdfast.operations.deletion_report import REASONS_MAX, PathOutcome, PathState, detail_of
 
 
 def n_undone(counts: FileCounts) -> int:

@@ -14,8 +14,7 @@ from holdfast.operations.batch import FINAL, BatchState, QueuedRequest
 from holdfast.operations.batches import rows
 from holdfast.operations.batches.queue import Queue
 from holdfast.operations.carrying.outside import Tools
-from holdfast.operations.deleting.removal import Removed
-from holdfast.operations.deleting.report import DeletionReport, PathOutcome, PathState, what
+from holdfast.operations.deletion_report import DeletionReport, PathOutcome, PathState, Removed, what
 from holdfast.operations.work import closing
 
 PROBLEMS_MAX = 1000
