@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.pfn import PfnRules, Step
+from holdfast.model.pfn import PfnRules, RewriteStep
 from holdfast.model.records import Door, FileColumns, Site
 
 BLOCK_FILES = 100
@@ -183,10 +183,10 @@ PREFIX_RULES = tuple(PfnRules.prefix("/store", f"/pool{number:02d}/store") for n
 
 GENERAL_RULES = PfnRules(
     chains=(
-        (Step(r"/store/unmerged/(.*)", "/scratch/{0}"),),
+        (RewriteStep(r"/store/unmerged/(.*)", "/scratch/{0}"),),
         (
-            Step(r"/store/(mc|data)/([^/]+)/([^/]+)/(.*)", "/disk/{0}/{2}/{1}/{3}"),
-            Step(r"/disk/mc/(.*)/([^/]+)", "/disk/simulation/{0}/{1}"),
+            RewriteStep(r"/store/(mc|data)/([^/]+)/([^/]+)/(.*)", "/disk/{0}/{2}/{1}/{3}"),
+            RewriteStep(r"/disk/mc/(.*)/([^/]+)", "/disk/simulation/{0}/{1}"),
         ),
     )
 )

@@ -19,18 +19,18 @@ from pathlib import Path
 from holdfast.cli import collecting
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.doors import open_driver
-from holdfast.storage.listing.limits import Limits
+from holdfast.storage.listing.limits import ListingLimits
 from holdfast.storage.listing.site_listing import list_site
-from holdfast.storage.listing.summary import Plan
+from holdfast.storage.listing.summary import ListingPlan
 
 
 async def _list(protocol: str, root: str, top: str, folder: str, in_flight: int, workers: int, certs: str) -> None:
     access = Access(AccessSettings(authorities=Path(certs) if certs else None))
     driver = open_driver(protocol, root, site="BENCH", access=access)
-    limits = Limits(in_flight_start=min(8, in_flight), in_flight_max=in_flight)
+    limits = ListingLimits(in_flight_start=min(8, in_flight), in_flight_max=in_flight)
     began, cpu = time.perf_counter(), _cpu_s()
     try:
-        listing = await list_site([driver], Path(folder), Plan("BENCH", top), limits=limits, workers=workers)
+        listing = await list_site([driver], Path(folder), ListingPlan("BENCH", top), limits=limits, workers=workers)
     finally:
         await driver.close()
     counts = listing.summary.counts

@@ -22,16 +22,16 @@ from holdfast.operations.batches.links import read_links
 from holdfast.operations.batches.queue import Queue
 from holdfast.operations.planning import lacking
 from holdfast.operations.planning.holders import Holders, read_holders
-from holdfast.operations.planning.limits import Limits, LinkLimits
+from holdfast.operations.planning.limits import LinkLimits, WorkLimits
 from holdfast.operations.planning.schedule import Schedule, schedule
 from holdfast.operations.planning.served import Served
-from holdfast.operations.planning.usage import Usage
-from holdfast.operations.work.columns import Columns
+from holdfast.operations.planning.usage import StreamUsage
+from holdfast.operations.work.kept_columns import KeptColumns
 
 Result = dict[str, float]
 
-UNLIMITED = Limits(1 << 40, of_link=lambda _from, _to: LinkLimits(None, 20, 1000, 1 << 60))
-SMALL = Limits(64)
+UNLIMITED = WorkLimits(1 << 40, of_link=lambda _from, _to: LinkLimits(None, 20, 1000, 1 << 60))
+SMALL = WorkLimits(64)
 ROUNDS = 5
 NOW_US = 1_800_000_000_000_000
 WAIT_US_MAX = 300_000_000
@@ -85,16 +85,16 @@ def write_what_lacks(store: Store, queue: Queue) -> None:
                     known[number] = orders.add(connection, before, step.batches, step.planned_to, is_last=step.is_last)
 
 
-def turn(snapshot: Snapshot, queue: Queue, waiting: list[Batch], holders: Holders, limits: Limits) -> Schedule:
+def turn(snapshot: Snapshot, queue: Queue, waiting: list[Batch], holders: Holders, limits: WorkLimits) -> Schedule:
     """What one turn decides."""
     with queue.read() as connection:
         links = read_links(connection)
     return schedule(
         waiting,
-        usage=Usage(),
+        usage=StreamUsage(),
         limits=limits,
         holders=holders,
-        sizes=Columns().sizes(snapshot, {}),
+        sizes=KeptColumns().sizes(snapshot, {}),
         links=links,
         sites={site.name: site for site in snapshot.sites()},
         served=Served(),

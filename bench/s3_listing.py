@@ -24,8 +24,8 @@ from holdfast.storage.doors import open_driver
 from holdfast.storage.driver import StorageDriver
 from holdfast.storage.listing.disk_ledger import DiskLedger
 from holdfast.storage.listing.engine import list_tree
-from holdfast.storage.listing.limits import Limits
-from holdfast.storage.listing.summary import Plan
+from holdfast.storage.listing.limits import ListingLimits
+from holdfast.storage.listing.summary import ListingPlan
 
 LATENCY_MS = 300
 PREFIXES = 200
@@ -73,11 +73,11 @@ async def _listed(workdir: Path, port: int, top: str) -> tuple[float, int]:
     """Keys a second of ours, and how many there were."""
     driver = _driver(port)
     with TemporaryDirectory(dir=workdir) as folder:
-        ledger = DiskLedger.open(Path(folder) / "listing", Plan("BENCH", top))
+        ledger = DiskLedger.open(Path(folder) / "listing", ListingPlan("BENCH", top))
         began = time.perf_counter()
         try:
             # What stores bear at once is far more than this.
-            await list_tree([driver], ledger, limits=Limits(in_flight_start=8, in_flight_max=256))
+            await list_tree([driver], ledger, limits=ListingLimits(in_flight_start=8, in_flight_max=256))
             took_s = time.perf_counter() - began
             return ledger.counts.files / took_s, ledger.counts.files
         finally:

@@ -58,7 +58,7 @@ def test_every_site_has_a_place_for_every_lfn(data: InventoryData, general: bool
     sites = inventory_data.sites(general=general)
     for site in sites:
         record_checks.check_site(site)
-    assert len({site.doors[0].pfn(data.lfn(0)) for site in sites} - {None}) == len(sites)
+    assert len({site.first_door.pfn(data.lfn(0)) for site in sites} - {None}) == len(sites)
 
 
 def test_loading_the_tables_equals_writing_through_the_interface(data: InventoryData, tmp_path: Path):
@@ -89,7 +89,7 @@ def test_plain_objects_say_what_the_data_say(data: InventoryData):
     (found, missing) = plain.locate([lfn, "/store/no"])
     assert missing is None
     assert found is not None
-    places = {site.name: site.doors[0].pfn(lfn) for site in inventory_data.sites()}
+    places = {site.name: site.first_door.pfn(lfn) for site in inventory_data.sites()}
     (block,) = data.blocks(7, 8)
     assert found[1] == [places[site] for site in block.sites]
     assert plain.find([lfn, "/store/no"]) == [(plain.blocks[7], 77), None]

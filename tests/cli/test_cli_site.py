@@ -81,7 +81,7 @@ def test_a_root_is_taken_as_seen_from_here_with_its_links_followed(
     given = ("--config", str(folder / "holdfast.toml"), "site", "add")
     run.good(*given, "C", "--root", "../link/")
     run.good(*given, "D", "--root", file)
-    run(*given, "E", "--root", "../loop").expect_error(2, "links of --root")
+    run(*given, "E", "--root", "../loop").expect_error(2, "links of the root")
     monkeypatch.chdir(folder)
     sites = run.good("site", "list", "--json").document["sites"]
     assert {site["name"]: site["doors"][0]["root"] for site in sites} == {

@@ -9,22 +9,24 @@ from commanding import Commands
 
 from holdfast.storage.driver import Entry, Kind, Stat
 from holdfast.storage.listing.disk_ledger import DiskLedger
-from holdfast.storage.listing.summary import Plan
-from holdfast.storage.listing.tables import Directory, Odd, Oddity, State
+from holdfast.storage.listing.summary import ListingPlan
+from holdfast.storage.listing.tables import Directory, DirectoryState, Odd, Oddity
 
 FILE, FOLDER = Stat(Kind.FILE, 4, 5), Stat(Kind.DIRECTORY, 0, 5)
 LINK = Oddity(b"link", Odd.OTHER, "a link")
 TREE = (
-    Directory("/", State.LISTED, files=(Entry("here", FILE),), directories=(Entry("d", FOLDER), Entry("x", FOLDER))),
-    Directory("/d", State.DOUBTED, "it broke off", files=(Entry("seen", FILE),), oddities=(LINK,)),
-    Directory("/x", State.FAILED, "permission denied"),
+    Directory(
+        "/", DirectoryState.LISTED, files=(Entry("here", FILE),), directories=(Entry("d", FOLDER), Entry("x", FOLDER))
+    ),
+    Directory("/d", DirectoryState.DOUBTED, "it broke off", files=(Entry("seen", FILE),), oddities=(LINK,)),
+    Directory("/x", DirectoryState.FAILED, "permission denied"),
 )
 EXPECTED = ("/d/unseen", "/d/link", "/d/link/below", "/d/seen", "/gone", "/here", "/x/deep/file")
 
 
 def listing(folder: Path, *tree: Directory, top: str = "/", begun_us: int = 0) -> Path:
     by_name = {each.dir: each for each in tree}
-    ledger = DiskLedger.open(folder, Plan("bern", top), clock=lambda: begun_us)
+    ledger = DiskLedger.open(folder, ListingPlan("bern", top), clock=lambda: begun_us)
     while taken := ledger.take(10):
         for waiting in taken:
             ledger.found(by_name[waiting.dir])
@@ -67,12 +69,12 @@ def test_nothing_different_is_not_equal_where_not_all_was_seen(commands: Command
 
 @pytest.mark.parametrize(
     ("top", "state", "words", "counts"),
-    [("/d", State.LISTED, "of /d only", (0, 2)), ("/", State.FAILED, "top / is failed", (0, 3))],
+    [("/d", DirectoryState.LISTED, "of /d only", (0, 2)), ("/", DirectoryState.FAILED, "top / is failed", (0, 3))],
 )
 def test_a_part_of_a_site_is_taken_only_on_purpose(
-    commands: Commands, top: str, state: State, words: str, counts: tuple[int, int]
+    commands: Commands, top: str, state: DirectoryState, words: str, counts: tuple[int, int]
 ) -> None:
-    files = (Entry("seen", FILE),) if state is State.LISTED else ()
+    files = (Entry("seen", FILE),) if state is DirectoryState.LISTED else ()
     there = listing(commands.folder / "there", Directory(top, state, "down", files=files), top=top)
     should = expected(commands.folder, "/d/seen", "/elsewhere", "/here")
     commands("compare", should, there).expect_error(2, words, "--partial")
@@ -109,7 +111,9 @@ def test_age_counts_from_when_the_listing_was_begun_and_by_the_later_time(comman
     old, young = now_ns - 500 * 10**9, now_ns - 50 * 10**9
     times = {"old": (old, old), "written": (young, 0), "moved": (old, young)}
     files = [Entry(name, Stat(Kind.FILE, 4, mtime, changed_ns=changed)) for name, (mtime, changed) in times.items()]
-    there = listing(commands.folder / "there", Directory("/", State.LISTED, files=tuple(files)), begun_us=begun_us)
+    there = listing(
+        commands.folder / "there", Directory("/", DirectoryState.LISTED, files=tuple(files)), begun_us=begun_us
+    )
     should = expected(commands.folder)
     windows = ("compare", "--before", should, "--after", should, there, "--json")
     document = commands(*windows, "--ignore-age", "100").document

@@ -16,7 +16,7 @@ from holdfast.model.records import BlockFiles, CopyRequest, Door, Site, SiteStat
 from holdfast.operations.batch import NewBatch
 from holdfast.operations.batches.links import Link, put_links
 from holdfast.operations.batches.queue import Queue
-from holdfast.operations.batches.workers import Worker, Workers
+from holdfast.operations.batches.workers import NewWorker, Workers
 from holdfast.operations.codes import Code
 
 AT_US = 1_700_000_000_000_000
@@ -54,7 +54,7 @@ def used(installation: Installation) -> Installation:
     )
     with closing(installation.store()) as store:
         queue = Queue(store)
-        Workers(store).register(Worker("w", "here", 1, 60.0))
+        Workers(store).register(NewWorker("w", "here", 1, 60.0))
         with store.snapshot() as snapshot:
             requests = snapshot.copy_requests()
         request = next(each for each in queue.take_in(requests) if each.id == "to-c")

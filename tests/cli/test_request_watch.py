@@ -15,16 +15,16 @@ import pytest
 from holdfast.cli import request_watch
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import CopyRequest, RequestState
-from holdfast.operations.batch import BatchState, Kind, QueuedRequest
-from holdfast.operations.batches.counting import Counts
-from holdfast.operations.showing.overview import Status
+from holdfast.operations.batch import BatchState, QueuedRequest, RequestKind
+from holdfast.operations.batches.counting import FileCounts
+from holdfast.operations.showing.overview import RequestStatus
 
 DATASET = DatasetKey("/sky/survey", "1")
 REQUEST = CopyRequest("0123456789abcdef", DATASET, "B", (), owner="me")
 QUEUED = QueuedRequest(
     number=1,
     id=REQUEST.id,
-    kind=Kind.COPY,
+    kind=RequestKind.COPY,
     dataset=DATASET,
     site="B",
     owner="me",
@@ -44,16 +44,16 @@ QUEUED = QueuedRequest(
 )
 
 
-def at(n_done: int, **changes: Any) -> Status:
+def at(n_done: int, **changes: Any) -> RequestStatus:
     queued = replace(QUEUED, n_done=n_done, size_done=100_000 * n_done)
-    counts = Counts({BatchState.ACTIVE: 10 - n_done}, {BatchState.ACTIVE: 100_000 * (10 - n_done)})
-    return replace(Status(REQUEST, Kind.COPY, queued, counts, n_workers=1), **changes)
+    counts = FileCounts({BatchState.ACTIVE: 10 - n_done}, {BatchState.ACTIVE: 100_000 * (10 - n_done)})
+    return replace(RequestStatus(REQUEST, RequestKind.COPY, queued, counts, n_workers=1), **changes)
 
 
-DONE = at(10, request=replace(REQUEST, state=RequestState.DONE, detail="10 files"), counts=Counts())
+DONE = at(10, request=replace(REQUEST, state=RequestState.DONE, detail="10 files"), counts=FileCounts())
 
 
-def watch(*looks: Sequence[Status]) -> tuple[Sequence[Status], list[float]]:
+def watch(*looks: Sequence[RequestStatus]) -> tuple[Sequence[RequestStatus], list[float]]:
     """What is seen last, and how long was waited between looks, of which each takes ten seconds."""
     left, slept, seconds = list(looks), list[float](), iter(range(0, 1000, 10))
     last = request_watch.watch(

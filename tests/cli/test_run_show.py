@@ -7,7 +7,7 @@ import pytest
 from holdfast.cli import run_show
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import BlockFiles, CopyRequest, RequestState
-from holdfast.operations.deleting.report import DeletionReport
+from holdfast.operations.deletion_report import DeletionReport
 from holdfast.operations.progress import LIKEWISE, BadSource, RunReport
 
 DATASET = DatasetKey("/sky/survey", "1")

@@ -17,7 +17,7 @@ from holdfast.model.fileset import FileSet
 from holdfast.operations.batch import NewBatch
 from holdfast.operations.batches.lease import WorkerFile
 from holdfast.operations.batches.queue import Queue
-from holdfast.operations.batches.workers import Worker, Workers
+from holdfast.operations.batches.workers import NewWorker, Workers
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def begin(sites: Sites, id: str, worker: str) -> None:
     """What a worker does that begins a request."""
     store = sites.store()
     queue = Queue(store)
-    Workers(store).register(Worker(worker, os.uname().nodename, 1, 60.0), now_us=system_clock())
+    Workers(store).register(NewWorker(worker, os.uname().nodename, 1, 60.0), now_us=system_clock())
     with store.snapshot() as snapshot:
         request = snapshot.request(id)
         assert request is not None

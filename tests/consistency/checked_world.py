@@ -24,7 +24,7 @@ from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import BlockFiles, CopyRequest, Dataset, Door, FileColumns, RequestState, Site, Staging
 from holdfast.operations import executor
 from holdfast.storage.digest import digests_of
-from holdfast.storage.listing.limits import Limits
+from holdfast.storage.listing.limits import ListingLimits
 from holdfast.testing.memory_driver import MemoryDriver
 from holdfast.testing.memory_store import MemoryStore
 
@@ -112,7 +112,7 @@ class World:
 
     def report_of(self, site: str, **settings: object) -> Report:
         self.ids += 1
-        chosen = CheckSettings(LIMITS, **{"listing": Limits(in_flight_max=2), **settings})  # type: ignore[arg-type]
+        chosen = CheckSettings(LIMITS, **{"listing": ListingLimits(in_flight_max=2), **settings})  # type: ignore[arg-type]
         done = check.check(
             self.store,
             [self.away],
@@ -129,7 +129,7 @@ class World:
         return list(findings.read_table(Path(report.folder) / FINDINGS))
 
     def asker(self, *, dry_run: bool = False) -> Asker:
-        door = self.record("away").doors[0]
+        door = self.record("away").first_door
         return Asker(self.store, self.away, "test", self.clock, self.new_id, door, dry_run)
 
     def new_id(self) -> str:

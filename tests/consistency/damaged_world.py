@@ -48,7 +48,7 @@ from holdfast.model.records import BlockFiles, CopyRequest, Dataset, Door, FileC
 from holdfast.operations import executor
 from holdfast.storage.digest import digests_of
 from holdfast.storage.driver import DirectoryListing, Kind
-from holdfast.storage.listing.limits import Limits
+from holdfast.storage.listing.limits import ListingLimits
 from holdfast.testing.memory_tree import MemoryTree, Node
 
 DAY_US = 86_400_000_000
@@ -311,7 +311,7 @@ class DamagedWorld:
         settings = CheckSettings(
             EngineLimits(threads=1),
             with_checksums=self.scenario.with_checksums,
-            listing=Limits(in_flight_max=1, attempts=1, pause_s=0.0),
+            listing=ListingLimits(in_flight_max=1, attempts=1, pause_s=0.0),
             ignore_age_s=IGNORE_AGE_S,
         )
         done = check.check(
@@ -332,7 +332,7 @@ class DamagedWorld:
     def act(self, report: Report) -> Repair:
         """Ask for all that a report speaks for; gates that refuse everything are right in small worlds, too."""
         asked, found = Repair(), self.findings(report)
-        door = self.record(report.site).doors[0]
+        door = self.record(report.site).first_door
         asker = Asker(self.store, self.drivers[report.site], "test", self.time, self.new_id, door)
         lacking = [each for each in found if each.cls in LACKING]
 

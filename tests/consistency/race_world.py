@@ -31,7 +31,7 @@ from holdfast.model.errors import Conflict
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import Door, RequestState, Site
 from holdfast.operations import executor, requests
-from holdfast.replication.publication import Outcome
+from holdfast.replication.publication import PublishOutcome
 from holdfast.replication.publish import publish
 from holdfast.storage import doors
 from holdfast.storage.driver import StorageDriver
@@ -104,7 +104,7 @@ class RaceWorld:
 
         async def work(store: SqlStore) -> None:
             def drivers(site: Site) -> StorageDriver:
-                return doors.open_driver("xroot", site.doors[0].root, site=site.name)
+                return doors.open_driver("xroot", site.first_door.root, site=site.name)
 
             running = asyncio.ensure_future(
                 executor.run(
@@ -214,7 +214,7 @@ class People:
             report = await publish(
                 self._store, driver, record, directory, key, clock=system_clock, actor="people", workers=1
             )
-            assert report.outcome is Outcome.PUBLISHED, report
+            assert report.outcome is PublishOutcome.PUBLISHED, report
 
         self._loop.run_until_complete(self._world.with_driver(site, go))
 

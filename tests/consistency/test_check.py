@@ -143,7 +143,7 @@ def test_what_was_proved_behind_another_door_is_not_told(world: World) -> None:
         if step == "check.listed":
             with world.store.snapshot() as view:
                 away = view.site("away")
-            world.commit(c.PutSite(replace(away, doors=(replace(away.doors[0], root="/elsewhere"),))))
+            world.commit(c.PutSite(replace(away, doors=(replace(away.first_door, root="/elsewhere"),))))
 
     with steps.observed(move), pytest.raises(Conflict, match="another first door"):
         world.check(with_checksums=True)

@@ -19,7 +19,7 @@ from holdfast.model import steps
 from holdfast.model.errors import BadInput, OperatorError, PeerError
 from holdfast.model.names import DatasetKey
 from holdfast.storage.driver import DirectoryListing
-from holdfast.storage.listing.limits import Limits
+from holdfast.storage.listing.limits import ListingLimits
 from holdfast.testing.memory_driver import FULL, MemoryDriver
 from support.logged import logged
 
@@ -45,7 +45,7 @@ def interrupt(world: World, after: int) -> None:
 
     world.away.faults = faults
     with pytest.raises(KilledError):
-        world.report(listing=Limits(in_flight_max=1))
+        world.report(listing=ListingLimits(in_flight_max=1))
     world.away.faults = None
 
 
@@ -98,7 +98,7 @@ def test_an_interrupted_check_is_begun_anew(world: World, reason: str) -> None:
     if reason == "another site":
         with world.store.snapshot() as view:
             away = view.site("away")
-        world.commit(c.PutSite(replace(away, doors=(replace(away.doors[0], root="/elsewhere"),))))
+        world.commit(c.PutSite(replace(away, doors=(replace(away.first_door, root="/elsewhere"),))))
     seen = listed(world)
     report = world.report(afresh=reason == "asked for")
     assert sorted(seen) == ["/", "/data", "/data/a", "/data/b"]

@@ -38,7 +38,7 @@ from holdfast.model.records import Site
 from holdfast.operations import requests
 from holdfast.storage import doors
 from holdfast.storage.driver import StorageDriver
-from holdfast.storage.listing.limits import Limits
+from holdfast.storage.listing.limits import ListingLimits
 from support import real
 from support.fast_folder import fast_folder
 
@@ -76,7 +76,7 @@ class Checker:
         settings = CheckSettings(
             EngineLimits(threads=1),
             with_checksums=with_checksums,
-            listing=Limits(in_flight_max=1),
+            listing=ListingLimits(in_flight_max=1),
             ignore_age_s=IGNORE_AGE_S,
         )
 
@@ -111,7 +111,7 @@ class Checker:
         lacking = [each for each in found if each.cls in LACKING]
 
         async def go(driver: StorageDriver) -> None:
-            door = self._record(report.site).doors[0]
+            door = self._record(report.site).first_door
             asker = Asker(self._store, driver, "test", system_clock, requests.random_id, door)
             with suppress(Conflict):
                 await repair.repair(asker, report, lacking, asked, gates=gates)

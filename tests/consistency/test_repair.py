@@ -414,8 +414,8 @@ def test_what_was_seen_behind_another_door_is_not_acted_on(world: World) -> None
     report = world.report()
     with world.store.snapshot() as view:
         site = view.site("away")
-    asker = replace(world.asker(), door=site.doors[0])
-    world.commit(c.PutSite(replace(site, doors=(replace(site.doors[0], root="/elsewhere"),))))
+    asker = replace(world.asker(), door=site.first_door)
+    world.commit(c.PutSite(replace(site, doors=(replace(site.first_door, root="/elsewhere"),))))
     lacking = [finding for finding in world.findings(report) if finding.cls in LACKING]
     with pytest.raises(Conflict, match="door"):
         asyncio.run(repair.repair(asker, report, lacking, Repair(), gates=world.gates(report)))

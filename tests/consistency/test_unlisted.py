@@ -10,30 +10,30 @@ from holdfast.consistency.unlisted import Unlisted
 from holdfast.storage.driver import Entry, Kind, Stat
 from holdfast.storage.listing.disk_ledger import DiskLedger
 from holdfast.storage.listing.reading import Listing
-from holdfast.storage.listing.summary import Plan
-from holdfast.storage.listing.tables import Directory, State
+from holdfast.storage.listing.summary import ListingPlan
+from holdfast.storage.listing.tables import Directory, DirectoryState
 
 FILE, FOLDER = Stat(Kind.FILE, 1, 5), Stat(Kind.DIRECTORY, 0, 5)
 
 TREE = {
-    "/": Directory("/", State.LISTED, directories=(Entry("doubted", FOLDER), Entry("good", FOLDER))),
-    "/good": Directory("/good", State.LISTED),
+    "/": Directory("/", DirectoryState.LISTED, directories=(Entry("doubted", FOLDER), Entry("good", FOLDER))),
+    "/good": Directory("/good", DirectoryState.LISTED),
     "/doubted": Directory(
         "/doubted",
-        State.DOUBTED,
+        DirectoryState.DOUBTED,
         "it broke off",
         files=(Entry("seen", FILE),),
         directories=(Entry("failed", FOLDER), Entry("shown", FOLDER)),
     ),
-    "/doubted/shown": Directory("/doubted/shown", State.LISTED, directories=(Entry("deep", FOLDER),)),
-    "/doubted/shown/deep": Directory("/doubted/shown/deep", State.LISTED),
-    "/doubted/failed": Directory("/doubted/failed", State.FAILED, "permission denied"),
+    "/doubted/shown": Directory("/doubted/shown", DirectoryState.LISTED, directories=(Entry("deep", FOLDER),)),
+    "/doubted/shown/deep": Directory("/doubted/shown/deep", DirectoryState.LISTED),
+    "/doubted/failed": Directory("/doubted/failed", DirectoryState.FAILED, "permission denied"),
 }
 
 
 @pytest.fixture
 def unlisted(tmp_path: Path) -> Unlisted:
-    ledger = DiskLedger.open(tmp_path / "listing", Plan("bern"))
+    ledger = DiskLedger.open(tmp_path / "listing", ListingPlan("bern"))
     while taken := ledger.take(10):
         for waiting in taken:
             ledger.found(TREE[waiting.dir])

@@ -24,7 +24,7 @@ from sqlalchemy import select
 from holdfast.consistency.history import tables
 from holdfast.consistency.history.runs import History, RunState
 from holdfast.inventory.sql_store import SqlStore
-from holdfast.inventory.store import Entry, Snapshot
+from holdfast.inventory.store import JournalEntry, Snapshot
 from holdfast.inventory.verify import verify
 from holdfast.model import changes as c
 from holdfast.model import quarantine
@@ -323,12 +323,12 @@ class CrashWorld:
         assert len([request for request in every if request.reason.startswith("copy ")]) == 1
 
 
-def _changes(entries: Sequence[Entry]) -> list[c.Change]:
+def _changes(entries: Sequence[JournalEntry]) -> list[c.Change]:
     return [change for entry in entries for change in entry.changes]
 
 
 def _moved(
-    entries: Sequence[Entry], kind: type[c.FilesArrived] | type[c.FilesGone] | type[c.FilesDeleted]
+    entries: Sequence[JournalEntry], kind: type[c.FilesArrived] | type[c.FilesGone] | type[c.FilesDeleted]
 ) -> Counter[tuple[str, str, int]]:
     """How often each file is said to have arrived, or gone, by site, block and ordinal."""
     return Counter(

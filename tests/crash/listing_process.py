@@ -17,11 +17,11 @@ from holdfast.storage.listing import disk_ledger, local_packet, parts, table_out
 from holdfast.storage.listing.disk_ledger import DiskLedger
 from holdfast.storage.listing.engine import list_tree
 from holdfast.storage.listing.local_walk import walk_local
-from holdfast.storage.listing.summary import Plan
+from holdfast.storage.listing.summary import ListingPlan
 from holdfast.storage.posix.driver import PosixDriver
 from holdfast.testing.killer import killing
 
-PLAN = Plan("bern")
+PLAN = ListingPlan("bern")
 
 
 def main(way: str, root: Path, folder: Path, at: str, trace: Path) -> None:

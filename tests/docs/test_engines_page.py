@@ -14,7 +14,7 @@ import pytest
 
 from holdfast import config
 from holdfast.config import templates
-from holdfast.operations.engines.mover_files import Report
+from holdfast.operations.engines.mover_files import MoverReport
 from support import console
 
 PAGE = (Path(__file__).parents[2] / "docs/engines.md").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def test_the_report_of_the_page_is_understood(tmp_path: Path):
     [lines] = re.findall(r"^```json\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     (tmp_path / "report").write_text(lines)
     wanted = [json.loads(line)["id"] for line in lines.splitlines()]
-    assert list(Report(tmp_path / "report").fresh()) == wanted
+    assert list(MoverReport(tmp_path / "report").fresh()) == wanted
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from holdfast.model import requirements as need
 from holdfast.model.changes import ROWS_MAX
 from holdfast.model.errors import BadInput, BrokenInvariant, Conflict, InvalidName, UnknownName
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.pfn import PfnRules, Step
+from holdfast.model.pfn import PfnRules, RewriteStep
 from holdfast.model.records import Dataset, Door, Evidence, FileColumns, Group, Lock, Permission, Site, Staging
 from holdfast.testing.memory_store import MemoryStore
 from holdfast.testing.store_hooks import ManualClock
@@ -311,7 +311,7 @@ RULES = {
     "none": PfnRules(),
     "prefix": PfnRules.prefix("/data", "/{odd}/path"),
     "no prefix": PfnRules.prefix("", "/all"),
-    "flat": PfnRules(((Step("/data/(.*)/([^/]*)", "/{1}/{0}"),), (Step("(/data/.*)", "{0}"),))),
+    "flat": PfnRules(((RewriteStep("/data/(.*)/([^/]*)", "/{1}/{0}"),), (RewriteStep("(/data/.*)", "{0}"),))),
 }
 
 
@@ -333,8 +333,8 @@ def test_files_are_located(store: Store) -> None:
         with pytest.raises(UnknownName):
             list(whereabouts.list_dataset(snapshot, DatasetKey("/none")))
     new, none, first, coming, again = found
-    at_a = whereabouts.Place("A", "/store/A/data/a", block_is_complete=False, verified_us=5)
-    at_flat = whereabouts.Place("C", "/c/data/a", block_is_complete=True, verified_us=None)
+    at_a = whereabouts.FileAtSite("A", "/store/A/data/a", block_is_complete=False, verified_us=5)
+    at_flat = whereabouts.FileAtSite("C", "/c/data/a", block_is_complete=True, verified_us=None)
     assert none is None
     assert new is not None
     assert [place.pfn for place in new.places] == ["/c/e/d"]

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from holdfast.inventory.image.arrays import offsets_of
 from holdfast.inventory.image.file_rows import FileRows
-from holdfast.inventory.image.file_table import FileTable, Sizes
+from holdfast.inventory.image.file_table import FileTable, FileTableSizes
 from holdfast.inventory.image.part import Part
 from holdfast.model.errors import BrokenInvariant
 from holdfast.model.records import FileColumns
@@ -28,7 +28,7 @@ from holdfast.testing import strategies
 from support.soak import examples
 
 SIZES = st.builds(
-    Sizes,
+    FileTableSizes,
     chunk=st.sampled_from([4, 30, 1 << 18]),
     partition=st.sampled_from([3, 40, 1 << 18]),
     fold_at_once=st.sampled_from([1, 16, 1 << 10]),
@@ -118,7 +118,7 @@ def assert_same(table: FileTable, oracle: Oracle) -> None:
 @settings(max_examples=examples(60), deadline=None)
 @given(data=st.data(), sizes=SIZES, hash=st.sampled_from(HASHES))
 def test_a_table_answers_like_a_dictionary_and_older_ones_stay_as_they_were(
-    data: st.DataObject, sizes: Sizes, hash: Callable[[bytes], int]
+    data: st.DataObject, sizes: FileTableSizes, hash: Callable[[bytes], int]
 ) -> None:
     table, oracle = FileTable.empty(hash, sizes), Oracle()
     kept: list[tuple[FileTable, Oracle]] = []
@@ -166,7 +166,7 @@ def test_many_blocks_come_in_at_once() -> None:
         sizes=np.array([size for block in blocks for size in block.sizes], "<i8"),
         adler32=np.array([size for block in blocks for size in block.sizes], "<u4"),
     )
-    for sizes in (Sizes(), Sizes(chunk=100)):
+    for sizes in (FileTableSizes(), FileTableSizes(chunk=100)):
         table = FileTable.empty(sizes=sizes).appended_rows(rows)
         for each in (table, table.merged()):
             assert [each.files_of(number) for number in range(4)] == blocks
@@ -175,7 +175,7 @@ def test_many_blocks_come_in_at_once() -> None:
 
 
 def test_a_block_that_grows_by_single_files_is_in_one_segment_after_merging() -> None:
-    table = FileTable.empty(sizes=Sizes(merge_from=64))
+    table = FileTable.empty(sizes=FileTableSizes(merge_from=64))
     for number in range(400):
         for block in range(3):
             table = table.appended(block, number, many(1, f"/d{block}", 1000 * block + number))
@@ -186,7 +186,7 @@ def test_a_block_that_grows_by_single_files_is_in_one_segment_after_merging() ->
 
 
 def test_removed_files_leave_memory() -> None:
-    table = FileTable.empty(sizes=Sizes(chunk=5000, partition=2000, merge_from=1000))
+    table = FileTable.empty(sizes=FileTableSizes(chunk=5000, partition=2000, merge_from=1000))
     for block in range(40):
         table = table.appended(block, 0, many(500, f"/d{block}", 1000 * block))
     full = table.merged()
@@ -205,7 +205,7 @@ def test_uuid_names_of_a_hundred_files_a_directory_take_few_bytes() -> None:
 
 
 def test_work_that_ran_meanwhile_fits_a_table_with_later_files() -> None:
-    table = FileTable.empty(sizes=Sizes(fold_at_once=1, merge_from=50, chunk=60))
+    table = FileTable.empty(sizes=FileTableSizes(fold_at_once=1, merge_from=50, chunk=60))
     for block in range(10):
         table = table.appended(block, 0, many(20, f"/d{block}", 100 * block))
     steps = 0
@@ -220,7 +220,7 @@ def test_work_that_ran_meanwhile_fits_a_table_with_later_files() -> None:
 
 
 def test_work_whose_ingredients_changed_is_dropped() -> None:
-    table = FileTable.empty(sizes=Sizes(fold_at_once=1)).appended(1, 0, many(5)).appended(2, 0, many(5, "/e"))
+    table = FileTable.empty(sizes=FileTableSizes(fold_at_once=1)).appended(1, 0, many(5)).appended(2, 0, many(5, "/e"))
     work = table.merge_work()
     assert work is not None
     assert work.run().applied(table.without_block(1)) is None
@@ -228,7 +228,7 @@ def test_work_whose_ingredients_changed_is_dropped() -> None:
 
 def test_parts_are_equal_where_operations_were_and_named_by_content() -> None:
     def made() -> FileTable:
-        table = FileTable.empty(sizes=Sizes(merge_from=30))
+        table = FileTable.empty(sizes=FileTableSizes(merge_from=30))
         for block in range(6):
             table = table.appended(block, 0, many(20, f"/d{block}", 100 * block))
         return table.merged().without_block(3).appended(9, 0, many(3))
@@ -241,7 +241,7 @@ def test_parts_are_equal_where_operations_were_and_named_by_content() -> None:
 
 
 def test_a_table_is_mapped_from_files_without_copies(tmp_path: Path) -> None:
-    table = FileTable.empty(sizes=Sizes(merge_from=30, chunk=64, partition=50))
+    table = FileTable.empty(sizes=FileTableSizes(merge_from=30, chunk=64, partition=50))
     for block in range(9):
         table = table.appended(block, 0, many(40, f"/d{block}", 100 * block))
     table = table.merged().without_block(4).appended(4, 0, columns([("/", "plain é", 5, None)]))
@@ -282,7 +282,7 @@ def test_a_hit_of_the_hash_is_nothing_without_the_same_bytes() -> None:
 
 
 def test_readers_see_one_state_while_files_come_in() -> None:
-    table = FileTable.empty(sizes=Sizes(merge_from=40, chunk=100)).appended(0, 0, many(300))
+    table = FileTable.empty(sizes=FileTableSizes(merge_from=40, chunk=100)).appended(0, 0, many(300))
     lfns = list(many(300).lfns())
 
     def read(held: FileTable) -> bool:

@@ -20,13 +20,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from holdfast.inventory import verify
 from holdfast.inventory.image import sql_load
-from holdfast.inventory.image.file_table import Sizes as FileSizes
+from holdfast.inventory.image.file_table import FileTableSizes as FileSizes
 from holdfast.inventory.image.image import Image, follow, load
 from holdfast.inventory.image.published import PublishedImage
 from holdfast.inventory.image.publisher import Publisher
-from holdfast.inventory.image.tables import Sizes, Tables
+from holdfast.inventory.image.tables import ImageTables, TableSizes
 from holdfast.inventory.sql_store import SqlStore
-from holdfast.inventory.store import Entry, Head, Snapshot, Store
+from holdfast.inventory.store import Head, JournalEntry, Snapshot, Store
 from holdfast.model import changes as c
 from holdfast.model.errors import BrokenInvariant, HoldfastError, ResyncNeeded
 from holdfast.model.records import Group
@@ -40,7 +40,7 @@ from support.fast_folder import fast_folder
 from support.soak import examples
 
 EPOCH = "the-epoch"
-SMALL = Sizes(chunk_blocks=2, changed_min=0, files=FileSizes(chunk=8, partition=8, fold_at_once=2, merge_from=4))
+SMALL = TableSizes(chunk_blocks=2, changed_min=0, files=FileSizes(chunk=8, partition=8, fold_at_once=2, merge_from=4))
 
 
 def _outcome(store: Store, change_set: c.ChangeSet) -> object:
@@ -63,7 +63,7 @@ class Forms(RuleBasedStateMachine):
         for store in (self.sql, self.memory):
             store.commit(BEGINNING)
         self.follower = Image.empty()
-        self.folding = Image(Tables.empty("", SMALL))
+        self.folding = Image(ImageTables.empty("", SMALL))
         folder = self.held.enter_context(fast_folder())
         self.publisher = self.held.enter_context(Publisher(folder))
         self.published = PublishedImage(folder)
@@ -241,7 +241,7 @@ def test_an_entry_that_makes_no_sense_is_a_broken_invariant() -> None:
     image = Image.empty()
     follow(store, image)
     head = store.head()
-    senseless = Entry(EPOCH, 2, head.at_us, "me", "why", None, (c.AbandonStaged(OPEN),), "0" * 64)
+    senseless = JournalEntry(EPOCH, 2, head.at_us, "me", "why", None, (c.AbandonStaged(OPEN),), "0" * 64)
     with pytest.raises(BrokenInvariant, match="position 2"):
         image.apply(senseless)
     assert image.head == head

@@ -8,16 +8,16 @@ import pytest
 
 from holdfast.inventory.image import whereabouts
 from holdfast.inventory.image.image import Image, load
-from holdfast.inventory.image.tables import Sizes, Tables
+from holdfast.inventory.image.tables import ImageTables, TableSizes
 from holdfast.model import changes as c
 from holdfast.model.errors import InvalidName
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.pfn import PfnRules, Step
+from holdfast.model.pfn import PfnRules, RewriteStep
 from holdfast.model.records import Dataset, Door, FileColumns, Site
 from holdfast.testing.memory_store import MemoryStore
 
-GENERAL = PfnRules(((Step("/store/(mc|data)/([^/]+)/(.*)", "/disk/{1}/{0}/{2}"),),))
-BY_NAME = PfnRules(((Step("/store/(.*)1(.*)", "/odd/{0}-{1}"),), (Step("(/store/.*)", "{0}"),)))
+GENERAL = PfnRules(((RewriteStep("/store/(mc|data)/([^/]+)/(.*)", "/disk/{1}/{0}/{2}"),),))
+BY_NAME = PfnRules(((RewriteStep("/store/(.*)1(.*)", "/odd/{0}-{1}"),), (RewriteStep("(/store/.*)", "{0}"),)))
 DATA = DatasetKey("/data")
 KINDS = {
     "none": [PfnRules()] * 3,
@@ -68,7 +68,7 @@ def _expected(store: MemoryStore, lfn: str) -> list[str] | None:
         if record is None:
             return None
         holding = [each for each in view.replicas(block=record.block) if each.holds(record.ordinal)]
-        found = [_pfn(view.site(each.site).doors[0], lfn) for each in holding]
+        found = [_pfn(view.site(each.site).first_door, lfn) for each in holding]
     return [pfn for pfn in found if pfn is not None]
 
 
@@ -79,7 +79,7 @@ def test_pfns_are_those_of_the_records(kind: str, folds: bool) -> None:
     with store.snapshot() as snapshot:
         image = load(snapshot)
     if folds:
-        image = Image(Tables.empty("", Sizes(chunk_blocks=4, changed_min=-1)))
+        image = Image(ImageTables.empty("", TableSizes(chunk_blocks=4, changed_min=-1)))
         image.apply_all(store.entries())
         image.fold()
     asked = [*lfns, "/store/mc/none", *lfns[:5]]

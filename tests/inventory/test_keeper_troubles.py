@@ -13,7 +13,7 @@ import pytest
 from holdfast.inventory import keeper as keepers
 from holdfast.inventory.image.image import Image
 from holdfast.inventory.keeper import Keeper
-from holdfast.inventory.store import Cursor, Entry
+from holdfast.inventory.store import Cursor, JournalEntry
 from holdfast.model.errors import Behind, DatabaseAway, ResyncNeeded
 from holdfast.testing.memory_store import MemoryStore
 from inventory.kept import LONG_S, add_group, load_image, wait_until
@@ -27,7 +27,7 @@ class Steered:
         self.before_reading: Callable[[], None] = lambda: None
         self.after_reading: Callable[[], None] = lambda: None
 
-    def entries(self, after: Cursor | None = None, *, limit: int = 1000) -> Iterable[Entry]:
+    def entries(self, after: Cursor | None = None, *, limit: int = 1000) -> Iterable[JournalEntry]:
         self.before_reading()
         found = list(self.inner.entries(after, limit=limit))
         self.after_reading()

@@ -14,7 +14,7 @@ from holdfast.model.errors import BrokenInvariant
 from holdfast.model.records import Group
 from holdfast.testing.memory_store import FAULT_POINTS, MemoryStore
 from holdfast.testing.store_hooks import ManualClock
-from holdfast.testing.store_room_rules import ROOM, Crash, add_task, tasks
+from holdfast.testing.store_room_rules import ROOM, ProcessCrash, add_task, tasks
 from holdfast.testing.store_suite import StoreSuite
 
 
@@ -42,7 +42,7 @@ def test_a_crash_before_the_effect_leaves_none_and_after_it_all(point: str) -> N
 
     def faults(reached: str) -> None:
         if reached == wanted:
-            raise Crash
+            raise ProcessCrash
 
     store = MemoryStore(clock=ManualClock(), faults=faults)
     room = store.room(ROOM)
@@ -59,7 +59,7 @@ def test_a_crash_before_the_effect_leaves_none_and_after_it_all(point: str) -> N
         "room": write_room,
         "advance": lambda: store.advance("reader", store.head().cursor),
     }
-    with pytest.raises(Crash):
+    with pytest.raises(ProcessCrash):
         actions[point.partition(".")[0]]()
     again = store.reopen(faults=lambda _: None)
     after = (again.head(), tasks(again.room(ROOM)), again.cursors())

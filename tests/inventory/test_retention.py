@@ -9,7 +9,7 @@ import pytest
 from holdfast.inventory import backup, checkpoints, retention
 from holdfast.inventory.image.image import Image, follow
 from holdfast.inventory.image.sql_load import load
-from holdfast.inventory.invariants import Finding
+from holdfast.inventory.invariants import Violation
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.store import Cursor
 from holdfast.inventory.verify import verify
@@ -57,7 +57,7 @@ class Kept:
         plan = retention.plan(self.store, self.folder, keep_entries=keep_entries)
         return retention.trim(self.store, self.folder, plan, clock=self.clock, actor="me", **more)
 
-    def verify(self, **more: bool) -> list[Finding]:
+    def verify(self, **more: bool) -> list[Violation]:
         return verify(self.store, folder=self.folder, **more)
 
     def numbers(self) -> set[str]:

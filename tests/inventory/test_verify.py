@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.inventory import verify as verifying
-from holdfast.inventory.invariants import Finding
+from holdfast.inventory.invariants import Violation
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.verify import INVARIANTS, verify
 from holdfast.model.changes import (
@@ -181,8 +181,8 @@ def test_a_body_that_does_not_fit_is_found_with_its_row(store: SqlStore) -> None
 def test_a_database_that_is_away_is_no_finding() -> None:
     """The check that is cut off by it stops verify: what could not be read is not broken."""
 
-    def cut_off() -> Iterator[Finding]:
-        yield Finding("I1", "head", "before")
+    def cut_off() -> Iterator[Violation]:
+        yield Violation("I1", "head", "before")
         raise DatabaseAway("gone")
 
     guarded = verifying._guarded("check_journal", cut_off())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from holdfast.inventory.invariants import Finding
+from holdfast.inventory.invariants import Violation
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.sqlite_database import SqliteDatabase
 from holdfast.inventory.verify import verify
@@ -160,7 +160,7 @@ def test_a_store_that_cannot_be_written_is_verified_all_the_same(tmp_path: Path)
     assert verify(unwritable) == []
     assert store.cursors() == {}
     execute(store, "INSERT INTO owner_group VALUES ('nobody-asked')")
-    findings: list[Finding] = verify(unwritable)
+    findings: list[Violation] = verify(unwritable)
     assert [each.invariant for each in findings] == ["I11"]
     unwritable.close()
     store.close()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.model import checksums
-from holdfast.model.checksums import DIGITS, Checksums, Comparison
+from holdfast.model.checksums import DIGITS, ChecksumComparison, Checksums
 from holdfast.model.errors import BadInput
 from holdfast.testing import strategies as ours
 
@@ -71,17 +71,17 @@ def test_what_is_no_digest_is_refused(algorithm: str, digest: str) -> None:
 @pytest.mark.parametrize(
     ("first", "second", "outcome"),
     [
-        ({}, {}, Comparison.UNKNOWN),
-        ({"md5": A}, {}, Comparison.UNKNOWN),
-        ({"md5": A}, {"adler32": A}, Comparison.INCOMPARABLE),
-        ({"md5": A}, {"md5": A}, Comparison.EQUAL),
-        ({"md5": A}, {"md5": B}, Comparison.DIFFERENT),
-        ({"md5": A, "adler32": A}, {"md5": A, "crc32c": B}, Comparison.EQUAL),
-        ({"md5": A, "adler32": A}, {"md5": A, "adler32": B}, Comparison.DIFFERENT),
-        ({"md5": A, "adler32": A}, {"md5": B, "adler32": A}, Comparison.DIFFERENT),
+        ({}, {}, ChecksumComparison.UNKNOWN),
+        ({"md5": A}, {}, ChecksumComparison.UNKNOWN),
+        ({"md5": A}, {"adler32": A}, ChecksumComparison.INCOMPARABLE),
+        ({"md5": A}, {"md5": A}, ChecksumComparison.EQUAL),
+        ({"md5": A}, {"md5": B}, ChecksumComparison.DIFFERENT),
+        ({"md5": A, "adler32": A}, {"md5": A, "crc32c": B}, ChecksumComparison.EQUAL),
+        ({"md5": A, "adler32": A}, {"md5": A, "adler32": B}, ChecksumComparison.DIFFERENT),
+        ({"md5": A, "adler32": A}, {"md5": B, "adler32": A}, ChecksumComparison.DIFFERENT),
     ],
 )
-def test_comparisons(first: Checksums, second: Checksums, outcome: Comparison) -> None:
+def test_comparisons(first: Checksums, second: Checksums, outcome: ChecksumComparison) -> None:
     assert checksums.compare(first, second) is outcome
     assert checksums.compare(second, first) is outcome
 
@@ -96,7 +96,7 @@ def test_knowing_more_never_turns_different_into_equal(first: dict[str, str], mo
     for algorithm, digest in first.items():
         flipped = f"{int(digest, 16) ^ 1:0{len(digest)}x}"
         second = {**more, algorithm: flipped}
-        assert checksums.compare(first, second) is Comparison.DIFFERENT
+        assert checksums.compare(first, second) is ChecksumComparison.DIFFERENT
 
 
 def test_what_proves_sameness_is_known() -> None:

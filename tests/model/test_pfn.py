@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from holdfast.model import names, pfn
 from holdfast.model.errors import BadInput, InvalidName
-from holdfast.model.pfn import PfnRules, Step
+from holdfast.model.pfn import PfnRules, RewriteStep
 from holdfast.testing import strategies as ours
 
 NONE = PfnRules()
 PREFIX = PfnRules.prefix("/store", "/pnfs/x/store")
 CHAINS = PfnRules(
     chains=(
-        (Step(r"/store/(temp|user)/(.*)", "/scratch/{0}/{1}"),),
-        (Step(r"/store/(.*)", "/data/{0}"), Step(r"/data/([^/]+)/(.*)", "/data/{0}.d/{1}")),
+        (RewriteStep(r"/store/(temp|user)/(.*)", "/scratch/{0}/{1}"),),
+        (RewriteStep(r"/store/(.*)", "/data/{0}"), RewriteStep(r"/data/([^/]+)/(.*)", "/data/{0}.d/{1}")),
     ),
     inverse=(
-        (Step(r"/scratch/(temp|user)/(.*)", "/store/{0}/{1}"),),
-        (Step(r"/data/([^/]+)\.d/(.*)", "/store/{0}/{1}"),),
+        (RewriteStep(r"/scratch/(temp|user)/(.*)", "/store/{0}/{1}"),),
+        (RewriteStep(r"/data/([^/]+)\.d/(.*)", "/store/{0}/{1}"),),
     ),
 )
 
@@ -52,26 +52,26 @@ def test_forth_and_back(rules: PfnRules, lfn: str, path: str | None) -> None:
 
 
 def test_the_first_chain_that_fits_wins() -> None:
-    rules = PfnRules(((Step("/a/(.*)", "/first/{0}"),), (Step("/(.*)", "/second/{0}"),)))
+    rules = PfnRules(((RewriteStep("/a/(.*)", "/first/{0}"),), (RewriteStep("/(.*)", "/second/{0}"),)))
     assert pfn.path_of(rules, "/a/x") == "/first/x"
     assert pfn.path_of(rules, "/b/x") == "/second/b/x"
 
 
 def test_a_pattern_matches_the_whole_text() -> None:
-    rules = PfnRules(((Step("/a", "/b"),),))
+    rules = PfnRules(((RewriteStep("/a", "/b"),),))
     assert pfn.path_of(rules, "/a") == "/b"
     assert pfn.path_of(rules, "/a/c") is None
     assert pfn.path_of(rules, "/x/a") is None
 
 
 def test_a_group_that_took_no_part_is_empty() -> None:
-    rules = PfnRules(((Step("/a(/b)?(/.*)", "/x{0}{1}"),),))
+    rules = PfnRules(((RewriteStep("/a(/b)?(/.*)", "/x{0}{1}"),),))
     assert pfn.path_of(rules, "/a/c") == "/x/c"
 
 
 @pytest.mark.parametrize("template", ["/x/../{0}", "x/{0}", "/x//{0}", "/x/{0}/", "", "/x\n{0}", "/x/{0}" + "y" * 300])
 def test_no_rule_leads_out_of_the_root(template: str) -> None:
-    rules = PfnRules(((Step("/(.*)", template),),))
+    rules = PfnRules(((RewriteStep("/(.*)", template),),))
     with pytest.raises(InvalidName, match="the PFN rules make"):
         pfn.path_of(rules, "/a")
 
@@ -99,13 +99,13 @@ def test_going_back_from_anywhere_never_raises(rules: PfnRules, text: str) -> No
 
 
 def test_going_back_counts_only_if_going_forth_leads_to_the_path() -> None:
-    liar = PfnRules(((Step("/a(/.*)", "/x{0}"),),), ((Step("/(.*)", "/a/{0}"),),))
+    liar = PfnRules(((RewriteStep("/a(/.*)", "/x{0}"),),), ((RewriteStep("/(.*)", "/a/{0}"),),))
     assert pfn.lfn_of(liar, "/x/f") is None
     assert pfn.may_have_lfn(liar, "/x/f")
 
 
 def test_without_an_inverse_any_path_may_have_an_lfn() -> None:
-    one_way = PfnRules(((Step("/a(/.*)", "/x{0}"),),))
+    one_way = PfnRules(((RewriteStep("/a(/.*)", "/x{0}"),),))
     for path in ("/x/f", "/entirely/else"):
         assert pfn.lfn_of(one_way, path) is None
         assert pfn.may_have_lfn(one_way, path)
@@ -125,16 +125,16 @@ def test_a_path_that_is_no_lfn_is_not_its_own() -> None:
 @pytest.mark.parametrize(
     "step",
     [
-        Step("(", "{0}"),
-        Step("(.*)", "{1}"),
-        Step("(.*)", "{name}"),
-        Step("(.*)", "{0"),
-        Step(".*", "{0}"),
-        Step("(?P<a>.*", "x"),
+        RewriteStep("(", "{0}"),
+        RewriteStep("(.*)", "{1}"),
+        RewriteStep("(.*)", "{name}"),
+        RewriteStep("(.*)", "{0"),
+        RewriteStep(".*", "{0}"),
+        RewriteStep("(?P<a>.*", "x"),
     ],
     ids=repr,
 )
-def test_rules_that_cannot_work_are_refused(step: Step) -> None:
+def test_rules_that_cannot_work_are_refused(step: RewriteStep) -> None:
     for rules in (PfnRules(((step,),)), PfnRules(inverse=((step,),))):
         with pytest.raises(BadInput, match="PFN rule"):
             pfn.check(rules)
@@ -155,11 +155,11 @@ def test_root_and_path_are_joined_by_one_slash(root: str) -> None:
         (PfnRules.prefix("/store", "/pnfs/site.a/{x}"), True),
         (PfnRules.prefix("", "/data"), True),
         (PfnRules.prefix("/store", ""), True),
-        (PfnRules(chains=((Step("/store/.*(/.*)", "{0}"),),)), False),
-        (PfnRules(chains=((Step("(/.*)", "/same"),),)), False),
-        (PfnRules(chains=((Step("/a(/.*)", "{0}"),), (Step("/b(/.*)", "{0}"),))), False),
-        (PfnRules(chains=((Step("/[ab](/.*)", "{0}"),),)), False),
-        (PfnRules(chains=((Step("/a|/b(/.*)", "{0}"),),)), False),
+        (PfnRules(chains=((RewriteStep("/store/.*(/.*)", "{0}"),),)), False),
+        (PfnRules(chains=((RewriteStep("(/.*)", "/same"),),)), False),
+        (PfnRules(chains=((RewriteStep("/a(/.*)", "{0}"),), (RewriteStep("/b(/.*)", "{0}"),))), False),
+        (PfnRules(chains=((RewriteStep("/[ab](/.*)", "{0}"),),)), False),
+        (PfnRules(chains=((RewriteStep("/a|/b(/.*)", "{0}"),),)), False),
     ],
 )
 def test_only_rules_that_surely_never_give_one_path_twice_are_one_to_one(rules: PfnRules, expected: bool) -> None:
@@ -177,7 +177,7 @@ def test_only_rules_that_surely_never_give_one_path_twice_are_one_to_one(rules: 
         (PfnRules.prefix("/data", "pool"), None),
         (PfnRules.prefix("/data", "/pool/"), None),
         (PfnRules.prefix("/data", "/../pool"), None),
-        (PfnRules(((Step("/(.*)", "/x/{0}"),),)), None),
+        (PfnRules(((RewriteStep("/(.*)", "/x/{0}"),),)), None),
     ],
 )
 def test_how_much_longer_a_path_may_be_than_its_lfn(rules: PfnRules, n_bytes: int | None) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from holdfast.model import pfn
 from holdfast.model.errors import InvalidName
-from holdfast.model.pfn import PfnRules, Step
+from holdfast.model.pfn import PfnRules, RewriteStep
 from holdfast.model.pfn_by_directory import ByDirectory, slashes_needed
 from holdfast.model.records import Door
 
@@ -40,7 +40,7 @@ DIRECTORIES = st.lists(st.sampled_from(["store", "mc", "data", "a", "b1", "store
 
 
 def _rules(*chains: list[tuple[str, str]]) -> PfnRules:
-    return PfnRules(tuple(tuple(Step(*step) for step in chain) for chain in chains))
+    return PfnRules(tuple(tuple(RewriteStep(*step) for step in chain) for chain in chains))
 
 
 @pytest.mark.parametrize("step", PROVED)

@@ -13,7 +13,7 @@ from holdfast.model import record_checks
 from holdfast.model.errors import BadInput, InvalidName
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.pfn import PfnRules, Step
+from holdfast.model.pfn import PfnRules, RewriteStep
 from holdfast.model.records import BlockFiles, BlockReplica, Dataset, Door, FileColumns, Lock, Site, Staging
 from holdfast.testing import strategies as ours
 
@@ -48,7 +48,9 @@ def test_sites_with_bad_names_do_not(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [Site("A", ()), Site("A", (Door("posix", "/"), Door("root", "/", PfnRules(((Step("(", ""),),)))))], ids=repr
+    "bad",
+    [Site("A", ()), Site("A", (Door("posix", "/"), Door("root", "/", PfnRules(((RewriteStep("(", ""),),)))))],
+    ids=repr,
 )
 def test_bad_sites_do_not(bad: Site) -> None:
     with pytest.raises(BadInput):

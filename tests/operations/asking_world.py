@@ -26,7 +26,7 @@ from holdfast.operations import requests
 from holdfast.operations.batch import Batch, NewBatch
 from holdfast.operations.batches import claims
 from holdfast.operations.batches.queue import Queue
-from holdfast.operations.batches.workers import Worker, Workers
+from holdfast.operations.batches.workers import NewWorker, Workers
 from holdfast.operations.requesting.asking import Asked
 
 DATASET = DatasetKey("/sky/survey", "1")
@@ -46,7 +46,7 @@ class AskingWorld:
 
     def __post_init__(self) -> None:
         self.queue = Queue(self.store)
-        Workers(self.store).register(Worker("w", "here", 1, 60.0))
+        Workers(self.store).register(NewWorker("w", "here", 1, 60.0))
         self.commit(*(c.PutSite(Site(name, (Door("memory", f"memory:{name}"),))) for name in "ABC"))
         self.publish(DATASET)
 

@@ -9,7 +9,7 @@ from operations_world import SETTINGS, World
 from holdfast.model import changes as c
 from holdfast.model import steps
 from holdfast.model.records import Lock, Orphan
-from holdfast.operations.deleting.report import DeletionReport
+from holdfast.operations.deletion_report import DeletionReport
 
 
 def deleted_with_a_late_lock(world: World, moment: str, orphans: Sequence[Orphan]) -> DeletionReport:

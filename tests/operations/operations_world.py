@@ -34,8 +34,8 @@ from holdfast.model.records import (
     StorageType,
 )
 from holdfast.operations import executor, requests
-from holdfast.operations.batch import Kind
-from holdfast.operations.deleting.report import DeletionReport
+from holdfast.operations.batch import RequestKind
+from holdfast.operations.deletion_report import DeletionReport
 from holdfast.operations.progress import RunReport
 from holdfast.storage import parts
 from holdfast.storage.digest import digests_of
@@ -246,7 +246,7 @@ class World:
             "sleep": self.clock.sleep,
             "new_id": self.new_id,
             "only": [request.id for request in only] or None,
-            "kinds": [Kind.COPY],
+            "kinds": [RequestKind.COPY],
         }
         return await executor.run(self.store, self.drivers, **(defaults | given))
 
@@ -266,7 +266,7 @@ class World:
         return asked.request.id
 
     def delete(self, **given: Any) -> tuple[DeletionReport, ...]:
-        return asyncio.run(self.running(**({"kinds": [Kind.REPLICAS, Kind.ORPHANS]} | given))).deletions
+        return asyncio.run(self.running(**({"kinds": [RequestKind.REPLICAS, RequestKind.ORPHANS]} | given))).deletions
 
     def reopen(self) -> None:
         """What a new process finds."""

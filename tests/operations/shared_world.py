@@ -19,7 +19,7 @@ from operations_world import SETTINGS, World
 from holdfast.config import OperationsSettings
 from holdfast.model.records import Site
 from holdfast.operations import executor
-from holdfast.operations.batch import Kind
+from holdfast.operations.batch import RequestKind
 from holdfast.operations.engines.choosing import Engines
 from holdfast.operations.progress import RunReport
 from holdfast.storage.driver import Capabilities, Digest, DirectoryListing, Stat, StorageDriver
@@ -114,7 +114,7 @@ class SharedWorld(World):
         *,
         settings: OperationsSettings = SETTINGS,
         only: Collection[str] | None = None,
-        kinds: Collection[Kind] | None = None,
+        kinds: Collection[RequestKind] | None = None,
         engines: Engines | None = None,
         **given: Any,
     ) -> RunReport:

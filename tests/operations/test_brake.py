@@ -9,9 +9,9 @@ from sqlalchemy import Connection, create_engine
 
 from holdfast.model.errors import Conflict
 from holdfast.operations.requesting import brake
-from holdfast.operations.requesting.brake import DAY_US, Limits, Load, Site
+from holdfast.operations.requesting.brake import DAY_US, BrakeLimits, Load, SiteHolding
 
-LIMITS = Limits(share=0.2, n_files_free=10)
+LIMITS = BrakeLimits(share=0.2, n_files_free=10)
 NOW_US = 10 * DAY_US
 
 
@@ -50,38 +50,38 @@ def connection() -> Iterator[Connection]:
     engine.dispose()
 
 
-def pull(connection: Connection, request: str, n_more: int, site: Site, *, now_us: int = NOW_US) -> None:
+def pull(connection: Connection, request: str, n_more: int, site: SiteHolding, *, now_us: int = NOW_US) -> None:
     brake.pull(connection, request, site, n_more, LIMITS, now_us=now_us)
 
 
 def test_of_many_that_are_each_within_the_limits_the_last_is_refused(connection: Connection) -> None:
-    site = Site("A", 1000, {})
+    site = SiteHolding("A", 1000, {})
     pull(connection, "r1", 150, site)
-    pull(connection, "r2", 50, Site("A", 1000, {"r1": 150}))
+    pull(connection, "r2", 50, SiteHolding("A", 1000, {"r1": 150}))
     with pytest.raises(Conflict):
-        pull(connection, "r3", 1, Site("A", 1000, {"r1": 150, "r2": 50}))
-    pull(connection, "other", 150, Site("B", 1000, {}))
+        pull(connection, "r3", 1, SiteHolding("A", 1000, {"r1": 150, "r2": 50}))
+    pull(connection, "other", 150, SiteHolding("B", 1000, {}))
 
 
 def test_what_is_gone_was_there(connection: Connection) -> None:
-    pull(connection, "r1", 100, Site("A", 1000, {}))
+    pull(connection, "r1", 100, SiteHolding("A", 1000, {}))
     # 60 of them are deleted: the site had 1,000 files when the day began.
-    pull(connection, "r2", 100, Site("A", 940, {"r1": 40}))
+    pull(connection, "r2", 100, SiteHolding("A", 940, {"r1": 40}))
     with pytest.raises(Conflict):
-        pull(connection, "r3", 1, Site("A", 940, {"r1": 40, "r2": 100}))
+        pull(connection, "r3", 1, SiteHolding("A", 940, {"r1": 40, "r2": 100}))
 
 
 def test_a_day_later_only_what_is_still_open_counts(connection: Connection) -> None:
-    pull(connection, "open", 100, Site("A", 1000, {}))
-    pull(connection, "done", 100, Site("A", 1000, {"open": 100}))
+    pull(connection, "open", 100, SiteHolding("A", 1000, {}))
+    pull(connection, "done", 100, SiteHolding("A", 1000, {"open": 100}))
     later_us = NOW_US + DAY_US + 1
     with pytest.raises(Conflict):
-        pull(connection, "r3", 101, Site("A", 1000, {"open": 100}), now_us=later_us)
-    pull(connection, "r4", 100, Site("A", 1000, {"open": 100}), now_us=later_us)
+        pull(connection, "r3", 101, SiteHolding("A", 1000, {"open": 100}), now_us=later_us)
+    pull(connection, "r4", 100, SiteHolding("A", 1000, {"open": 100}), now_us=later_us)
 
 
 def test_what_is_taken_back_counts_no_more(connection: Connection) -> None:
-    site = Site("A", 1000, {})
+    site = SiteHolding("A", 1000, {})
     pull(connection, "r1", 200, site)
     with pytest.raises(Conflict):
         pull(connection, "r2", 50, site)
@@ -93,7 +93,7 @@ def test_what_is_taken_back_counts_no_more(connection: Connection) -> None:
 
 
 def test_who_says_that_it_is_meant_is_counted_all_the_same(connection: Connection) -> None:
-    site = Site("A", 1000, {})
+    site = SiteHolding("A", 1000, {})
     brake.pull(connection, "r1", site, 900, None, now_us=NOW_US)
     with pytest.raises(Conflict):
         pull(connection, "r2", 1, site)

@@ -22,7 +22,7 @@ from holdfast.operations import requests
 from holdfast.operations.batches.queue import Queue
 from holdfast.operations.deleting import aftermath
 from holdfast.operations.requesting import brake, steering
-from holdfast.operations.requesting.brake import Limits
+from holdfast.operations.requesting.brake import BrakeLimits
 from holdfast.operations.requesting.ending import Ended
 from holdfast.operations.showing import overview
 from holdfast.testing.memory_driver import FULL
@@ -330,7 +330,7 @@ def counted(world: World) -> list[int]:
 
 def test_the_brake_gets_back_only_what_was_not_begun(shared: SharedWorld) -> None:
     shared.publish(10, at="AB")
-    id = shared.ask_replica_deletion(limits=Limits(1.0, 0))
+    id = shared.ask_replica_deletion(limits=BrakeLimits(1.0, 0))
 
     async def people() -> None:
         await n_left(shared, 4)
@@ -346,7 +346,7 @@ def test_the_brake_gets_back_only_what_was_not_begun(shared: SharedWorld) -> Non
 def test_the_brake_gets_back_once_what_is_cancelled_twice(lone: World) -> None:
     for number in range(3):
         lone.publish(10, dataset=DatasetKey(f"/sky/s{number}", "1"), n_blocks=2, at="AB")
-    id = lone.ask_replica_deletion(dataset=DatasetKey("/sky/s0", "1"), limits=Limits(0.4, 0))
+    id = lone.ask_replica_deletion(dataset=DatasetKey("/sky/s0", "1"), limits=BrakeLimits(0.4, 0))
     other = lone.ask_replica_deletion(dataset=DatasetKey("/sky/s1", "1"), limits=None)
     assert sorted(counted(lone)) == [10, 10]
     cancel(lone, id)

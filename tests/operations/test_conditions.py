@@ -13,7 +13,7 @@ from holdfast.model.changes import CloseRequest
 from holdfast.model.fileset import FileSet
 from holdfast.model.records import Orphan, Request, RequestState
 from holdfast.operations import requests
-from holdfast.operations.batch import BatchState, Failure, Held
+from holdfast.operations.batch import BatchFailure, BatchState, Held
 from holdfast.operations.requesting import steering
 from holdfast.operations.showing import conditions, overview
 from holdfast.operations.showing.overview import Condition
@@ -39,7 +39,7 @@ def test_requests_stand_where_their_own_page_says(world: AskingWorld, monkeypatc
     active = world.copy("B").request
     claim = world.begin(held, "", (0,)).claim
     with world.queue.write() as connection:
-        failed = Failure(FileSet.of((0,)), 5, BatchState.HELD, 1, None, "", 0, Held.SITE_UNAVAILABLE)
+        failed = BatchFailure(FileSet.of((0,)), 5, BatchState.HELD, 1, None, "", 0, Held.SITE_UNAVAILABLE)
         assert world.queue.fail(connection, claim, [failed], now_us=START_US)
     world.begin(active, "x", (0, 1), claim="another")
     steering.hold(world.store, waiting.id, actor="me", reason="not now")

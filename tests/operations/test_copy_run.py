@@ -13,13 +13,13 @@ from holdfast.inventory.sql_store import SqlStore
 from holdfast.model import changes as c
 from holdfast.model.errors import BadInput, BrokenInvariant, Conflict, OperatorError, PeerError, UnknownName
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.pfn import PfnRules, Step
+from holdfast.model.pfn import PfnRules, RewriteStep
 from holdfast.model.records import BlockFiles, Dataset, Door, FileColumns, Lock, Orphan, RequestState, Site, Staging
 from holdfast.operations import requests, tally
 from holdfast.operations.batch import BatchState
 from holdfast.operations.batches.queue import Queue
-from holdfast.operations.progress import Progress
-from holdfast.operations.work import jobs, scheduling
+from holdfast.operations.progress import RunProgress
+from holdfast.operations.work import scheduling, worker_jobs
 from holdfast.storage.driver import NoSpace, NotAllowed
 from holdfast.testing.memory_driver import MemoryDriver
 
@@ -27,7 +27,7 @@ from holdfast.testing.memory_driver import MemoryDriver
 def test_brings_a_dataset(any_world: World) -> None:
     lfns = any_world.publish(30, n_blocks=3)
     request = any_world.ask("B")
-    seen: list[Progress] = []
+    seen: list[RunProgress] = []
     report = any_world.run(progress=seen.append)
     any_world.assert_copied(lfns)
     assert (report.files_copied, report.files_found, report.files_failed) == (30, 0, 0)
@@ -239,7 +239,7 @@ def test_two_files_at_one_path_are_not_brought_at_once(world: World) -> None:
     lfns = world.publish(2)
     world.ask("B")
     # The inventory refuses such requests; in earlier releases the site's rules could change after the request.
-    one = PfnRules(((Step("/.*", "/one"),),))
+    one = PfnRules(((RewriteStep("/.*", "/one"),),))
     world.commit(c.PutSite(Site("B", (Door("memory", "memory:B", one),)), kind="put-site"))
     report = world.run()
     assert world.drivers["B"].count("rename", "/one") == 1
@@ -389,7 +389,7 @@ def test_a_source_that_is_gone_is_passed_over(world: World) -> None:
 
 def test_a_source_without_a_path_or_door_is_passed_over(world: World) -> None:
     lfns = world.publish(3, at="AC")
-    world.change_site("A", doors=(Door("memory", "memory:A", PfnRules(((Step("/elsewhere(/.*)", "{0}"),),))),))
+    world.change_site("A", doors=(Door("memory", "memory:A", PfnRules(((RewriteStep("/elsewhere(/.*)", "{0}"),),))),))
     world.ask("B")
     world.run()
     world.assert_copied(lfns)
@@ -397,7 +397,7 @@ def test_a_source_without_a_path_or_door_is_passed_over(world: World) -> None:
 
 def test_a_destination_without_a_path_fails(world: World) -> None:
     world.publish(2)
-    world.change_site("B", doors=(Door("memory", "memory:B", PfnRules(((Step("/elsewhere(/.*)", "{0}"),),))),))
+    world.change_site("B", doors=(Door("memory", "memory:B", PfnRules(((RewriteStep("/elsewhere(/.*)", "{0}"),),))),))
     world.ask("B")
     report = world.run()
     assert report.files_failed == 2
@@ -508,7 +508,7 @@ def test_a_retry_noted_under_a_clock_that_was_ahead_does_not_wait(world: World) 
             world.clock.now_us += ahead_us
             raise PeerError("not now")
 
-    def listen(progress: Progress) -> None:
+    def listen(progress: RunProgress) -> None:
         if progress.retries and len(hits) == 1:
             hits.append("the clock is put right")
             world.clock.now_us -= ahead_us
@@ -630,12 +630,12 @@ def test_a_bug_ends_the_run_at_once(world: World) -> None:
 
 
 def test_cancelling_a_request_stops_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "WAKE_S", 0.001)
+    monkeypatch.setattr(worker_jobs, "WAKE_S", 0.001)
     monkeypatch.setattr(tally, "TELL_INTERVAL_US", 0)
     world.publish(400)
     request = world.ask("B")
 
-    def listen(progress: Progress) -> None:
+    def listen(progress: RunProgress) -> None:
         if progress.files_done > 100 and world.request(request.id).state is RequestState.OPEN:
             requests.cancel(world.store, request.id, reason="changed my mind", actor="test")
 
@@ -650,7 +650,7 @@ def test_cancelling_a_request_stops_it(world: World, monkeypatch: pytest.MonkeyP
 def test_cancelling_stops_a_transfer_that_takes_long(
     world: World, concurrency: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "WAKE_S", 0.01)
+    monkeypatch.setattr(worker_jobs, "WAKE_S", 0.01)
     world.publish(1)
     request = world.ask("B")
     inner = world.drivers["B"].inner
@@ -688,7 +688,7 @@ def test_cancelling_removes_what_could_not_be_removed_before(world: World) -> No
 
     world.memory("B").faults = faults
 
-    def listen(progress: Progress) -> None:
+    def listen(progress: RunProgress) -> None:
         if progress.retries and world.request(request.id).state is RequestState.OPEN:
             assert len(world.parts("B")) == 1
             world.memory("B").faults = None
@@ -735,7 +735,7 @@ def test_asking_survives_a_restore(world: World) -> None:
 
 
 def test_a_restore_under_a_running_worker_begins_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "WAKE_S", 0.001)
+    monkeypatch.setattr(worker_jobs, "WAKE_S", 0.001)
     monkeypatch.setattr(tally, "TELL_INTERVAL_US", 0)
     monkeypatch.setattr(scheduling, "ROOM_FILES", 20)
     lfns = world.publish(300)
@@ -746,7 +746,7 @@ def test_a_restore_under_a_running_worker_begins_anew(world: World, monkeypatch:
     request = world.ask("B")  # One entry, and StartEpoch is one: the position will be the same.
     position = store.head().position
 
-    def listen(progress: Progress) -> None:
+    def listen(progress: RunProgress) -> None:
         if progress.files_done > 20 and world.n_restores == 0:
             world.n_restores += 1
             backup.restore(world.folder / "backup.db", store.path, clock=world.clock, actor="test")
@@ -789,13 +789,13 @@ def test_interrupting_gives_everything_back(world: World) -> None:
 
 
 def test_a_request_made_meanwhile_is_taken_in(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "WAKE_S", 0.001)
+    monkeypatch.setattr(worker_jobs, "WAKE_S", 0.001)
     monkeypatch.setattr(tally, "TELL_INTERVAL_US", 0)
     world.publish(300)
     world.ask("B")
     later: list[str] = []
 
-    def listen(progress: Progress) -> None:
+    def listen(progress: RunProgress) -> None:
         if progress.files_done > 10 and not later:
             later.append(world.ask("C").id)
 

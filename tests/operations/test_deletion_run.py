@@ -15,8 +15,8 @@ from holdfast.model.names import BlockKey
 from holdfast.model.records import Lock, RequestState, Site
 from holdfast.operations import requests
 from holdfast.operations.batches.queue import Queue
-from holdfast.operations.deleting.report import DeletionReport, PathState
-from holdfast.operations.progress import Progress
+from holdfast.operations.deletion_report import DeletionReport, PathState
+from holdfast.operations.progress import RunProgress
 from holdfast.operations.work import scheduling
 from holdfast.storage import parts
 
@@ -31,7 +31,7 @@ def test_orphans_go(any_world: World) -> None:
     keep = any_world.publish(2, at="AB")
     orphans = [any_world.orphan("B", f"/dark/o{number}") for number in range(5)]
     id = any_world.ask_deletion(*orphans)
-    told: list[Progress] = []
+    told: list[RunProgress] = []
     (report,) = any_world.delete(progress=told.append)
     assert any_world.paths("B") == keep
     assert report.count(PathState.DELETED) == 5

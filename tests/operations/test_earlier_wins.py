@@ -6,7 +6,7 @@ import pytest
 from operations_world import World
 
 from holdfast.model.records import RequestState, StorageType
-from holdfast.operations.batch import Held, Kind
+from holdfast.operations.batch import Held, RequestKind
 from holdfast.operations.batches.queue import Queue
 
 
@@ -45,7 +45,7 @@ def test_a_copy_that_is_asked_for_later_does_not_keep_the_file(world: World) -> 
     assert world.request(deletion).state is RequestState.DONE
     assert world.request(copy.id).state is RequestState.OPEN
     assert world.paths("B") == []
-    world.run(kinds=[Kind.COPY])
+    world.run(kinds=[RequestKind.COPY])
     assert world.request(copy.id).state is RequestState.DONE
 
 

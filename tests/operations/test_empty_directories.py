@@ -14,7 +14,7 @@ from holdfast.model import steps
 from holdfast.model.changes import ROWS_MAX
 from holdfast.model.errors import BadInput, Conflict, PeerError
 from holdfast.model.records import EmptyDirectory, Lock, RequestState
-from holdfast.operations.deleting.report import DeletionReport, PathState
+from holdfast.operations.deletion_report import DeletionReport, PathState
 from holdfast.operations.planning import lacking
 from holdfast.operations.work import scheduling
 from holdfast.storage.driver import Capabilities, NotThere

@@ -13,8 +13,8 @@ import pytest
 
 from holdfast.operations.deleting import emptying, moving
 from holdfast.operations.deleting.moving import Folders
-from holdfast.operations.deleting.removal import Removed, Target
-from holdfast.operations.deleting.report import PathState
+from holdfast.operations.deleting.removal import Target
+from holdfast.operations.deletion_report import PathState, Removed
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.doors import open_driver
 from holdfast.storage.driver import StorageDriver

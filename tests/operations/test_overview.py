@@ -19,13 +19,13 @@ from holdfast.model.fileset import FileSet
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import BlockFiles, Orphan, Request
 from holdfast.operations import requests
-from holdfast.operations.batch import BatchState, Failure, Held, Kind
+from holdfast.operations.batch import BatchFailure, BatchState, Held, RequestKind
 from holdfast.operations.batches.links import Link, put_links
-from holdfast.operations.batches.workers import Worker, Workers
+from holdfast.operations.batches.workers import NewWorker, Workers
 from holdfast.operations.codes import Code
 from holdfast.operations.requesting import steering
 from holdfast.operations.showing import overview, troubles
-from holdfast.operations.showing.overview import COPIES, DELETIONS, Condition, Status
+from holdfast.operations.showing.overview import COPIES, DELETIONS, Condition, RequestStatus
 from holdfast.operations.showing.why import lasting, why
 
 MINUTE_US = 60 * SECOND_US
@@ -37,7 +37,7 @@ def world(tmp_path: Path) -> AskingWorld:
     return AskingWorld(SqlStore.create(tmp_path / "inventory.db", clock=lambda: next(ticks)))
 
 
-def status_of(world: AskingWorld, request: Request) -> Status:
+def status_of(world: AskingWorld, request: Request) -> RequestStatus:
     with world.store.snapshot() as snapshot:
         now = snapshot.request(request.id)
     assert now is not None
@@ -45,14 +45,14 @@ def status_of(world: AskingWorld, request: Request) -> Status:
     return found
 
 
-def fail(world: AskingWorld, claim: str, *failures: Failure) -> None:
+def fail(world: AskingWorld, claim: str, *failures: BatchFailure) -> None:
     with world.queue.write() as connection:
         assert world.queue.fail(connection, claim, failures, now_us=START_US)
 
 
-def failure(state: BatchState, *ordinals: int, error: str = "", held: Held = Held.NOT, due_us: int = 0) -> Failure:
+def failure(state: BatchState, *ordinals: int, error: str = "", held: Held = Held.NOT, due_us: int = 0) -> BatchFailure:
     code = Code.SOURCE_FAILED if error else None
-    return Failure(FileSet.of(ordinals), 10 * len(ordinals), state, 2, code, error, due_us, held)
+    return BatchFailure(FileSet.of(ordinals), 10 * len(ordinals), state, 2, code, error, due_us, held)
 
 
 def test_a_request_on_its_way(world: AskingWorld) -> None:
@@ -147,7 +147,7 @@ def test_a_worker_that_is_lost_is_said(world: AskingWorld) -> None:
         put_links(connection, [Link("A", "B", rate_bytes_s=5.0)])
     Workers(world.store).beat("w", now_us=START_US)
 
-    def seen(now_us: int, lives: bool | None, *also: Worker) -> Status:
+    def seen(now_us: int, lives: bool | None, *also: NewWorker) -> RequestStatus:
         for worker in also:
             Workers(world.store).register(worker, now_us=now_us)
         (status,) = overview.statuses(world.store, [copy], now_us=now_us, is_alive=lambda row: lives)
@@ -160,7 +160,7 @@ def test_a_worker_that_is_lost_is_said(world: AskingWorld) -> None:
     assert (killed.condition, killed.rate_bytes_s, killed.n_workers) == (Condition.ACTIVE, None, 0)
     assert why(killed, now_us=START_US) == f"{gone} 30 s; another one takes over: `holdfast transfers run`"
     assert why(seen(START_US + 3 * MINUTE_US, None), now_us=START_US).startswith(f"{gone} 3 min; ")
-    with_another = seen(START_US + 30 * MINUTE_US, None, Worker("v", "there", 2, 60.0))
+    with_another = seen(START_US + 30 * MINUTE_US, None, NewWorker("v", "there", 2, 60.0))
     assert why(with_another, now_us=START_US) == f"{gone} 30 min; another one takes over"
 
 
@@ -205,7 +205,7 @@ def test_what_was_left_alone_is_counted_and_no_trouble(world: AskingWorld) -> No
 def test_orphans_are_named_by_their_paths(world: AskingWorld) -> None:
     orphans = [Orphan(f"/dark/{number}", 5, 1) for number in range(3)]
     request = requests.request_deletion(world.store, "C", orphans, reason="t", actor="me", clock=world.clock)
-    assert Kind.of(request) is Kind.ORPHANS
+    assert RequestKind.of(request) is RequestKind.ORPHANS
     assert troubles.problems(world.store, request) == []
     claim = world.begin(request, "", (1, 2)).claim
     fail(world, claim, failure(BatchState.RETRY, 1, 2, error="busy", due_us=START_US + 5))

@@ -17,7 +17,7 @@ from holdfast.model.clock import DAY_US
 from holdfast.model.errors import Conflict, PeerError
 from holdfast.model.records import EmptyDirectory, Lock, Orphan, RequestState
 from holdfast.operations.batches.queue import Queue
-from holdfast.operations.deleting.report import DeletionReport, PathState
+from holdfast.operations.deletion_report import DeletionReport, PathState
 from holdfast.operations.work import scheduling
 from holdfast.storage.driver import Capabilities, NotThere
 from holdfast.testing.memory_driver import FULL, MemoryDriver

@@ -13,7 +13,7 @@ from holdfast.model.names import BlockKey
 from holdfast.model.pfn import PfnRules
 from holdfast.model.records import BlockFiles, Door, Evidence, Lock, RequestState, StorageType
 from holdfast.operations import requests
-from holdfast.operations.deleting.report import PathState
+from holdfast.operations.deletion_report import PathState
 from holdfast.operations.work import scheduling
 
 DAY_US = 86_400_000_000

@@ -20,11 +20,11 @@ from holdfast.model.fileset import FileSet
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import BlockFiles, CopyRequest, Lock, RequestState
 from holdfast.operations import requests
-from holdfast.operations.batch import BatchState, Failure
+from holdfast.operations.batch import BatchFailure, BatchState
 from holdfast.operations.codes import Code
 from holdfast.operations.planning import lacking
 from holdfast.operations.requesting import opposites, reconciling, scopes, steering
-from holdfast.operations.requesting.brake import Limits
+from holdfast.operations.requesting.brake import BrakeLimits
 from holdfast.testing.memory_store import MemoryStore
 
 ALL = set(range(N_FILES))
@@ -152,7 +152,7 @@ def test_dry_runs_change_nothing_and_are_refused_like_the_run(world: AskingWorld
 
 def test_too_much_in_a_day_is_refused(world: AskingWorld) -> None:
     world.bring("B")
-    limits = Limits(share=0.5)
+    limits = BrakeLimits(share=0.5)
     first = world.delete(scope=[BlockFiles("x")], limits=limits)
     with pytest.raises(Conflict, match="would lose 5 of 8 files"):
         world.delete(scope=[BlockFiles("y", (0,))], limits=limits)
@@ -165,7 +165,7 @@ def test_too_much_in_a_day_is_refused(world: AskingWorld) -> None:
 
 def test_a_copy_that_takes_a_deletion_back_lets_the_brake_go(world: AskingWorld) -> None:
     world.bring("B")
-    limits = Limits(share=0.5)
+    limits = BrakeLimits(share=0.5)
     world.delete(scope=[BlockFiles("x")], limits=limits)
     world.copy("B")
     world.delete(scope=[BlockFiles("y")], limits=limits)
@@ -297,7 +297,7 @@ def test_what_a_copy_gives_up_later_is_taken_back_then(world: AskingWorld) -> No
     claim = world.begin(copy, "y", (0, 1)).claim
     deletion = world.delete("B").request
     assert reconciling.reconcile(world.store) == 0
-    failed = Failure(FileSet.of([0]), 10, BatchState.RETRY, 1, Code.SOURCE_FAILED, "down", START_US)
+    failed = BatchFailure(FileSet.of([0]), 10, BatchState.RETRY, 1, Code.SOURCE_FAILED, "down", START_US)
     with world.queue.write() as connection:
         assert world.queue.fail(connection, claim, [failed], now_us=START_US)
     assert reconciling.reconcile(world.store) == 1
@@ -359,7 +359,7 @@ def test_holding_back_and_releasing(world: AskingWorld) -> None:
 def test_trying_again(world: AskingWorld) -> None:
     copy = world.copy("B").request
     claim = world.begin(copy, "y", (0, 1)).claim
-    failed = Failure(FileSet.of([0, 1]), 20, BatchState.FAILED, 3, Code.SOURCE_WRONG, "bad", 0, bad_sources=("A",))
+    failed = BatchFailure(FileSet.of([0, 1]), 20, BatchState.FAILED, 3, Code.SOURCE_WRONG, "bad", 0, bad_sources=("A",))
     with world.queue.write() as connection:
         world.queue.fail(connection, claim, [failed], now_us=START_US)
     assert world.queued(copy.id)["y"] == {2, 3}

@@ -16,12 +16,12 @@ from holdfast.inventory.store import Head
 from holdfast.model.records import Door, RequestState, Site
 from holdfast.operations import executor, requests
 from holdfast.operations.batches.lease import Lease
+from holdfast.operations.carrying import fence as fences
+from holdfast.operations.carrying.fence import Fence
 from holdfast.operations.deleting import since
 from holdfast.operations.engine import ClaimLost
 from holdfast.operations.places import Places
-from holdfast.operations.work import fence as fences
-from holdfast.operations.work.asked import Asked
-from holdfast.operations.work.fence import Fence
+from holdfast.operations.work.open_requests import OpenRequests
 from holdfast.testing.memory_driver import MemoryDriver
 
 
@@ -30,14 +30,14 @@ def test_a_service_forgets_requests_that_are_over(tmp_path: Path, monkeypatch: p
     datasets = [DatasetKey(f"/sky/s{number}", "1") for number in range(3)]
     for dataset in datasets:
         world.publish(2, dataset=dataset)
-    kept: list[Asked] = []
+    kept: list[OpenRequests] = []
 
-    class Kept(Asked):
+    class Kept(OpenRequests):
         def __init__(self, *given: Any, **named: Any) -> None:
             super().__init__(*given, **named)
             kept.append(self)
 
-    monkeypatch.setattr(executor, "Asked", Kept)
+    monkeypatch.setattr(executor, "OpenRequests", Kept)
 
     async def main() -> None:
         working = asyncio.ensure_future(world.work(Seat("service"), forever=True))

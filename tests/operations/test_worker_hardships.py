@@ -23,7 +23,7 @@ from holdfast.model.errors import DatabaseAway, WorkerStuck
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import RequestState, Site
 from holdfast.operations.batches import tables
-from holdfast.operations.progress import Progress
+from holdfast.operations.progress import RunProgress
 from holdfast.operations.work.scheduling import Scheduler
 from holdfast.storage.driver import Stat, StorageDriver
 
@@ -150,7 +150,7 @@ def test_a_database_that_is_away_is_no_failure_of_the_storage(
     world.publish(30, at="AB" if kind == "deletion" else "A")
     id = world.ask_replica_deletion("B") if kind == "deletion" else world.ask("B").id
     one_by_one = SETTINGS.model_copy(update={"deletions_per_site": 1, "concurrency": 1})
-    told: list[Progress] = []
+    told: list[RunProgress] = []
     head = world.store.head
 
     async def main() -> None:

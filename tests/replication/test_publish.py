@@ -19,7 +19,7 @@ from holdfast.model.records import Dataset, Door, FileColumns, Site, Staging
 from holdfast.replication import plan, reading
 from holdfast.replication.giving_up import check_give_up, give_up
 from holdfast.replication.preview import preview
-from holdfast.replication.publication import Description, Outcome, Phase, Preview, Progress, Publication
+from holdfast.replication.publication import Description, Phase, Preview, Publication, PublishOutcome, PublishProgress
 from holdfast.replication.scan_table import ScanTable
 from holdfast.storage import parts
 from holdfast.storage.driver import ChangedWhileRead
@@ -45,7 +45,7 @@ def _refused(world: World, error: type[HoldfastError], words: str, **given: obje
 def test_all_files_are_registered_with_checksums_and_shown(world: World) -> None:
     paths = world.fill(23)
     report = world.publish(description=Description("raw", "v7", {"run": "12"}, "physics", 2))
-    assert report.outcome is Outcome.PUBLISHED
+    assert report.outcome is PublishOutcome.PUBLISHED
     assert (report.n_files, report.n_blocks, report.read_files, report.reused_files) == (23, 1, 23, 0)
     assert report.size == report.read_bytes == sum(len(world.driver.get(path) or b"") for path in paths)
     assert report.position == world.position()
@@ -133,7 +133,7 @@ def test_a_storage_without_checksums_is_read(world: World) -> None:
 
 def test_progress_tells_files_and_bytes_of_every_phase(world: World) -> None:
     world.fill(12)
-    told: list[Progress] = []
+    told: list[PublishProgress] = []
     report = world.publish(progress=told.append)
     assert list(dict.fromkeys(each.phase for each in told)) == list(Phase)
     for phase in Phase:
@@ -249,7 +249,7 @@ def test_files_that_another_dataset_takes_meanwhile(world: World) -> None:
     world.fill(12)
     other = names.dataset_key("run/open")
 
-    def take(now: Progress) -> None:
+    def take(now: PublishProgress) -> None:
         if now.phase is Phase.RECHECK and world.dataset(other) is None:
             files = FileColumns(("/data/d001",), (0,), ("f0005",), (1,))
             world.commit(CreateDataset(Dataset(other, is_open=True)), RegisterFiles(BlockKey(other, "0000"), 0, files))
@@ -284,7 +284,7 @@ def test_files_that_cannot_be_read_are_problems_of_their_own(world: World) -> No
 
     world.on_call = fail
     report = world.publish()
-    assert report.outcome is Outcome.INCOMPLETE
+    assert report.outcome is PublishOutcome.INCOMPLETE
     assert [(problem.path[-5:], problem.reason) for problem in report.problems] == [
         ("f0007", "permission denied"),
         ("f0017", "permission denied"),
@@ -300,7 +300,7 @@ def test_a_second_publish_reads_all_and_changes_nothing(world: World) -> None:
     world.publish(description=Description("raw"))
     position = world.position()
     report = world.publish()
-    assert report.outcome is Outcome.ALREADY_PUBLISHED
+    assert report.outcome is PublishOutcome.ALREADY_PUBLISHED
     assert (report.n_files, report.n_blocks, report.read_files) == (12, 1, 12)
     assert world.position() == report.position == position
     assert _kept(world) == 0
@@ -351,7 +351,7 @@ def test_a_published_dataset_keeps_its_description(world: World) -> None:
     world.publish(description=Description("raw", metadata={"run": "12"}))
     with pytest.raises(Conflict, match="with type 'raw'"):
         world.publish(description=Description("cooked"))
-    assert world.publish(description=Description(metadata={"run": "12"})).outcome is Outcome.ALREADY_PUBLISHED
+    assert world.publish(description=Description(metadata={"run": "12"})).outcome is PublishOutcome.ALREADY_PUBLISHED
 
 
 def test_a_published_dataset_is_not_published_at_another_site(world: World) -> None:
@@ -368,7 +368,7 @@ def test_another_version_is_another_dataset(world: World) -> None:
     world.fill(3)
     world.publish()
     world.fill(3, top="/data2")
-    assert world.publish("/data2", key=names.dataset_key("run/raw#2")).outcome is Outcome.PUBLISHED
+    assert world.publish("/data2", key=names.dataset_key("run/raw#2")).outcome is PublishOutcome.PUBLISHED
 
 
 # Unfinished publications.
@@ -380,7 +380,7 @@ def _leave_unfinished(world: World) -> None:
             raise ChangedWhileRead("changed while it was read")
 
     world.on_call = change
-    assert world.publish().outcome is Outcome.INCOMPLETE
+    assert world.publish().outcome is PublishOutcome.INCOMPLETE
     world.on_call = None
 
 
@@ -401,7 +401,7 @@ def test_giving_up_forgets_everything_and_frees_the_name(world: World) -> None:
     give_up(world.store, KEY, actor="tester")
     assert world.dataset() is None
     assert _kept(world) == 0
-    assert world.publish("/elsewhere").outcome is Outcome.PUBLISHED
+    assert world.publish("/elsewhere").outcome is PublishOutcome.PUBLISHED
 
 
 def test_only_what_is_unfinished_can_be_given_up(world: World) -> None:
@@ -417,7 +417,7 @@ def test_another_description_begins_anew_but_reads_nothing_again(world: World) -
     world.fill(12)
     _leave_unfinished(world)
     report = world.publish(description=Description("raw", group="physics"))
-    assert (report.outcome, report.read_files, report.reused_files) == (Outcome.PUBLISHED, 1, 11)
+    assert (report.outcome, report.read_files, report.reused_files) == (PublishOutcome.PUBLISHED, 1, 11)
     dataset = world.dataset()
     assert dataset is not None
     assert dataset.type == "raw"
@@ -435,7 +435,7 @@ def test_a_dataset_staged_by_somebody_else_with_other_files_is_begun_anew(world:
     _leave_unfinished(world)
     strange = FileColumns(("/data/d000",), (0,), ("f0000",), (1,), {"adler32": ("00000001",)})
     world.commit(RegisterFiles(BlockKey(KEY, "0000"), 0, strange, site="T2_A"))
-    assert world.publish().outcome is Outcome.PUBLISHED
+    assert world.publish().outcome is PublishOutcome.PUBLISHED
     assert len(world.files()) == 12
     with pytest.raises(Conflict):
         world.commit(RevealDataset(KEY, 12, 1))

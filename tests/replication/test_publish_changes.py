@@ -9,7 +9,7 @@ from publishing import KEY, World
 
 from holdfast.model import steps
 from holdfast.replication import reading
-from holdfast.replication.publication import Outcome, PublishReport
+from holdfast.replication.publication import PublishOutcome, PublishReport
 from holdfast.replication.reading import BatchLimits
 
 VICTIM = "/data/d001/f0007"
@@ -29,7 +29,7 @@ def _once(operation: str, path: str, act: Callable[[], None]) -> Callable[[str, 
 
 def _incomplete(world: World, reason: str, *, path: str = VICTIM) -> PublishReport:
     report = world.publish()
-    assert report.outcome is Outcome.INCOMPLETE
+    assert report.outcome is PublishOutcome.INCOMPLETE
     assert [(problem.path, problem.reason) for problem in report.problems] == [(path, reason)]
     assert report.n_problems == 1
     assert (report.n_blocks, world.files(), world.visible()) == (0, {}, [])
@@ -39,7 +39,7 @@ def _incomplete(world: World, reason: str, *, path: str = VICTIM) -> PublishRepo
 def _finished(world: World, *, n_files: int, read: list[str]) -> None:
     """The next run reads what is left, and nothing else."""
     report = world.publish()
-    assert report.outcome is Outcome.PUBLISHED
+    assert report.outcome is PublishOutcome.PUBLISHED
     assert world.reads == dict.fromkeys(read, 1)
     assert report.n_files == n_files == len(world.files())
     assert world.visible() == [str(KEY)]
@@ -113,14 +113,14 @@ def test_a_file_that_appears_after_the_listing(world: World) -> None:
 def test_only_a_changed_stat_counts_not_a_touched_directory(world: World) -> None:
     world.fill(23)
     _at_the_second_listing(world, lambda: world.driver.tree.make_directory("/data/empty"))
-    assert world.publish().outcome is Outcome.PUBLISHED
+    assert world.publish().outcome is PublishOutcome.PUBLISHED
 
 
 def test_a_published_dataset_whose_files_change_while_compared_is_not_called_other(world: World) -> None:
     world.fill(23)
     world.publish()
     world.on_call = _once("checksum.chunk", VICTIM, lambda: world.driver.put(VICTIM, b"x" * 500))
-    assert world.publish().outcome is Outcome.INCOMPLETE
+    assert world.publish().outcome is PublishOutcome.INCOMPLETE
 
 
 def test_a_report_names_some_problems_and_counts_all(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

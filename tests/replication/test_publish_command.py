@@ -17,7 +17,7 @@ from holdfast.inventory.sql_store import SqlStore
 from holdfast.model.changes import ChangeSet, CreateDataset, PutSite
 from holdfast.model.errors import BadInput
 from holdfast.model.records import Dataset, Door, Site, Staging
-from holdfast.replication.publication import Outcome, Problem, PublishReport
+from holdfast.replication.publication import PublishOutcome, PublishProblem, PublishReport
 
 NAME = str(KEY)
 
@@ -150,8 +150,8 @@ def test_a_dry_run_is_refused_where_a_publish_is(shell: Shell) -> None:
 
 
 def test_what_changed_is_a_table_and_exit_code_1(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    problems = tuple(Problem(f"/data/f{number:02d}", "changed while it was read") for number in range(25))
-    report = PublishReport(KEY, "A", "/data", Outcome.INCOMPLETE, 30, 60, 0, 5, 10, 0, 0, 25, problems, 0.5, 7)
+    problems = tuple(PublishProblem(f"/data/f{number:02d}", "changed while it was read") for number in range(25))
+    report = PublishReport(KEY, "A", "/data", PublishOutcome.INCOMPLETE, 30, 60, 0, 5, 10, 0, 0, 25, problems, 0.5, 7)
 
     async def incomplete(*given: object, **named: object) -> PublishReport:
         return report

@@ -17,7 +17,7 @@ from publishing import KEY, Crash, World
 
 from holdfast.model import steps
 from holdfast.replication import plan
-from holdfast.replication.publication import Outcome, PublishReport
+from holdfast.replication.publication import PublishOutcome, PublishReport
 from holdfast.replication.scan_table import ScanTable, TakenOver
 
 N_FILES = 23
@@ -92,7 +92,7 @@ def test_a_killed_publish_is_finished_by_the_next_one(world: World, step: str, o
 
     report = world.publish()
 
-    assert report.outcome is (Outcome.ALREADY_PUBLISHED if revealed else Outcome.PUBLISHED)
+    assert report.outcome is (PublishOutcome.ALREADY_PUBLISHED if revealed else PublishOutcome.PUBLISHED)
     assert world.reads == dict.fromkeys(set(paths) - kept, 1)
     assert (report.reused_files, report.read_files) == (len(kept), N_FILES - len(kept))
     _check_all_there(world, paths)
@@ -123,7 +123,7 @@ def test_killed_again_and_again_it_still_comes_to_its_end(world: World) -> None:
             world.publish()
         reads += world.reads.total()
     assert world.visible() == []
-    assert world.publish().outcome is Outcome.PUBLISHED
+    assert world.publish().outcome is PublishOutcome.PUBLISHED
     reads += world.reads.total()
     assert reads <= N_FILES + 4 * (5 + 3), "each kill while reading costs at most a batch and what was being read"
     _check_all_there(world, paths)
@@ -142,7 +142,7 @@ def test_a_tree_that_changed_after_the_kill_is_registered_as_it_is_now(world: Wo
     else:
         world.driver.tree.remove(paths.pop(3))
     report = world.publish()
-    assert report.outcome is Outcome.PUBLISHED
+    assert report.outcome is PublishOutcome.PUBLISHED
     assert world.reads.total() == (change != "remove"), "what did not change is not read again"
     _check_all_there(world, paths)
 
@@ -198,7 +198,7 @@ def test_the_earlier_of_two_publishers_fails_cleanly(world: World, step: str, oc
     with steps.observed(observer), pytest.raises(TakenOver, match="taken over"):
         world.publish()
     assert isinstance(later[0], PublishReport)
-    assert later[0].outcome is Outcome.PUBLISHED
+    assert later[0].outcome is PublishOutcome.PUBLISHED
     _check_all_there(world, paths)
 
 
@@ -207,9 +207,9 @@ def test_a_publisher_who_comes_after_the_reveal_finds_it_done(world: World) -> N
     later: list[PublishReport | BaseException] = []
     with steps.observed(_at("publish.revealed", 1, lambda: later.append(_in_a_thread(world)))):
         report = world.publish()
-    assert report.outcome is Outcome.PUBLISHED
+    assert report.outcome is PublishOutcome.PUBLISHED
     assert isinstance(later[0], PublishReport)
-    assert (later[0].outcome, later[0].read_files) == (Outcome.ALREADY_PUBLISHED, 0)
+    assert (later[0].outcome, later[0].read_files) == (PublishOutcome.ALREADY_PUBLISHED, 0)
     _check_all_there(world, paths)
 
 

@@ -18,7 +18,7 @@ from holdfast.inventory.sql_store import SqlStore
 from holdfast.model.changes import PutSite
 from holdfast.model.errors import BadInput, PeerError
 from holdfast.model.records import Door, Site
-from holdfast.replication.publication import Outcome, PublishReport
+from holdfast.replication.publication import PublishOutcome, PublishReport
 from holdfast.storage.posix.driver import PosixDriver
 from holdfast.testing.memory_driver import MemoryDriver
 from support.users import Unprivileged
@@ -64,7 +64,7 @@ def posix(store: SqlStore, root: Path) -> Iterator[PosixWorld]:
 
 def test_a_folder_is_published_with_the_digests_that_the_system_takes(posix: PosixWorld, root: Path) -> None:
     report = posix.publish()
-    assert (report.outcome, report.n_files, report.size) == (Outcome.PUBLISHED, 30, 30_000)
+    assert (report.outcome, report.n_files, report.size) == (PublishOutcome.PUBLISHED, 30, 30_000)
     printed = subprocess.run(["sha256sum", *root.rglob("f*")], capture_output=True, text=True, check=True).stdout
     expected = {line.split()[1].removeprefix(str(root)): line.split()[0] for line in printed.splitlines()}
     assert {lfn: digests["sha256"] for lfn, digests in posix.inner.files().items()} == expected
@@ -72,7 +72,7 @@ def test_a_folder_is_published_with_the_digests_that_the_system_takes(posix: Pos
 
 def test_a_second_publish_of_the_folder_changes_nothing(posix: PosixWorld) -> None:
     posix.publish()
-    assert posix.publish().outcome is Outcome.ALREADY_PUBLISHED
+    assert posix.publish().outcome is PublishOutcome.ALREADY_PUBLISHED
 
 
 @pytest.mark.parametrize(
@@ -105,10 +105,10 @@ def test_a_file_that_grows_while_others_are_read_is_left_for_the_next_run(posix:
             file.write(b"more")
 
     report = posix.publish(progress=grow)
-    assert report.outcome is Outcome.INCOMPLETE
+    assert report.outcome is PublishOutcome.INCOMPLETE
     assert [problem.path for problem in report.problems] == ["/data/d2/f29"]
     report = posix.publish()
-    assert (report.outcome, report.read_files, report.reused_files) == (Outcome.PUBLISHED, 1, 29)
+    assert (report.outcome, report.read_files, report.reused_files) == (PublishOutcome.PUBLISHED, 1, 29)
 
 
 @pytest.mark.real("unprivileged user")
@@ -128,7 +128,7 @@ def test_a_directory_and_a_file_that_permissions_close(unprivileged: Unprivilege
         assert posix.inner.dataset() is None
         closed.chmod(0o755)
         report = posix.publish()
-        assert report.outcome is Outcome.INCOMPLETE
+        assert report.outcome is PublishOutcome.INCOMPLETE
         assert [problem.path for problem in report.problems] == ["/data/secret"]
         store.close()
 
@@ -170,7 +170,7 @@ def test_a_process_that_is_killed_has_kept_what_it_said(
     assert ran.returncode == -signal.SIGKILL
     assert posix.inner.visible() == []
     report = posix.publish()
-    assert report.outcome is Outcome.PUBLISHED
+    assert report.outcome is PublishOutcome.PUBLISHED
     assert kept <= report.reused_files <= kept + 2
     assert (report.reused_files + report.read_files, len(posix.inner.files())) == (30, 30)
     assert posix.inner.visible() == [str(KEY)]

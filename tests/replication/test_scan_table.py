@@ -11,16 +11,16 @@ from holdfast.model.changes import ChangeSet, CreateDataset, PutSite
 from holdfast.model.records import Dataset
 from holdfast.replication import scan_table
 from holdfast.replication.publication import Publication
-from holdfast.replication.scan_table import Claim, Found, Read, ScanTable, TakenOver, Totals
+from holdfast.replication.scan_table import Claim, Read, ScannedFile, ScanTable, TakenOver, Totals
 
 PUBLICATION = Publication(KEY, SITE, "/data")
 
 
-def _found(name: str, *, size: int = 10, mtime_ns: int = 5, version: str = "v1", dir: str = "/data") -> Found:
-    return Found(dir, name, size, mtime_ns, version)
+def _found(name: str, *, size: int = 10, mtime_ns: int = 5, version: str = "v1", dir: str = "/data") -> ScannedFile:
+    return ScannedFile(dir, name, size, mtime_ns, version)
 
 
-def _read(found: Found, read_us: int = 99) -> Read:
+def _read(found: ScannedFile, read_us: int = 99) -> Read:
     return Read(found, "00000001", "ab" * 32, read_us)
 
 

@@ -27,10 +27,10 @@ from holdfast.model.errors import BrokenInvariant
 from holdfast.model.fileset import FileSet
 from holdfast.operations.batch import Batch
 from holdfast.operations.batches import claims
+from holdfast.operations.carrying.fence import Fence
 from holdfast.operations.deleting import aftermath, elsewhere, gate, removal
-from holdfast.operations.deleting.gate import Gate
+from holdfast.operations.deleting.gate import ClaimGate
 from holdfast.operations.engines import proving, standing
-from holdfast.operations.work.fence import Fence
 from holdfast.testing import memory_store
 from holdfast.testing.memory_store import MemoryStore
 from holdfast.testing.simulation import timeless
@@ -124,11 +124,11 @@ def _reuses_a_position(patch: pytest.MonkeyPatch) -> None:
 def _deletes_before_the_gate(patch: pytest.MonkeyPatch) -> None:
     """Things are deleted because they were asked for; nobody looks whether they still may go."""
 
-    async def object_to(self: Gate, target: object) -> None:
+    async def object_to(self: ClaimGate, target: object) -> None:
         return None
 
     patch.setattr(gate, "requirements", lambda *arguments: ())
-    patch.setattr(Gate, "object_to", object_to)
+    patch.setattr(ClaimGate, "object_to", object_to)
 
 
 def _deletes_what_has_changed(patch: pytest.MonkeyPatch) -> None:

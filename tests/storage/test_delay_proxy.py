@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from holdfast.testing.servers.delay_proxy import DelayProxy, Faults, delay_proxy
+from holdfast.testing.servers.delay_proxy import DelayProxy, ProxyFaults, delay_proxy
 from holdfast.testing.servers.ports import free_port
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -247,10 +247,10 @@ def test_each_fault_is_what_it_says_and_is_counted(fault: str, fates: set[str]):
     async def run() -> None:
         async with behind(echo) as proxy:
             assert await fate(proxy) == "whole"
-            proxy.faults = Faults(**{fault: 1.0})
+            proxy.faults = ProxyFaults(**{fault: 1.0})
             assert {await fate(proxy) for _ in range(3)} <= fates
             assert proxy.counts[fault] == 3
-            proxy.faults = Faults()
+            proxy.faults = ProxyFaults()
             assert await fate(proxy) == "whole"
             assert proxy.counts[fault] == 3
 
@@ -260,7 +260,7 @@ def test_each_fault_is_what_it_says_and_is_counted(fault: str, fates: set[str]):
 def test_a_stall_may_end():
     async def run() -> None:
         async with behind(echo) as proxy:
-            proxy.faults = Faults(stall=1.0, stall_s=0.3)
+            proxy.faults = ProxyFaults(stall=1.0, stall_s=0.3)
             streams = await connect(proxy)
             begun = time.monotonic()
             assert await exchanged(streams, b"x") == b"x"
@@ -275,9 +275,9 @@ def test_faults_begin_and_end_on_connections_that_are_there():
         async with behind(echo) as proxy:
             streams = await connect(proxy)
             assert await exchanged(streams, b"x") == b"x"
-            proxy.faults = Faults(garbage=1.0)
+            proxy.faults = ProxyFaults(garbage=1.0)
             assert await exchanged(streams, b"x" * 50) != b"x" * 50
-            proxy.faults = Faults()
+            proxy.faults = ProxyFaults()
             assert await exchanged(streams, b"x") == b"x"
             proxy.cut_all()
             with pytest.raises(ConnectionResetError):
@@ -290,7 +290,7 @@ def test_faults_begin_and_end_on_connections_that_are_there():
 def test_shares_are_kept_and_chance_has_a_seed():
     async def garbled(seed: int) -> list[bool]:
         async with behind(echo, seed=seed) as proxy:
-            proxy.faults = Faults(garbage=0.1)
+            proxy.faults = ProxyFaults(garbage=0.1)
             streams = await connect(proxy)
             got = [await exchanged(streams, b"x" * 30) != b"x" * 30 for _ in range(400)]
             assert sum(got) == proxy.counts["garbage"]
@@ -327,11 +327,11 @@ def test_a_request_is_answered_in_the_place_of_the_server(fault: str, status: in
         async with behind(http) as proxy:
             streams = await connect(proxy)
             assert await asked(streams) == (200, b"0123456789")
-            proxy.faults = Faults(**{fault: 1.0})
+            proxy.faults = ProxyFaults(**{fault: 1.0})
             assert await asked(streams) == (status, b"")
             assert await asked(streams, b"long" * 1000, parts=4) == (status, b"")
             await asyncio.sleep(0.1)
-            proxy.faults = Faults()
+            proxy.faults = ProxyFaults()
             # The same connection goes on, and the server has heard nothing of the two.
             assert await asked(streams) == (200, b"0123456789")
             assert proxy.counts[fault] == 2
@@ -344,7 +344,7 @@ def test_a_request_is_answered_in_the_place_of_the_server(fault: str, status: in
 def test_such_answers_take_their_time_too():
     async def run() -> None:
         async with behind(http, round_trip_s=0.1) as proxy:
-            proxy.faults = Faults(unavailable=1.0)
+            proxy.faults = ProxyFaults(unavailable=1.0)
             streams = await connect(proxy)
             await asked(streams)
             assert 0.099 <= min([await taken(asked(streams)) for _ in range(6)]) < 0.15
@@ -358,7 +358,7 @@ def test_such_answers_take_their_time_too():
 def test_half_a_body_is_at_most_half(body: bytes):
     async def run() -> None:
         async with behind(http) as proxy:
-            proxy.faults = Faults(half_body=1.0)
+            proxy.faults = ProxyFaults(half_body=1.0)
             streams = await connect(proxy)
             status, got = await asked(streams, body)
             assert status == 200
@@ -375,7 +375,7 @@ def test_half_a_body_is_at_most_half(body: bytes):
 def test_a_body_that_is_waited_for_with_100_continue_belongs_to_its_request():
     async def run() -> None:
         async with behind(http) as proxy:
-            proxy.faults = Faults(half_body=1.0)
+            proxy.faults = ProxyFaults(half_body=1.0)
             reader, writer = await connect(proxy)
             writer.write(b"PUT /x HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 8\r\n\r\n")
             assert b" 100 " in await reader.readuntil(b"\r\n\r\n")
@@ -391,7 +391,7 @@ def test_a_body_that_is_waited_for_with_100_continue_belongs_to_its_request():
 def test_what_is_not_http_passes():
     async def run() -> None:
         async with behind(echo) as proxy:
-            proxy.faults = Faults(unavailable=1.0, forbidden=1.0, half_body=1.0)
+            proxy.faults = ProxyFaults(unavailable=1.0, forbidden=1.0, half_body=1.0)
             streams = await connect(proxy)
             for data in (b"\x16\x03\x01\x02\x00", b"\0" * 20, b"get / HTTP/1.1\r\n\r\n"):
                 assert await exchanged(streams, data) == data

@@ -28,16 +28,10 @@ from hypothesis import strategies as st
 from holdfast.model import names
 from holdfast.model.errors import BadInput, BrokenInvariant, OperatorError, PeerError
 from holdfast.storage import doors
+from holdfast.storage.abilities import Taken
 from holdfast.storage.access import Access
 from holdfast.storage.digest import digests_of
-from holdfast.storage.driver import (
-    NOT_TOLD,
-    DirectoryListing,
-    Kind,
-    Stat,
-    StorageDriver,
-    Taken,
-)
+from holdfast.storage.driver import NOT_TOLD, DirectoryListing, Kind, Stat, StorageDriver
 from holdfast.storage.dump import options as dump_options
 from holdfast.storage.dump.driver import PAGE_ROWS, DumpDriver, open_door
 from holdfast.storage.dump.plan import plan
@@ -45,7 +39,7 @@ from holdfast.storage.dump.staging import ROWS_HELD
 from holdfast.storage.listing.disk_ledger import DiskLedger
 from holdfast.storage.listing.engine import list_tree
 from holdfast.storage.listing.reading import Listing
-from holdfast.storage.listing.summary import Plan
+from holdfast.storage.listing.summary import ListingPlan
 from holdfast.storage.listing.tables import ENTRIES
 from holdfast.testing.driver_suite import DriverSuite
 from storage.dumps import NOON, PATHS, files, opened, read, refusal, written
@@ -535,7 +529,7 @@ def test_a_dump_is_listed_like_any_storage_and_what_it_does_not_tell_is_null(tmp
 
     async def scenario() -> DumpDriver:
         driver = opened(written(tmp_path, "dump_20261101", text))
-        ledger = DiskLedger.open(folder, Plan("bern"))
+        ledger = DiskLedger.open(folder, ListingPlan("bern"))
         await list_tree([driver], ledger)
         ledger.close()
         await driver.close()

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from holdfast.model.errors import BadInput, PeerError
+from holdfast.storage.abilities import Taken
 from holdfast.storage.driver import (
     NOT_TOLD,
     Digest,
@@ -23,13 +24,12 @@ from holdfast.storage.driver import (
     Kind,
     NotAllowed,
     Stat,
-    Taken,
     Unnameable,
     Unsupported,
 )
 from holdfast.storage.listing.disk_ledger import DiskLedger
-from holdfast.storage.listing.summary import Plan
-from holdfast.storage.listing.tables import Directory, Odd, Oddity, State
+from holdfast.storage.listing.summary import ListingPlan
+from holdfast.storage.listing.tables import Directory, DirectoryState, Odd, Oddity
 from storage.dumps import DAY_NS, NOON, PATHS, files, opened, parquet, read, refusal, written
 
 BLANKS = "delimiter=blank&columns=path,size,..."
@@ -498,16 +498,22 @@ def _either(error: BadInput, other: str) -> str:
 
 
 def own_listing(folder: Path) -> Path:
-    ledger = DiskLedger.open(folder, Plan("bern"), clock=lambda: NOON * 10**6)
+    ledger = DiskLedger.open(folder, ListingPlan("bern"), clock=lambda: NOON * 10**6)
     stat = Stat(Kind.FILE, 5, 17, "v1", 19)
     there = Stat(Kind.DIRECTORY, 0, 0)
     odd = (Oddity(b"link", Odd.OTHER, "neither"), Oddity(b"\xff", Odd.UNNAMEABLE, "bytes"))
     for directory in (
-        Directory("/", State.LISTED, directories=(Entry("a", there), Entry("b", there), Entry("c", there))),
-        Directory("/a", State.LISTED, files=(Entry("file", stat),), directories=(Entry("empty", there),), oddities=odd),
-        Directory("/a/empty", State.LISTED),
-        Directory("/b", State.FAILED, "permission denied"),
-        Directory("/c", State.DOUBTED, "much shorter", files=(Entry("x", stat),)),
+        Directory("/", DirectoryState.LISTED, directories=(Entry("a", there), Entry("b", there), Entry("c", there))),
+        Directory(
+            "/a",
+            DirectoryState.LISTED,
+            files=(Entry("file", stat),),
+            directories=(Entry("empty", there),),
+            oddities=odd,
+        ),
+        Directory("/a/empty", DirectoryState.LISTED),
+        Directory("/b", DirectoryState.FAILED, "permission denied"),
+        Directory("/c", DirectoryState.DOUBTED, "much shorter", files=(Entry("x", stat),)),
     ):
         ledger.take(1)
         ledger.found(directory)

@@ -20,11 +20,11 @@ from holdfast.storage.driver import NOT_TOLD, DirectoryListing, Kind, NotADirect
 from holdfast.storage.listing.disk_ledger import DiskLedger
 from holdfast.storage.listing.engine import list_tree
 from holdfast.storage.listing.reading import Listing
-from holdfast.storage.listing.summary import Plan
+from holdfast.storage.listing.summary import ListingPlan
 from holdfast.storage.s3 import crew as s3_crew
 from holdfast.storage.s3 import prefix as s3_prefix
 from holdfast.storage.s3.driver import S3Driver
-from holdfast.storage.s3.ranges import Range, cuts, first_cuts, split
+from holdfast.storage.s3.ranges import KeyRange, cuts, first_cuts, split
 from support.s3_store import LISTED, Answer, Asked, KeyStore, error, reply
 
 _T = TypeVar("_T")
@@ -250,7 +250,7 @@ def test_cuts_are_within_and_ascending(seed: int) -> None:
     names = sorted({"".join(chance.choices("ab019é~\U0001f4be", k=chance.randrange(1, 8))) for _ in range(200)})
     for _ in range(200):
         after, upto = sorted(chance.sample(names, 2))
-        whole = Range(after, chance.choice([upto, None]))
+        whole = KeyRange(after, chance.choice([upto, None]))
         for places in (cuts(whole, "ab01é/", chance.randrange(1, 9)), first_cuts(names[0], after)):
             assert places == sorted(set(places))
             assert all(after < place and "/" not in place for place in places)
@@ -398,7 +398,7 @@ def test_of_a_directory_no_time_is_told() -> None:
 
 def test_a_listing_of_the_tree_has_no_times_of_directories(tmp_path: Path) -> None:
     async def scenario(driver: S3Driver) -> None:
-        ledger = DiskLedger.open(tmp_path / "listing", Plan("SITE"))
+        ledger = DiskLedger.open(tmp_path / "listing", ListingPlan("SITE"))
         await list_tree([driver], ledger)
         ledger.close()
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holdfast.model.errors import InvalidName, OperatorError, PeerError
+from holdfast.storage.abilities import FarFile
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.digest import digests_of
-from holdfast.storage.driver import FarFile, Kind, StorageDriver, Unsupported
+from holdfast.storage.driver import Kind, StorageDriver, Unsupported
 from holdfast.storage.parts import is_part_name
 from holdfast.storage.webdav import looks as webdav_looks
 from holdfast.storage.webdav.driver import WebdavDriver

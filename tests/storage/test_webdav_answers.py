@@ -8,7 +8,7 @@ from holdfast.model.errors import PeerError
 from holdfast.storage.driver import NOT_TOLD, Kind, Stat, Unnameable
 from holdfast.storage.webdav import members as webdav_members
 from holdfast.storage.webdav import times as webdav_times
-from holdfast.storage.webdav.members import Found, Way
+from holdfast.storage.webdav.members import FoundMembers, Way
 from holdfast.storage.webdav.propfind import DEPTH_MAX, MEMBER_BYTES_MAX, Member, Multistatus, Upset
 from support.scripted_http import member, multistatus
 
@@ -24,7 +24,7 @@ def members_of(data: bytes, *, piece: int = 1 << 16) -> list[Member]:
     return answer.take()
 
 
-def found_in(*responses: str, base: str = "/d", way: Way = Way.ENCODED) -> Found:
+def found_in(*responses: str, base: str = "/d", way: Way = Way.ENCODED) -> FoundMembers:
     return webdav_members.read(members_of(multistatus(*responses)), base, way)
 
 

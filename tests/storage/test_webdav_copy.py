@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from holdfast.model.errors import HoldfastError, OperatorError, PeerError
+from holdfast.storage.abilities import FarFile
 from holdfast.storage.access import Access, AccessSettings
-from holdfast.storage.driver import AlreadyThere, FarFile, Kind, NotAFile, NotAllowed, NotThere, Unsupported
+from holdfast.storage.driver import AlreadyThere, Kind, NotAFile, NotAllowed, NotThere, Unsupported
 from holdfast.storage.webdav import markers
 from holdfast.storage.webdav.driver import WebdavDriver
 from holdfast.testing.driver_hooks import pattern

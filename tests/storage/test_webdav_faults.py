@@ -14,20 +14,9 @@ from pathlib import Path
 import pytest
 
 from holdfast.model.errors import BadInput, BrokenInvariant, HoldfastError, InvalidName, PeerError
+from holdfast.storage.abilities import PagingDriver, SecondLookDriver, ThirdPartyCopyDriver
 from holdfast.storage.doors import open_driver
-from holdfast.storage.driver import (
-    NOT_TOLD,
-    Kind,
-    NoSpace,
-    NotADirectory,
-    NotAFile,
-    NotAllowed,
-    NotThere,
-    PagingDriver,
-    SecondLookDriver,
-    ThirdPartyCopyDriver,
-    Unsupported,
-)
+from holdfast.storage.driver import NOT_TOLD, Kind, NoSpace, NotADirectory, NotAFile, NotAllowed, NotThere, Unsupported
 from holdfast.storage.webdav import door as webdav_door
 from holdfast.storage.webdav import looks as webdav_looks
 from holdfast.storage.webdav.body import MEMORY_BYTES_MAX

@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from holdfast.model.errors import HoldfastError, PeerError
+from holdfast.storage.abilities import FarFile
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.digest import digests_of
-from holdfast.storage.driver import AlreadyThere, FarFile, FarNotAllowed, NoSpace, NotAFile, NotThere, Unsupported
+from holdfast.storage.driver import AlreadyThere, FarNotAllowed, NoSpace, NotAFile, NotThere, Unsupported
 from holdfast.storage.parts import part_path
 from holdfast.storage.webdav import copy as webdav_copy
 from holdfast.storage.webdav import markers

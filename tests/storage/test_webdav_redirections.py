@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from holdfast.storage.driver import FarFile, Unsupported
+from holdfast.storage.abilities import FarFile
+from holdfast.storage.driver import Unsupported
 from holdfast.storage.webdav.driver import WebdavDriver
 from holdfast.testing.driver_hooks import everything, stream
 from support.scripted_http import Request, Script, ScriptedServer, member, multistatus, reply

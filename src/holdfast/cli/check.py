@@ -209,7 +209,7 @@ def _checked(context: Context, record: Site, settings: CheckSettings, *, quiet: 
 
         return context.with_doors(
             record,
-            record.doors[0],
+            record.first_door,
             lambda doors: checking.check(
                 context.store,
                 doors,

@@ -138,7 +138,7 @@ def _checked(context: Context, name: str, settings: CheckSettings, options: Opti
 
         return context.with_doors(
             site,
-            site.doors[0],
+            site.first_door,
             lambda doors: run_foreign_check(
                 before,
                 after,

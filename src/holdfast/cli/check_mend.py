@@ -19,7 +19,7 @@ from holdfast.consistency.mending.asker import Asker, Gates, Repair, require_ope
 from holdfast.consistency.report import Report
 from holdfast.model.records import RequestState, Site
 from holdfast.operations import requests
-from holdfast.operations.deleting.report import DeletionReport, PathState
+from holdfast.operations.deletion_report import DeletionReport, PathState
 from holdfast.operations.progress import RunReport
 from holdfast.storage.driver import StorageDriver
 
@@ -76,7 +76,7 @@ def mend(
         require_open(report, gates, *acting.closed(gates, mending.wishes))
 
     async def ask(driver: StorageDriver) -> None:
-        door = record.doors[0]
+        door = record.first_door
         who = (context.actor, context.clock, requests.random_id)
         asker = Asker(context.store, driver, *who, door, dry_run, mending.words.despite)
         await Acting(asker, report, gates, settings, limits).act(mending.wishes, mended.asked)

@@ -130,7 +130,7 @@ def _clean(context: Context, site: str, work: Work, *, no_wait: bool, dry_run: b
         record = snapshot.site(site)
     with progress("Listing", unit="steps", quiet=quiet or json) as update:
         tools = _tools(context, site, site_listing.teller(update), dry_run=dry_run)
-        cleaned = context.with_doors(record, record.doors[0], lambda doors: work(tools, doors))
+        cleaned = context.with_doors(record, record.first_door, lambda doors: work(tools, doors))
     if not json:
         _show(cleaned, dry_run=dry_run)
     ids = [] if dry_run or no_wait else [*cleaned.requests, *cleaned.earlier]

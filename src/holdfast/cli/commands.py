@@ -19,38 +19,38 @@ from typer.core import TyperCommand, TyperGroup
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CommandEntry:
     """One command or group: the module of this package that registers it, and its sentence in the list."""
 
     module: str
     summary: str
 
 
-COMMANDS: dict[str, Entry] = {
-    "demo": Entry("demo", "Publish, copy, damage, check, repair: the main job."),
-    "init": Entry("init", "Make a holdfast.toml and an empty inventory."),
-    "site": Entry("site", "Sites: where files are stored."),
-    "group": Entry("group", "Groups: who owns replicas."),
-    "publish": Entry("publish", "Register a directory tree at a site as a dataset."),
-    "copy": Entry("copy", "Bring a dataset to another site."),
-    "transfers": Entry("transfers", "Transfers: copies that were asked for, and how they get on."),
-    "delete": Entry("delete", "Let a site lose what it holds of a dataset."),
-    "deletions": Entry("deletions", "Deletions: what was asked to go, and how that gets on."),
-    "links": Entry("links", "Links: how well files come from one site to another."),
-    "workers": Entry("workers", "Workers: who carries out copies and deletions."),
-    "check": Entry("check", "Compare what a site holds with what the inventory says."),
-    "consistency": Entry("consistency", "Consistency: what checks have found, and if it is acted on."),
-    "clean": Entry("clean", "Cleaning: what is old in production areas and quarantine."),
-    "compare": Entry("compare", "Compare two listing files."),
-    "dataset": Entry("dataset", "Datasets: what is registered, and where it is."),
-    "whereis": Entry("whereis", "Say where files are: their PFN at each site."),
-    "journal": Entry("journal", "The journal: every change, in order."),
-    "lock": Entry("lock", "Locks: what must not be deleted."),
-    "verify": Entry("verify", "Check that the inventory keeps its own invariants."),
-    "backup": Entry("backup", "Write a copy of the inventory, while it is in use."),
-    "restore": Entry("restore", "Make an inventory from a backup, in a new epoch."),
-    "migrate": Entry("migrate", "Bring an inventory to the tables of this release."),
-    "config": Entry("config_show", "The configuration: values and where they came from."),
+COMMANDS: dict[str, CommandEntry] = {
+    "demo": CommandEntry("demo", "Publish, copy, damage, check, repair: the main job."),
+    "init": CommandEntry("init", "Make a holdfast.toml and an empty inventory."),
+    "site": CommandEntry("site", "Sites: where files are stored."),
+    "group": CommandEntry("group", "Groups: who owns replicas."),
+    "publish": CommandEntry("publish", "Register a directory tree at a site as a dataset."),
+    "copy": CommandEntry("copy", "Bring a dataset to another site."),
+    "transfers": CommandEntry("transfers", "Transfers: copies that were asked for, and how they get on."),
+    "delete": CommandEntry("delete", "Let a site lose what it holds of a dataset."),
+    "deletions": CommandEntry("deletions", "Deletions: what was asked to go, and how that gets on."),
+    "links": CommandEntry("links", "Links: how well files come from one site to another."),
+    "workers": CommandEntry("workers", "Workers: who carries out copies and deletions."),
+    "check": CommandEntry("check", "Compare what a site holds with what the inventory says."),
+    "consistency": CommandEntry("consistency", "Consistency: what checks have found, and if it is acted on."),
+    "clean": CommandEntry("clean", "Cleaning: what is old in production areas and quarantine."),
+    "compare": CommandEntry("compare", "Compare two listing files."),
+    "dataset": CommandEntry("dataset", "Datasets: what is registered, and where it is."),
+    "whereis": CommandEntry("whereis", "Say where files are: their PFN at each site."),
+    "journal": CommandEntry("journal", "The journal: every change, in order."),
+    "lock": CommandEntry("lock", "Locks: what must not be deleted."),
+    "verify": CommandEntry("verify", "Check that the inventory keeps its own invariants."),
+    "backup": CommandEntry("backup", "Write a copy of the inventory, while it is in use."),
+    "restore": CommandEntry("restore", "Make an inventory from a backup, in a new epoch."),
+    "migrate": CommandEntry("migrate", "Bring an inventory to the tables of this release."),
+    "config": CommandEntry("config_show", "The configuration: values and where they came from."),
 }
 """Every command by its name, in the order of the help."""
 

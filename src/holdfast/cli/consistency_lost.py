@@ -133,7 +133,7 @@ def _declare(context: Context, report: Report, found: Sequence[Loss], reason: st
         record = view.site(report.site)
 
     async def ask(driver: StorageDriver) -> None:
-        door = record.doors[0]
+        door = record.first_door
         asker = Asker(context.store, driver, context.actor, context.clock, requests.random_id, door, dry_run)
         declared.extend(await losses.declare(asker, report, sure, reason=reason))
 

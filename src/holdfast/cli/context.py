@@ -17,8 +17,7 @@ import asyncio
 import os
 import pwd
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -33,11 +32,10 @@ from holdfast.config import Config
 from holdfast.inventory import sqlite_file
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.model.clock import Clock, system_clock
-from holdfast.model.errors import HoldfastError
 from holdfast.model.records import Door, Site
-from holdfast.storage import doors
-from holdfast.storage.access import Access, access_settings
+from holdfast.storage.access import access_settings
 from holdfast.storage.driver import StorageDriver
+from holdfast.storage.opening import SiteOpener
 
 Result = TypeVar("Result")
 
@@ -46,13 +44,13 @@ _log = logs.get("cli")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The configuration, the open inventory, the clock, and in whose name we act (``user@host``)."""
+    """The configuration, the open inventory, the clock, who acts (``user@host``), and the way into sites."""
 
     config: Config
     store: SqlStore
     clock: Clock
     actor: str
-    _accesses: dict[str, Access] = field(default_factory=dict, init=False, repr=False, compare=False)
+    sites: SiteOpener
 
     @property
     def state_dir(self) -> Path:
@@ -64,42 +62,11 @@ class Context:
         """Where workers of this machine show that they live."""
         return self.state_dir / "workers"
 
-    def access(self, site: str) -> Access:
-        """How one gets in to a site: one and the same for all its doors."""
-        if site not in self._accesses:
-            settings = access_settings(self.config.storage.for_site(site))
-            self._accesses[site] = Access(settings, site=site, clock=self.clock)
-        return self._accesses[site]
-
-    def driver(self, site: Site) -> StorageDriver:
-        """A new driver for the site's first door. Whoever asks closes it, in the event loop that used it."""
-        return self._open(site, site.doors[0])
-
-    def _open(self, site: Site, door: Door) -> StorageDriver:
-        return doors.open_driver(door.protocol, door.root, site=site.name, access=self.access(site.name))
-
-    def _open_further(self, site: Site, door: Door) -> StorageDriver | None:
-        try:
-            return self._open(site, door)
-        except HoldfastError as error:
-            _log.warning("a further door cannot be opened and is left out", site=site.name, reason=str(error))
-            return None
-
     def with_doors(self, site: Site, door: Door, work: Callable[[list[StorageDriver]], Awaitable[Result]]) -> Result:
-        """Run ``work`` with drivers for ``door`` and those that can stand in for it: same protocol, same rules.
-
-        In an event loop of its own; the drivers are closed afterwards. Those of the others that cannot be opened are
-        logged and left out.
-        """
-        others = [each for each in site.doors if each != door]
-        alike = [each for each in others if (each.protocol, each.rules) == (door.protocol, door.rules)]
+        """Run ``work`` with drivers for ``door`` and those that can stand in for it, in an event loop of its own."""
 
         async def run() -> Result:
-            async with AsyncExitStack() as opened:
-                drivers = [self._open(site, door)]
-                drivers += filter(None, (self._open_further(site, each) for each in alike))
-                for driver in drivers:
-                    opened.push_async_callback(driver.close)
+            async with self.sites.drivers(site, door) as drivers:
                 return await work(drivers)
 
         return asyncio.run(run())
@@ -108,7 +75,7 @@ class Context:
         """Run ``work`` with a driver for the site, in an event loop of its own; the driver is closed afterwards."""
 
         async def run() -> Result:
-            driver = self.driver(site)
+            driver = self.sites.driver(site)
             try:
                 return await work(driver)
             finally:
@@ -133,7 +100,8 @@ def open_context(given: Options | None = None, *, warn: bool = True) -> Context:
     config = load_config(given)
     if config.inventory.database is not None:  # A further machine begins with nothing but its configuration.
         sqlite_file.make_folder(config.inventory.path.parent)
-    context = Context(config, SqlStore.open(config.inventory.place), system_clock, actor())
+    sites = SiteOpener(lambda name: access_settings(config.storage.for_site(name)), system_clock)
+    context = Context(config, SqlStore.open(config.inventory.place), system_clock, actor(), sites)
     if warn:
         _warn_of_unknown_sites(context)
     return context

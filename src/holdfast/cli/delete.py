@@ -19,7 +19,7 @@ from holdfast.model.records import PRIORITY_MOST, PRIORITY_USUAL, BlockFiles, De
 from holdfast.operations import requests
 from holdfast.operations.requesting import needs, scopes
 from holdfast.operations.requesting.asking import Asked
-from holdfast.operations.requesting.brake import Limits
+from holdfast.operations.requesting.brake import BrakeLimits
 from holdfast.operations.requesting.needs import Loss
 from holdfast.operations.showing import overview
 
@@ -71,7 +71,7 @@ def delete_command(
     scope = None if block is None else [BlockFiles(each) for each in block]
     with open_context() as context:
         said = _preview(context, key, at, scope, json=json) if dry_run else {}
-        limits = None if despite_brake else Limits.of(context.config.operations.for_site(at))
+        limits = None if despite_brake else BrakeLimits.of(context.config.operations.for_site(at))
         try:
             asked = requests.request_replica_deletion(
                 context.store,

@@ -14,7 +14,7 @@ from holdfast.cli.context import open_context
 from holdfast.cli.progress import progress
 from holdfast.inventory import checkpoints, journal_reading, retention
 from holdfast.inventory.sql_store import SqlStore
-from holdfast.inventory.store import Cursor, Entry, Store
+from holdfast.inventory.store import Cursor, JournalEntry, Store
 from holdfast.model import changes, names
 from holdfast.model.changes import Change
 from holdfast.model.clock import DAY_US
@@ -155,7 +155,7 @@ def _since_us(keep_days: float | None, keep_entries: int | None, now_us: int) ->
     return now_us - int(keep_days * DAY_US)
 
 
-def _show_plan(plan: retention.Plan, *, json: bool) -> None:
+def _show_plan(plan: retention.TrimPlan, *, json: bool) -> None:
     serves = plan.checkpoint
     if json:
         told = {"dry_run": True, "entries": plan.n_entries, "through": plan.through, "cut_off": plan.cut_off}
@@ -259,7 +259,7 @@ def _follow(store: SqlStore, after: Cursor | None, items: Sequence[tuple[str, st
             store.wait(after.position if after else 0, POLL_S)
 
 
-def _write(entries: Iterable[Entry], *, as_json: bool) -> None:
+def _write(entries: Iterable[JournalEntry], *, as_json: bool) -> None:
     for entry in entries:
         if as_json:
             sys.stdout.write(f"{show.json_text(record(entry))}\n")
@@ -269,7 +269,7 @@ def _write(entries: Iterable[Entry], *, as_json: bool) -> None:
             show.line(f"{entry.position:>8}  {show.time(entry.at_us)}  {entry.actor}  {entry.cause}{origin}: {what}")
 
 
-def record(entry: Entry) -> dict[str, Any]:
+def record(entry: JournalEntry) -> dict[str, Any]:
     """An entry for ``--json``, with all its changes."""
     return {
         "epoch": entry.epoch,

@@ -71,10 +71,10 @@ def links_command(
 
 async def _able(context: Context, statuses: Sequence[LinkStatus]) -> list[list[str] | None]:
     """The engines that can serve each link; None where that cannot be known, for a door does not open."""
-    places = Places(context.driver)
+    places = Places(context.sites.driver)
     with context.store.snapshot() as snapshot:
         places.take_in(snapshot.sites())
-    engines = make_engines(context.config.operations, context.access, clock=context.clock, monotonic=monotonic_s)
+    engines = make_engines(context.config.operations, context.sites.access, clock=context.clock, monotonic=monotonic_s)
 
     def able(figures: Link) -> list[str] | None:
         try:

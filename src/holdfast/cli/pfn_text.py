@@ -11,7 +11,7 @@ from typing import Any
 
 from holdfast.model import pfn
 from holdfast.model.errors import BadInput
-from holdfast.model.pfn import Chain, PfnRules, Step, StepTrace
+from holdfast.model.pfn import Chain, PfnRules, RewriteStep, StepTrace
 from holdfast.model.records import Door
 
 _ARROW, _NEXT = "=>", ";;"
@@ -24,7 +24,7 @@ def chain_of(text: str) -> Chain:
         pattern, arrow, template = part.rpartition(_ARROW)
         if not arrow or not pattern:
             raise BadInput(f"the chain {text!r} is no rule", hint="write 'REGEX=>TEMPLATE', steps divided by ';;'")
-        steps.append(Step(pattern, template))
+        steps.append(RewriteStep(pattern, template))
     return tuple(steps)
 
 

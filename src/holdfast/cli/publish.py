@@ -21,10 +21,10 @@ from holdfast.replication.preview import preview
 from holdfast.replication.publication import (
     Description,
     OnProgress,
-    Outcome,
     Phase,
     Preview,
-    Progress,
+    PublishOutcome,
+    PublishProgress,
     PublishReport,
 )
 from holdfast.replication.publish import publish
@@ -99,7 +99,7 @@ def publish_command(
             return
         report = call.publish(description, digest or settings.digest, workers or settings.workers)
     _show_report(report, json=json)
-    if report.outcome is Outcome.INCOMPLETE:
+    if report.outcome is PublishOutcome.INCOMPLETE:
         raise typer.Exit(1)
 
 
@@ -109,10 +109,9 @@ def path_within(site: Site, directory: str) -> str:
     Where the site is a folder of this machine, ``directory`` is a path of this
     machine, links followed; else it is a path of the site already.
     """
-    door = site.doors[0]
-    if door.protocol != "posix":
+    root = doors.folder_of(site.first_door)
+    if root is None:
         return names.directory("/" + directory.strip("/"))
-    root = doors.posix_root(door.root).resolve()
     there = Path(directory).resolve()
     if not there.is_relative_to(root):
         raise BadInput(f"{there} lies outside the root of site {site.name}", hint=f"its root is {root}")
@@ -199,8 +198,8 @@ def _metadata(items: list[str]) -> dict[str, str]:
     return found
 
 
-def _teller(update: Update) -> Callable[[Progress], None]:
-    def tell(now: Progress) -> None:
+def _teller(update: Update) -> Callable[[PublishProgress], None]:
+    def tell(now: PublishProgress) -> None:
         update(completed=now.size, total=now.size_total or None, note=f"{_DOING[now.phase]}, {now.n_files:,} files")
 
     return tell

@@ -17,7 +17,7 @@ from holdfast.model.records import Request
 from holdfast.operations.batches import lease
 from holdfast.operations.batches.workers import WorkerRow
 from holdfast.operations.showing import overview
-from holdfast.operations.showing.overview import Condition, Kinds, Status
+from holdfast.operations.showing.overview import Condition, Kinds, RequestStatus
 
 SiteOption = Annotated[
     str | None,
@@ -33,7 +33,7 @@ StateOption = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class RequestChoice:
     """What was said: ids, or what the requests have to be like."""
 
     kinds: Kinds
@@ -49,7 +49,7 @@ class Choice:
         return bool(self.ids or self.site or self.dataset or self.states)
 
 
-def chosen(context: Context, choice: Choice) -> list[Status]:
+def chosen(context: Context, choice: RequestChoice) -> list[RequestStatus]:
     """The requests that are meant, oldest first; UnknownName and BadInput for what is not there."""
     dataset = None if choice.dataset is None else names.dataset_key(choice.dataset)
     with_closed = choice.with_closed or any(state in _OVER for state in choice.states)
@@ -71,7 +71,7 @@ def chosen(context: Context, choice: Choice) -> list[Status]:
     return statuses
 
 
-def statuses_of(context: Context, requests: Iterable[Request]) -> list[Status]:
+def statuses_of(context: Context, requests: Iterable[Request]) -> list[RequestStatus]:
     """How far requests are, in the same order."""
     links = context.config.operations.for_link
     return overview.statuses(
@@ -88,7 +88,7 @@ def lives(context: Context, row: WorkerRow) -> bool | None:
     return lease.is_alive(context.workers_dir, row.id) if row.host == os.uname().nodename else None
 
 
-def describe(choice: Choice) -> str:
+def describe(choice: RequestChoice) -> str:
     """What was asked for, where nothing fits it."""
     kind = "transfer" if choice.kinds == overview.COPIES else "deletion"
     state = f" that is {' or '.join(choice.states)}" if choice.states else ""
@@ -101,7 +101,7 @@ def describe(choice: Choice) -> str:
 _OVER = (Condition.DONE, Condition.FAILED, Condition.CANCELLED)
 
 
-def require_narrow(choice: Choice) -> None:
+def require_narrow(choice: RequestChoice) -> None:
     """BadInput unless it was said which requests are meant: a slip of the pen must not mean all of them."""
     if not choice.is_narrow:
         raise BadInput("no request is named", hint="name some, or choose with --site, --dataset or --state")

@@ -12,13 +12,13 @@ import typer
 
 from holdfast.cli import completing, options, request_choice, request_show, request_watch, run_show, running, show
 from holdfast.cli.context import Context, open_context
-from holdfast.cli.request_choice import Choice, DatasetOption, SiteOption, StateOption
+from holdfast.cli.request_choice import DatasetOption, RequestChoice, SiteOption, StateOption
 from holdfast.model.records import RequestState
 from holdfast.operations import requests
 from holdfast.operations.batch import BatchState
 from holdfast.operations.requesting import steering
 from holdfast.operations.showing import overview, troubles
-from holdfast.operations.showing.overview import Kinds, Status
+from holdfast.operations.showing.overview import Kinds, RequestStatus
 
 Command = Callable[..., None]
 Said = tuple[str, dict[str, Any]]
@@ -68,7 +68,7 @@ def _list(kinds: Kinds) -> Command:
 
         The rate and the time left are by what the links have shown before; `watch` measures.
         """
-        choice = Choice(kinds, site=site, dataset=dataset, states=state or (), with_closed=all)
+        choice = RequestChoice(kinds, site=site, dataset=dataset, states=state or (), with_closed=all)
         with open_context() as context:
             found, now_us = request_choice.chosen(context, choice), context.clock()
         if json:
@@ -87,7 +87,7 @@ def _show(kinds: Kinds) -> Command:
     def show_command(id: str, json: options.Json = False) -> None:
         """Show one request, and why its files do not move."""
         with open_context() as context:
-            (status,), now_us = request_choice.chosen(context, Choice(kinds, [id])), context.clock()
+            (status,), now_us = request_choice.chosen(context, RequestChoice(kinds, [id])), context.clock()
             problems = troubles.problems(context.store, status.request)
             with context.store.snapshot() as snapshot:
                 opposites = troubles.opposites_of(snapshot, status.request)
@@ -118,10 +118,10 @@ def _watch(kinds: Kinds) -> Command:
         of them were done.
         """
         with open_context() as context:
-            choice = Choice(kinds, ids or (), site, dataset)
+            choice = RequestChoice(kinds, ids or (), site, dataset)
             found = request_choice.chosen(context, choice)
             # Those that were there at first, until their outcome, and none that come later.
-            named = Choice(kinds, [status.request.id for status in found])
+            named = RequestChoice(kinds, [status.request.id for status in found])
             last = request_watch.watch(
                 (lambda: request_choice.chosen(context, named)) if found else list,
                 clock=context.clock,
@@ -159,7 +159,7 @@ def _run(kinds: Kinds) -> Command:
         with open_context() as context:
             only = None
             if ids:
-                only = [status.request.id for status in request_choice.chosen(context, Choice(kinds, ids))]
+                only = [status.request.id for status in request_choice.chosen(context, RequestChoice(kinds, ids))]
             report = running.carry_out(
                 context, only, kinds=kinds, wait=not no_wait, forever=forever, quiet=quiet or json
             )
@@ -181,11 +181,11 @@ def _retry(kinds: Kinds) -> Command:
     ) -> None:
         """Try again, at once, what is held, has failed or waits. Every source is asked anew."""
 
-        def retry(context: Context, status: Status) -> Said:
+        def retry(context: Context, status: RequestStatus) -> Said:
             n_files = steering.retry(context.store, status.request.id, dry_run=dry_run)
             return f"{show.plural(n_files, 'file')} queued again", {"files": n_files}
 
-        choice = Choice(kinds, ids or (), site, dataset, state or ())
+        choice = RequestChoice(kinds, ids or (), site, dataset, state or ())
         _each(choice, retry, dry_run=dry_run, json=json)
 
     return retry_command
@@ -203,13 +203,13 @@ def _hold(kinds: Kinds) -> Command:
     ) -> None:
         """Hold requests back until they are released. What is under way goes on to its end."""
 
-        def hold(context: Context, status: Status) -> Said:
+        def hold(context: Context, status: RequestStatus) -> Said:
             steering.hold(context.store, status.request.id, actor=context.actor, reason=reason, dry_run=dry_run)
             n_active = status.counts.files(BatchState.ACTIVE)
             goes_on = f"; what is under way goes on ({show.plural(n_active, 'file')})" if n_active else ""
             return f"held back{goes_on}", {"under_way": n_active}
 
-        choice = Choice(kinds, ids or (), site, dataset, state or ())
+        choice = RequestChoice(kinds, ids or (), site, dataset, state or ())
         _each(choice, hold, dry_run=dry_run, json=json)
 
     return hold_command
@@ -225,11 +225,11 @@ def _release(kinds: Kinds) -> Command:
     ) -> None:
         """Let requests go on that are on hold."""
 
-        def release(context: Context, status: Status) -> Said:
+        def release(context: Context, status: RequestStatus) -> Said:
             steering.release(context.store, status.request.id, dry_run=dry_run)
             return "released", {}
 
-        _each(Choice(kinds, ids or (), site, dataset), release, dry_run=dry_run, json=json)
+        _each(RequestChoice(kinds, ids or (), site, dataset), release, dry_run=dry_run, json=json)
 
     return release_command
 
@@ -251,7 +251,7 @@ def _cancel(kinds: Kinds) -> Command:
         gone. Exit code 4: one is over already.
         """
 
-        def cancel(context: Context, status: Status) -> Said:
+        def cancel(context: Context, status: RequestStatus) -> Said:
             steering.require_open(status.request)
             why = f"cancelled by {context.actor}{f': {reason}' if reason else ''}"
             ended = requests.cancel(context.store, status.request.id, reason=why, actor=context.actor, dry_run=dry_run)
@@ -262,13 +262,13 @@ def _cancel(kinds: Kinds) -> Command:
             taken_back = f"{show.plural(ended.n_taken_back, 'file')} taken back"
             return f"being cancelled: {taken_back}, {ended.n_begun:,} under way", {"state": state, **counts}
 
-        choice = Choice(kinds, ids or (), site, dataset, state or ())
+        choice = RequestChoice(kinds, ids or (), site, dataset, state or ())
         _each(choice, cancel, dry_run=dry_run, json=json)
 
     return cancel_command
 
 
-def _each(choice: Choice, word: Callable[[Context, Status], Said], *, dry_run: bool, json: bool) -> None:
+def _each(choice: RequestChoice, word: Callable[[Context, RequestStatus], Said], *, dry_run: bool, json: bool) -> None:
     """Say a word to each request that is meant; all are found, and open, before the first hears it."""
     request_choice.require_narrow(choice)
     with open_context() as context:

@@ -7,11 +7,11 @@ from typing import Any
 
 from holdfast.cli import show
 from holdfast.model.records import CopyRequest, DeletionRequest, Request, RequestState
-from holdfast.operations.batch import BatchState, Kind
-from holdfast.operations.deleting import report
+from holdfast.operations import deletion_report
+from holdfast.operations.batch import BatchState, RequestKind
 from holdfast.operations.requesting.asking import Asked, Otherwise
-from holdfast.operations.showing.overview import Status
-from holdfast.operations.showing.troubles import Opposite, Problem
+from holdfast.operations.showing.overview import RequestStatus
+from holdfast.operations.showing.troubles import BatchTrouble, Opposite
 from holdfast.operations.showing.why import lasting, why
 
 ID_SHOWN = 12
@@ -20,10 +20,10 @@ COLUMNS = ("request", "what", "site", "state", "done", "files", "left", "rate", 
 RIGHT = ("done", "files", "left", "rate", "time left")
 
 
-def what(status: Status) -> str:
+def what(status: RequestStatus) -> str:
     """What a request is about."""
     request = status.request
-    return str(request.dataset) if isinstance(request, CopyRequest) else report.what(request)
+    return str(request.dataset) if isinstance(request, CopyRequest) else deletion_report.what(request)
 
 
 def _into(request: Request) -> str:
@@ -31,7 +31,7 @@ def _into(request: Request) -> str:
     return request.into if isinstance(request, DeletionRequest) else ""
 
 
-def row(status: Status, *, now_us: int) -> tuple[str, ...]:
+def row(status: RequestStatus, *, now_us: int) -> tuple[str, ...]:
     """A row under ``COLUMNS``."""
     return (
         status.request.id[:ID_SHOWN],
@@ -48,7 +48,7 @@ def row(status: Status, *, now_us: int) -> tuple[str, ...]:
     )
 
 
-def is_over(status: Status) -> bool:
+def is_over(status: RequestStatus) -> bool:
     """Whether a request has its outcome."""
     return status.request.state is not RequestState.OPEN
 
@@ -71,7 +71,7 @@ def time_left(seconds: float | None) -> str:
     return "" if seconds is None else lasting(seconds * 1e6)
 
 
-def facts(status: Status, *, now_us: int) -> dict[str, Any]:
+def facts(status: RequestStatus, *, now_us: int) -> dict[str, Any]:
     """The document of one request."""
     request = status.request
     deadline_us = request.deadline_us if isinstance(request, CopyRequest) else None
@@ -103,7 +103,9 @@ def facts(status: Status, *, now_us: int) -> dict[str, Any]:
     }
 
 
-def print_one(status: Status, problems: Sequence[Problem], opposites: Sequence[Opposite], *, now_us: int) -> None:
+def print_one(
+    status: RequestStatus, problems: Sequence[BatchTrouble], opposites: Sequence[Opposite], *, now_us: int
+) -> None:
     """One request, what stands in its way, and what does not go well."""
     request, queued = status.request, status.queued
     waits = [f"{show.plural(status.counts.files(state), 'file')} {state.value}" for state in BatchState]
@@ -112,7 +114,7 @@ def print_one(status: Status, problems: Sequence[Problem], opposites: Sequence[O
     show.facts(
         [
             ("request", request.id),
-            (_NOUNS[status.kind], f"{what(status)} {'to' if status.kind is Kind.COPY else 'at'} {request.site}"),
+            (_NOUNS[status.kind], f"{what(status)} {'to' if status.kind is RequestKind.COPY else 'at'} {request.site}"),
             ("into", _into(request)),
             ("state", status.condition.value),
             ("why", why(status, now_us=now_us)),
@@ -135,10 +137,10 @@ def print_one(status: Status, problems: Sequence[Problem], opposites: Sequence[O
         print_problems(problems, now_us=now_us)
 
 
-_NOUNS = {Kind.COPY: "copy", Kind.REPLICAS: "deletion", Kind.ORPHANS: "deletion"}
+_NOUNS = {RequestKind.COPY: "copy", RequestKind.REPLICAS: "deletion", RequestKind.ORPHANS: "deletion"}
 
 
-def print_problems(problems: Sequence[Problem], *, now_us: int) -> None:
+def print_problems(problems: Sequence[BatchTrouble], *, now_us: int) -> None:
     """What does not go well, a line for all files of a block that fare alike."""
     rows = [
         (
@@ -156,7 +158,7 @@ def print_problems(problems: Sequence[Problem], *, now_us: int) -> None:
     show.table(columns, rows, right=("files", "tries"))
 
 
-def problem_facts(problem: Problem) -> dict[str, Any]:
+def problem_facts(problem: BatchTrouble) -> dict[str, Any]:
     """The document of one kind of trouble."""
     return {
         "files": problem.n_files,
@@ -171,7 +173,7 @@ def problem_facts(problem: Problem) -> dict[str, Any]:
     }
 
 
-def asked_facts(asked: Asked[Any], status: Status, *, now_us: int) -> dict[str, Any]:
+def asked_facts(asked: Asked[Any], status: RequestStatus, *, now_us: int) -> dict[str, Any]:
     """The document of what came of asking; ``status``: of the request."""
     return {
         **facts(status, now_us=now_us),

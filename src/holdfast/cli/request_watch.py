@@ -15,13 +15,13 @@ from dataclasses import replace
 
 from holdfast.cli import request_show, show
 from holdfast.model.clock import Clock
-from holdfast.operations.showing.overview import Status
+from holdfast.operations.showing.overview import RequestStatus
 
 SPAN_S = 30.0
 """Rates are those of the last so many seconds."""
 
-Look = Callable[[], Sequence[Status]]
-Draw = Callable[[Sequence[Status]], None]
+Look = Callable[[], Sequence[RequestStatus]]
+Draw = Callable[[Sequence[RequestStatus]], None]
 
 
 def watch(
@@ -32,7 +32,7 @@ def watch(
     is_silent: bool = False,
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
-) -> Sequence[Status]:
+) -> Sequence[RequestStatus]:
     """Draw what ``look`` finds, unless ``is_silent``, until all of it is over; returns what was seen last."""
     rates = _Rates()
     drawing = _not_at_all() if is_silent else _on_screen(clock) if sys.stdout.isatty() else _in_lines(clock)
@@ -51,7 +51,7 @@ class _Rates:
     def __init__(self) -> None:
         self._seen: dict[str, deque[tuple[float, int]]] = {}
 
-    def measured(self, status: Status, now_s: float) -> Status:
+    def measured(self, status: RequestStatus, now_s: float) -> RequestStatus:
         """The status with the rate since a while ago, as soon as there is any."""
         seen = self._seen.setdefault(status.request.id, deque())
         seen.append((now_s, status.size_done))
@@ -64,7 +64,7 @@ class _Rates:
         return replace(status, rate_bytes_s=moved / (now_s - first_s))
 
 
-def total(statuses: Sequence[Status]) -> str:
+def total(statuses: Sequence[RequestStatus]) -> str:
     """All of them in one line."""
     open_ones = [status for status in statuses if not request_show.is_over(status)]
     n_done, n_files = sum(status.n_done for status in statuses), sum(status.n_files or 0 for status in statuses)
@@ -87,7 +87,7 @@ def _on_screen(clock: Clock) -> Iterator[Draw]:
 
     with Live(console=Console(), auto_refresh=False) as live:
 
-        def draw(statuses: Sequence[Status]) -> None:
+        def draw(statuses: Sequence[RequestStatus]) -> None:
             rows = [request_show.row(status, now_us=clock()) for status in statuses]
             drawn = show.drawn(request_show.COLUMNS, rows, right=request_show.RIGHT)
             live.update(Group(drawn, Text(total(statuses))), refresh=True)
@@ -104,7 +104,7 @@ def _not_at_all() -> Iterator[Draw]:
 def _in_lines(clock: Clock) -> Iterator[Draw]:
     told: dict[str, object] = {}
 
-    def draw(statuses: Sequence[Status]) -> None:
+    def draw(statuses: Sequence[RequestStatus]) -> None:
         for status in statuses:
             # What passes by itself, as time does, is no news.
             news = (status.condition, status.n_done, status.worst and (status.worst.state, status.worst.error))
@@ -116,6 +116,6 @@ def _in_lines(clock: Clock) -> Iterator[Draw]:
     yield draw
 
 
-def _line(status: Status, *, now_us: int) -> str:
+def _line(status: RequestStatus, *, now_us: int) -> str:
     id, what, site, state, done, files, *_, reason = request_show.row(status, now_us=now_us)
     return f"{id} {what} at {site}: {state}, {done} of {files} files{f': {reason}' if reason else ''}"

@@ -7,7 +7,7 @@ from typing import Any
 from holdfast.cli import request_choice, request_show, show
 from holdfast.cli.context import Context
 from holdfast.model.records import CopyRequest, RequestState
-from holdfast.operations.deleting.report import DeletionReport
+from holdfast.operations.deletion_report import DeletionReport
 from holdfast.operations.progress import LIKEWISE, RunReport
 
 ERRORS_SHOWN = 10

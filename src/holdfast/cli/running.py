@@ -14,9 +14,9 @@ from holdfast.model.errors import PeerError
 from holdfast.model.records import RequestState, SiteStatus
 from holdfast.operations import executor
 from holdfast.operations.batches.lease import monotonic_s
-from holdfast.operations.deleting.report import PathState
+from holdfast.operations.deletion_report import PathState
 from holdfast.operations.engines.making import make_engines
-from holdfast.operations.progress import Listener, Progress, RunReport
+from holdfast.operations.progress import Listener, RunProgress, RunReport
 from holdfast.operations.requesting.asking import Asked
 from holdfast.operations.showing import overview
 from holdfast.operations.showing.overview import Kinds
@@ -40,7 +40,7 @@ def carry_out(
         return ending.run(
             executor.run(
                 context.store,
-                context.driver,
+                context.sites.driver,
                 settings=context.config.operations,
                 clock=context.clock,
                 workers_dir=context.workers_dir,
@@ -51,7 +51,7 @@ def carry_out(
                 forever=forever,
                 waiting=show.note,
                 engines=make_engines(
-                    context.config.operations, context.access, clock=context.clock, monotonic=monotonic_s
+                    context.config.operations, context.sites.access, clock=context.clock, monotonic=monotonic_s
                 ),
             )
         )
@@ -112,7 +112,7 @@ def _closed_sites(context: Context, report: RunReport) -> dict[str, SiteStatus]:
 
 
 def _telling(update: Update, *, is_deleting: bool) -> Listener:
-    def tell(state: Progress) -> None:
+    def tell(state: RunProgress) -> None:
         failed = f", {state.files_failed:,} failed" if state.files_failed else ""
         held = f", {state.files_held:,} held" if state.files_held else ""
         message = f" {state.message[:60]}" if state.message else ""

@@ -41,7 +41,7 @@ def list_sites(json: options.Json = False) -> None:
     show.table(
         ("site", "status", "type", "protocol", "root"),
         [
-            (site.name, site.status.value, site.storage_type.value, site.doors[0].protocol, site.doors[0].root)
+            (site.name, site.status.value, site.storage_type.value, site.first_door.protocol, site.first_door.root)
             for site in sites
         ],
     )

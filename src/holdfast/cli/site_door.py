@@ -37,7 +37,7 @@ def register(parent: typer.Typer) -> None:
 def find(site: Site, word: str | None) -> Door:
     """The door that ``word`` names by its protocol or root; the first if None. UnknownName, or BadInput if several."""
     if word is None:
-        return site.doors[0]
+        return site.first_door
     found = [door for door in site.doors if word in (door.protocol, door.root)]
     if not found:
         known = "; ".join(f"{door.protocol} {door.root}" for door in site.doors)
@@ -86,7 +86,7 @@ def add_door(
     with open_context() as context:
         with context.store.snapshot() as snapshot:
             seen, site = snapshot.head, snapshot.site(names.site_name(name))
-        door = Door(protocol, place, given if given.chains else site.doors[0].rules)
+        door = Door(protocol, place, given if given.chains else site.first_door.rules)
         if any(door.root == other.root and protocol == other.protocol for other in site.doors):
             raise Conflict(f"{name} has that door already", rows=(door.root,))
         site_root.require_apart(context, door)

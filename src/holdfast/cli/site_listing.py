@@ -12,10 +12,10 @@ from holdfast.cli.context import open_context
 from holdfast.cli.progress import Update, progress
 from holdfast.config.storage import StorageSettings
 from holdfast.model import names
-from holdfast.storage.listing.limits import Limits
+from holdfast.storage.listing.limits import ListingLimits
 
 if TYPE_CHECKING:
-    from holdfast.storage.listing.progress import Progress
+    from holdfast.storage.listing.progress import ListingProgress
     from holdfast.storage.listing.reading import Listing
     from holdfast.storage.listing.site_listing import OnProgress
 
@@ -25,9 +25,9 @@ def register(app: typer.Typer) -> None:
     app.command("listing")(list_command)
 
 
-def limits_of(settings: StorageSettings) -> Limits:
+def limits_of(settings: StorageSettings) -> ListingLimits:
     """How hard a site may be asked, by the configuration."""
-    return Limits(
+    return ListingLimits(
         in_flight_max=settings.in_flight_max,
         attempts=settings.attempts_max,
         call_timeout_s=settings.directory_timeout_s,
@@ -39,7 +39,7 @@ def limits_of(settings: StorageSettings) -> Limits:
 def teller(update: Update) -> OnProgress:
     """Shows the progress of a listing on a bar."""
 
-    def tell(now: Progress) -> None:
+    def tell(now: ListingProgress) -> None:
         troubles = [(now.failed, "failed"), (now.doubted, "doubted"), (now.retries, "asked again")]
         said = [f"{show.number(now.files)} files", f"{now.rate:,.0f} folders/s"]
         said += [f"{now.in_flight} at once"] if now.in_flight else []
@@ -67,7 +67,7 @@ def list_command(
     """
     # Only this of all commands about sites writes tables; the others are not to wait for them.
     from holdfast.storage.listing.site_listing import list_site
-    from holdfast.storage.listing.summary import Plan
+    from holdfast.storage.listing.summary import ListingPlan
 
     with open_context() as context:
         with context.store.snapshot() as snapshot:
@@ -81,7 +81,7 @@ def list_command(
                 lambda drivers: list_site(
                     drivers,
                     into,
-                    Plan(name, names.directory(top), tuple(driver.label for driver in drivers)),
+                    ListingPlan(name, names.directory(top), tuple(driver.label for driver in drivers)),
                     limits=limits_of(settings),
                     workers=settings.walk_processes,
                     progress=teller(update),

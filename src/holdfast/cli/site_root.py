@@ -30,30 +30,15 @@ Inverses = Annotated[
 ]
 Check = Annotated[bool, typer.Option("--check/--no-check", help="Ask the storage whether the root is there.")]
 
-_HERE = ("posix", "dump")
-"""Protocols whose roots are paths of this machine."""
-
 
 def checked(root: str, protocol: str) -> str:
-    """The root as ``absolute`` has it; BadInput if it makes no sense, without showing secrets. Asks no storage."""
-    door_roots.refuse_secrets(root)
-    found = absolute(root, protocol)
-    door_roots.check_root(protocol, found)
-    return found
-
-
-def absolute(root: str, protocol: str) -> str:
-    """A path of this machine by its one name: as seen from here, links followed. Any other root as it is."""
+    """The root, a path of this machine by its one name; BadInput, which shows no secret, if it makes no sense."""
     if not root:
         raise BadInput("--root is empty")
-    if protocol not in _HERE or (protocol != "posix" and "://" in root):
-        return root
-    path, mark, query = root.partition("?") if protocol == "dump" else (root, "", "")
-    folder = doors.posix_root(path) if "://" in path else Path(path)
-    try:
-        return f"{folder.resolve()}{mark}{query}"
-    except (OSError, RuntimeError) as error:
-        raise BadInput(f"the links of --root lead nowhere: {error}", hint="name the folder itself") from error
+    door_roots.refuse_secrets(root)
+    found = door_roots.absolute(root, protocol)
+    door_roots.check_root(protocol, found)
+    return found
 
 
 def require_apart(context: Context, door: Door) -> None:
@@ -76,7 +61,7 @@ def require_beside_sites(folder: Path, sites: Iterable[Site]) -> None:
     ours = folder.resolve()
     for site in sites:
         for door in site.doors:
-            root = doors.posix_root(door.root).resolve() if door.protocol == "posix" else None
+            root = doors.folder_of(door)
             if root is not None and (ours.is_relative_to(root) or root.is_relative_to(ours)):
                 raise BadInput(
                     f"the folder overlaps the root {root} of {site.name}",

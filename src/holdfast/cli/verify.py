@@ -11,7 +11,7 @@ from holdfast.cli.context import open_context
 from holdfast.cli.progress import progress
 from holdfast.inventory import checkpoints
 from holdfast.inventory import verify as verifying
-from holdfast.inventory.invariants import Finding
+from holdfast.inventory.invariants import Violation
 
 FINDINGS_SHOWN = 100
 
@@ -62,7 +62,7 @@ def verify(
         raise typer.Exit(1)
 
 
-def _list(findings: list[Finding]) -> None:
+def _list(findings: list[Violation]) -> None:
     for each in findings[:FINDINGS_SHOWN]:
         show.line(f"{each.invariant}: {each.place}: {each.message}{_since(each)}")
         for touch in each.touches:
@@ -71,7 +71,7 @@ def _list(findings: list[Finding]) -> None:
         show.line(f"... and {len(findings) - FINDINGS_SHOWN} more; --json prints all")
 
 
-def _since(finding: Finding) -> str:
+def _since(finding: Violation) -> str:
     if finding.since is None:
         return ""
     sound, now = finding.since

@@ -11,7 +11,7 @@ import typer
 from holdfast.cli import options, show
 from holdfast.cli.context import open_context
 from holdfast.inventory import whereabouts
-from holdfast.inventory.whereabouts import Located, Place
+from holdfast.inventory.whereabouts import FileAtSite, Located
 
 STDIN = "-"
 
@@ -86,7 +86,7 @@ def _print(found: Sequence[Located]) -> None:
     for each in found:
         file = each.file
         checksums = " ".join(f"{algorithm}:{digest}" for algorithm, digest in sorted(file.checksums.items()))
-        for place in each.places or (Place("nowhere", "", False, None),):
+        for place in each.places or (FileAtSite("nowhere", "", False, None),):
             pfn = "no PFN: its rules do not match" if place.pfn is None else place.pfn
             block = "complete" if place.block_is_complete else "partial"
             row = (place.site, pfn, show.size(file.size), block, show.time(place.verified_us) or "never")

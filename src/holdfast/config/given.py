@@ -17,7 +17,7 @@ from holdfast.config.describing import (
     of_list,
     of_site,
 )
-from holdfast.config.places import Places
+from holdfast.config.value_lines import ValueLines
 from holdfast.model import names
 from holdfast.model.errors import BadInput, InvalidName
 
@@ -49,7 +49,7 @@ def number_of(section: str) -> int:
     return int(section.rpartition(".")[2])
 
 
-def from_file(tables: Mapping[str, object], places: Places) -> Iterator[tuple[str, Given]]:
+def from_file(tables: Mapping[str, object], places: ValueLines) -> Iterator[tuple[str, Given]]:
     """What a file's tables set, section by section; BadInput for what has no meaning."""
     for section, table in tables.items():
         if section not in SECTIONS:
@@ -57,7 +57,7 @@ def from_file(tables: Mapping[str, object], places: Places) -> Iterator[tuple[st
         yield from _section(section, table, places)
 
 
-def _section(section: str, table: object, places: Places) -> Iterator[tuple[str, Given]]:
+def _section(section: str, table: object, places: ValueLines) -> Iterator[tuple[str, Given]]:
     settings = dict(_table(section, table, places.of(*section.split("."))))
     for name in inner_tables(section):
         inner = f"{section}.{name}"
@@ -73,7 +73,7 @@ def _section(section: str, table: object, places: Places) -> Iterator[tuple[str,
     yield section, _settings_in(section, settings, places, section.split("."))
 
 
-def _of_sites(tables: str, value: object, places: Places) -> Iterator[tuple[str, Given]]:
+def _of_sites(tables: str, value: object, places: ValueLines) -> Iterator[tuple[str, Given]]:
     path = tables.split(".")
     for name, table in _table(tables, value, places.of(*path), "one table of sites").items():
         place = places.of(*path, name)
@@ -84,7 +84,7 @@ def _of_sites(tables: str, value: object, places: Places) -> Iterator[tuple[str,
         yield section, _settings_in(section, _table(section, table, place), places, [*path, name])
 
 
-def _of_list(tables: str, value: object, places: Places) -> Iterator[tuple[str, Given]]:
+def _of_list(tables: str, value: object, places: ValueLines) -> Iterator[tuple[str, Given]]:
     path = tables.split(".")
     if not isinstance(value, list):
         place = places.of(*path)
@@ -101,7 +101,7 @@ def _table(section: str, table: object, place: str, what: str = "one table of se
     return table
 
 
-def _settings_in(section: str, table: Mapping[str, object], places: Places, path: list[str]) -> Given:
+def _settings_in(section: str, table: Mapping[str, object], places: ValueLines, path: list[str]) -> Given:
     origins = {key: places.of(*path, key) for key in table}
     for key, place in origins.items():
         if key not in model_of(section).model_fields:

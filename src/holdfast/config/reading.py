@@ -17,7 +17,7 @@ from holdfast.config.configuration import Config
 from holdfast.config.describing import OF_SITES, PREFIX, SECTIONS, describe, header, model_of, nearest, reference
 from holdfast.config.fields import UNSHOWN, anchored, kind_of, names_a_place
 from holdfast.config.given import NOTHING, Given, from_file, number_of
-from holdfast.config.places import Places
+from holdfast.config.value_lines import ValueLines
 from holdfast.model.errors import BadInput, OperatorError
 
 FILE_NAME = "holdfast.toml"
@@ -85,19 +85,19 @@ def parse(text: str, file: Path, environ: Mapping[str, str]) -> Config:
     except tomllib.TOMLDecodeError as error:
         problem, _, where = str(error).partition(" (at ")
         line = re.search(r"line (\d+)", where)
-        if line is not None and (twice := _declared_twice(text, int(line.group(1)), Places(file, text))):
+        if line is not None and (twice := _declared_twice(text, int(line.group(1)), ValueLines(file, text))):
             raise BadInput(twice[0], place=f"{file}:{line.group(1)}", hint=twice[1]) from error
         # An error "at end of document" is about the last line.
         number = line.group(1) if line else str(text.count("\n") + 1)
         raise BadInput(f"not TOML: {problem[:1].lower()}{problem[1:]}", place=f"{file}:{number}") from error
-    given = dict(from_file(tables, Places(file, text)))
+    given = dict(from_file(tables, ValueLines(file, text)))
     for section, of_variables in _from_environment(environ).items():
         given[section] = of_variables.over(given.get(section, NOTHING))
     origins = {f"{section}.{key}": origin for section in given for key, origin in given[section].origins.items()}
     return Config(file=file, origins=MappingProxyType(origins), **_built(given, file.parent))
 
 
-def _declared_twice(text: str, number: int, places: Places) -> tuple[str, str] | None:
+def _declared_twice(text: str, number: int, places: ValueLines) -> tuple[str, str] | None:
     """What to say of a table in line ``number`` that stands further up, too, and what to do; None if it does not."""
     lines = text.splitlines()
     found = _TABLE.match(lines[number - 1]) if number <= len(lines) else None

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from holdfast.consistency.findings import Class, Finding
 from holdfast.model import names
 from holdfast.storage.listing.reading import Listing
-from holdfast.storage.listing.tables import DIRECTORIES, ODDITIES, Odd, State, show_raw
+from holdfast.storage.listing.tables import DIRECTORIES, ODDITIES, DirectoryState, Odd, show_raw
 
 
 @dataclass
@@ -37,9 +37,9 @@ class Unlisted:
         """The hidden places of a listing."""
         unlisted = Unlisted({})
         for row in _rows(listing, DIRECTORIES, ["dir", "state", "reason"]):
-            if row["state"] != State.LISTED:
+            if row["state"] != DirectoryState.LISTED:
                 unlisted.reasons[str(row["dir"])] = f"{row['state']}: {row['reason']}"
-            if row["state"] == State.DOUBTED:
+            if row["state"] == DirectoryState.DOUBTED:
                 unlisted.doubted.add(str(row["dir"]))
         unlisted._see_below_doubted(listing)
         for row in _rows(listing, ODDITIES, ["dir", "shown", "raw", "kind", "reason"]):
@@ -56,7 +56,7 @@ class Unlisted:
         if self.doubted:
             for row in _rows(listing, DIRECTORIES, ["dir", "state"]):
                 dir = str(row["dir"])
-                if row["state"] == State.LISTED and dir != "/" and names.split(dir)[0] in self.doubted:
+                if row["state"] == DirectoryState.LISTED and dir != "/" and names.split(dir)[0] in self.doubted:
                     self.shown.add(dir)
 
     def hiding(self, path: str, *, seen: bool = False) -> str | None:

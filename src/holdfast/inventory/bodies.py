@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, select
 
 from holdfast.inventory import request_text, schema
-from holdfast.inventory.invariants import Finding
+from holdfast.inventory.invariants import Violation
 from holdfast.inventory.record_text import record_adapter
 from holdfast.model.errors import HoldfastError
 from holdfast.model.names import DatasetKey
@@ -89,14 +89,14 @@ def _key(row: Any) -> str:
     return str(DatasetKey(row.name, row.version))
 
 
-def check_bodies(connection: Connection) -> Iterator[Finding]:
+def check_bodies(connection: Connection) -> Iterator[Violation]:
     """I13: what is asked of a record by its columns is what the record says."""
     for kept in TABLES:
         query = select(kept.table).execution_options(yield_per=READ_ROWS)
         with connection.execute(query) as rows:
             for row in rows:
                 for message in _differences(kept, row):
-                    yield Finding("I13", kept.name(row), message, kept.about(row))
+                    yield Violation("I13", kept.name(row), message, kept.about(row))
 
 
 def _differences(kept: Kept, row: Any) -> Iterator[str]:

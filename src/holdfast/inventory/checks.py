@@ -92,7 +92,7 @@ def open_dataset(view: Snapshot, key: DatasetKey) -> None:
 
 def no_deletion(view: Snapshot, site: str, lfns: Callable[[], Iterable[str]]) -> None:
     """No open deletion at ``site`` of the paths of these files. ``lfns`` is called only if one is open."""
-    rules = view.site(site).doors[0].rules
+    rules = view.site(site).first_door.rules
     going = {orphan.path for each in view.deletion_requests(site=site) for orphan in each.orphans}
     if going:
         hit = [lfn for lfn in lfns() if _path_or_none(rules, lfn) in going]
@@ -130,7 +130,7 @@ def paths(
 
     ``lfns`` is called only if the site's rules, and the length of what is registered, allow anything else at all.
     """
-    rules = site.doors[0].rules
+    rules = site.first_door.rules
     added = pfn.bytes_added(rules)
     if added == 0:
         return

@@ -38,7 +38,7 @@ from holdfast.model.errors import BrokenInvariant, DatabaseAway, OutcomeUnknown
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class WantedCommit:
     """What one caller wants committed."""
 
     change_set: ChangeSet
@@ -46,7 +46,7 @@ class Job:
     also: Callable[[Connection], None] | None
 
 
-JobTicket = Ticket[Job, Head]
+JobTicket = Ticket[WantedCommit, Head]
 Outcome = Head | BaseException
 
 
@@ -57,19 +57,19 @@ class Committing:
         self._database = database
         self._clock = clock
         self._patience = patience
-        self._folding: Folding[Job, Head] = Folding(self._carry_out)
+        self._folding: Folding[WantedCommit, Head] = Folding(self._carry_out)
 
     def commit(self, change_set: ChangeSet, also: Callable[[Connection], None] | None) -> Head:
         """Do it all or nothing; returns the head after it."""
         # Before the turn: the others need not wait for it.
         change_set, body = journal.written(change_set, now_us=self._clock())
         refuse_again(self._database.place)  # Not in the fold, where others would hear it, or wait with us.
-        return self._folding.run(Job(change_set, body, also), 1 + sum(map(rows, change_set.changes)))
+        return self._folding.run(WantedCommit(change_set, body, also), 1 + sum(map(rows, change_set.changes)))
 
-    def _carry_out(self, take: Take[Job, Head]) -> None:
+    def _carry_out(self, take: Take[WantedCommit, Head]) -> None:
         self._patience.keep_trying(lambda: self._attempt(take))
 
-    def _attempt(self, take: Take[Job, Head]) -> None:
+    def _attempt(self, take: Take[WantedCommit, Head]) -> None:
         """One transaction for all who wait; DatabaseAway if nothing has happened and it may be tried again."""
         tickets: Sequence[JobTicket] = ()
         outcomes: list[Outcome] = []
@@ -113,7 +113,7 @@ class Committing:
             return error
         return head
 
-    def _head_after(self, job: Job, connection: Connection) -> Head:
+    def _head_after(self, job: WantedCommit, connection: Connection) -> Head:
         view = SqlDraft(connection)
         change_set, now_us = job.change_set, self._clock()
         # Journal time runs forward only; whether a lock is in force is a matter of the clock as it is now.

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, delete, exists, select
 from holdfast.inventory import schema, sql_journal
 from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.inventory.sql_store import SqlStore
-from holdfast.inventory.store import Entry
+from holdfast.inventory.store import JournalEntry
 from holdfast.model.errors import unknown_name
 
 BATCH = 1000
@@ -23,7 +23,7 @@ Item = tuple[str, str]
 """("dataset", key) or ("site", name), as the side table names them."""
 
 
-def last(store: SqlStore, count: int, items: Sequence[Item] = (), *, until: int) -> list[Entry]:
+def last(store: SqlStore, count: int, items: Sequence[Item] = (), *, until: int) -> list[JournalEntry]:
     """The last entries up to a position that touch all of ``items``, oldest first."""
     table = schema.journal
     query = select(table).where(table.c.position <= until, *map(_touches, items))
@@ -38,7 +38,7 @@ def _touches(item: Item) -> ColumnElement[bool]:
     return exists().where(table.position == schema.journal.c.position, table.kind == item[0], table.item == item[1])
 
 
-def touching(store: SqlStore, entries: Sequence[Entry], items: Sequence[Item]) -> list[Entry]:
+def touching(store: SqlStore, entries: Sequence[JournalEntry], items: Sequence[Item]) -> list[JournalEntry]:
     """Those of ``entries``, which follow one another, that touch all of ``items``."""
     if not (entries and items):
         return list(entries)
@@ -49,7 +49,7 @@ def touching(store: SqlStore, entries: Sequence[Entry], items: Sequence[Item]) -
     return [entry for entry in entries if entry.position in positions]
 
 
-def between(store: SqlStore, after: int, until: int | None = None) -> Iterator[Entry]:
+def between(store: SqlStore, after: int, until: int | None = None) -> Iterator[JournalEntry]:
     """The kept entries after a position, up to another."""
     with store.reading() as connection:
         at = sql_journal.point(connection, after)

@@ -38,7 +38,7 @@ from holdfast.inventory.image.published import PublishedImage
 from holdfast.inventory.image.publisher import Publisher
 from holdfast.inventory.image.reopening import reopened
 from holdfast.inventory.image.snapshot import ImageSnapshot
-from holdfast.inventory.image.tables import Tables
+from holdfast.inventory.image.tables import ImageTables
 from holdfast.inventory.store import Head, Store
 from holdfast.model.errors import BadInput, Behind, DatabaseAway, HoldfastError, ResyncNeeded
 
@@ -54,7 +54,7 @@ _log = logs.get("inventory")
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class ImageStatus:
     """How an image stands to its store."""
 
     head: Head
@@ -87,7 +87,7 @@ class Keeper:
         self._store, self._load, self._monotonic = store, load, monotonic
         self._publish_every_s = publish_every_s
         self._published_s = float("-inf")
-        self._published: Tables | None = None
+        self._published: ImageTables | None = None
         self._news = threading.Condition()
         self._ends = False
         self._problem = self._publishing_problem = ""
@@ -115,12 +115,12 @@ class Keeper:
                 raise self._behind(position)
             return self._image.snapshot()
 
-    def status(self) -> Status:
+    def status(self) -> ImageStatus:
         """How the image stands to its store."""
         with self._news:
             head = Head("", 0, "", 0) if self._image is None else self._image.head
             age_s = self._monotonic() - self._complete_s
-            return Status(head, age_s, self._problem, self._publishing_problem)
+            return ImageStatus(head, age_s, self._problem, self._publishing_problem)
 
     def close(self) -> None:
         """Stop following; snapshots that are held stay valid. Calling twice does no harm."""

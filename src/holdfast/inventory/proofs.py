@@ -42,4 +42,4 @@ def are_void(change: c.PutSite, view: Snapshot) -> bool:
     before = next((site for site in view.sites() if site.name == change.site.name), None)
     if before is None or change.kind == "put-site":
         return False
-    return not before.doors[0].leads_to_same(change.site.doors[0])
+    return not before.first_door.leads_to_same(change.site.first_door)

@@ -10,7 +10,7 @@ from array import array
 
 import xxhash
 
-from holdfast.inventory.store import Entry, Snapshot
+from holdfast.inventory.store import JournalEntry, Snapshot
 from holdfast.model import changes as c
 from holdfast.model.names import BlockKey
 from holdfast.model.records import FileColumns
@@ -31,7 +31,7 @@ class ReplayedDigests:
                 made._blocks[block.key] = _hashes(view.files(block.key))
         return made
 
-    def take(self, entry: Entry) -> None:
+    def take(self, entry: JournalEntry) -> None:
         """Take in the next entry, which the rules have accepted."""
         for change in entry.changes:
             match change:

@@ -62,7 +62,7 @@ def check(requirement: need.Requirement, view: Snapshot, *, now_us: int) -> None
         case need.SameHistory(epoch):
             _check_point(view, view.head.position, epoch)
         case need.SameDoor(site, door):
-            if not view.site(site).doors[0].leads_to_same(door):
+            if not view.site(site).first_door.leads_to_same(door):
                 hint = "what was seen behind the other one does not count"
                 raise Conflict(f"site {site} has another first door now", rows=(site,), hint=hint)
         case need.RequestIsOpen(id):

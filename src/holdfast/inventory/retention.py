@@ -47,7 +47,7 @@ _log = logs.get("inventory")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrimPlan:
     """What a trim would do."""
 
     start: Cursor
@@ -90,7 +90,7 @@ def plan(
     keep_entries: int | None = None,
     keep_since_us: int | None = None,
     replay: bool = True,
-) -> Plan:
+) -> TrimPlan:
     """What would go if the last ``keep_entries`` entries stay, or those since a moment; both: what either keeps.
 
     With ``replay`` only a proved checkpoint serves to let entries go.
@@ -106,13 +106,13 @@ def plan(
         known = checkpoints.recorded(connection)
         readers = _readers_cut_off(connection, through) if through > first.position else []
     proved = replay and through > first.position
-    return Plan(first, through, head, _serving(known, folder, through, proved=proved), tuple(readers))
+    return TrimPlan(first, through, head, _serving(known, folder, through, proved=proved), tuple(readers))
 
 
 def trim(
     store: SqlStore,
     folder: Path,
-    planned: Plan,
+    planned: TrimPlan,
     *,
     clock: Clock,
     actor: str,
@@ -205,7 +205,7 @@ def _prove(part: Path, folder: Path, progress: Progress | None) -> bool:
     return replay
 
 
-def _check_still_so(connection: Connection, folder: Path, planned: Plan, checkpoint: Checkpoint) -> None:
+def _check_still_so(connection: Connection, folder: Path, planned: TrimPlan, checkpoint: Checkpoint) -> None:
     is_ours = sql_journal.point(connection, checkpoint.cursor.position) == checkpoint.cursor
     if sql_journal.start(connection) != planned.start or not is_ours:
         raise Conflict("the journal was trimmed or replaced meanwhile", hint="look again")

@@ -100,7 +100,7 @@ def _check_put_site(change: c.PutSite, view: Snapshot) -> None:
     known = next((each for each in view.sites() if each.name == site.name), None)
     if known is None or known.doors != site.doors:
         _check_apart(site, view)
-    if known is not None and known.doors[0] != site.doors[0]:
+    if known is not None and known.first_door != site.first_door:
         _check_at_rest(change, view)
 
 

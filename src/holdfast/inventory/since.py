@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from holdfast import logs
 from holdfast.inventory import schema
-from holdfast.inventory.invariants import Finding, Touch
+from holdfast.inventory.invariants import Touch, Violation
 from holdfast.inventory.store import Head, Store
 from holdfast.model.errors import HoldfastError
 
@@ -27,7 +27,7 @@ TOUCHES_SHOWN = 20
 _log = logs.get("inventory")
 
 
-def dated(findings: Sequence[Finding], connection: Connection, head: Head) -> list[Finding]:
+def dated(findings: Sequence[Violation], connection: Connection, head: Head) -> list[Violation]:
     """The same findings, with what is known of when."""
     clean = connection.scalar(select(schema.cursor.c.position).where(schema.cursor.c.name == CURSOR))
     if not findings or not isinstance(clean, int) or clean > head.position:

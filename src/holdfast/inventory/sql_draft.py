@@ -14,7 +14,8 @@ from sqlalchemy import Connection, delete, text
 
 from holdfast.inventory import schema, sql_many
 from holdfast.inventory.sql_ahead import Ahead, outcomes_of
-from holdfast.inventory.sql_snapshot import SqlSnapshot, site_of
+from holdfast.inventory.sql_records import site_of
+from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.model.changes import Change
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import BlockReplica, ReplicaSum, Site

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from holdfast.inventory import journal, schema
 from holdfast.inventory.database import check_version
-from holdfast.inventory.store import Cursor, Entry, Head
+from holdfast.inventory.store import Cursor, Head, JournalEntry
 from holdfast.inventory.trimming import not_on_history
 from holdfast.model.changes import ChangeSet, Origin
 from holdfast.model.errors import BrokenInvariant, OutcomeUnknown
@@ -103,7 +103,7 @@ def entries_after(connection: Connection, position: int, limit: int) -> Sequence
     ).all()
 
 
-def chained(rows: Iterable[Row[Any]], before: Cursor) -> Iterator[Entry]:
+def chained(rows: Iterable[Row[Any]], before: Cursor) -> Iterator[JournalEntry]:
     """The entries of these rows, each proved to follow from the one before it; BrokenInvariant.
 
     Who follows the journal takes nothing in that is not what was committed.
@@ -136,7 +136,7 @@ def digest_of(row: Row[Any], body: bytes, before: str) -> str:
     return journal.digest(before, body, **fields, actor=row.actor, cause=row.cause, origin=_origin(row))
 
 
-def read_entries(connection: Connection, after: int = 0) -> Iterator[Entry]:
+def read_entries(connection: Connection, after: int = 0) -> Iterator[JournalEntry]:
     """All entries that are kept after a position, one by one."""
     query = select(schema.journal).where(schema.journal.c.position > after).order_by(schema.journal.c.position)
     with connection.execute(query.execution_options(yield_per=READ_ROWS)) as result:
@@ -144,14 +144,14 @@ def read_entries(connection: Connection, after: int = 0) -> Iterator[Entry]:
             yield entry_of(row)
 
 
-def entry_of(row: Row[Any]) -> Entry:
+def entry_of(row: Row[Any]) -> JournalEntry:
     """An entry from its row."""
     return _entry(row, journal.unpack(row.body, position=row.position))
 
 
-def _entry(row: Row[Any], body: bytes) -> Entry:
+def _entry(row: Row[Any], body: bytes) -> JournalEntry:
     changes = journal.decode(body, position=row.position)
-    return Entry(row.epoch, row.position, row.at_us, row.actor, row.cause, _origin(row), changes, row.digest)
+    return JournalEntry(row.epoch, row.position, row.at_us, row.actor, row.cause, _origin(row), changes, row.digest)
 
 
 def _origin(row: Row[Any]) -> Origin | None:

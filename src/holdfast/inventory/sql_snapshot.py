@@ -11,21 +11,20 @@ of one transaction ask for the same again and again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, KeysView, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, Row, case, cast, func, select, union
 
 from holdfast.inventory import schema, sql_many
 from holdfast.inventory.database import check_version
 from holdfast.inventory.record_text import record_adapter
+from holdfast.inventory.sql_records import MadeRecords, file_columns, file_record_of, replica_of, site_of
 from holdfast.inventory.sql_requests import RequestRows
 from holdfast.inventory.store import Head
 from holdfast.model import names
 from holdfast.model.errors import unknown_name
-from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import (
     Block,
@@ -49,16 +48,6 @@ LOOKUP_ROWS = 500
 KEPT_BLOCKS = 100_000
 """When so many blocks are known, what was known is forgotten before more are asked for."""
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-def digest_text(algorithm: str, value: Any) -> str | None:
-    """A stored digest as normalised text."""
-    if value is None:
-        return None
-    return f"{value:08x}" if algorithm in schema.NUMBER_DIGESTS else bytes(value).hex()
-
 
 _LOOKUP = (
     "SELECT file.dir_id, file.name, dataset.name, dataset.version, block.name, file.ordinal, file.size,"
@@ -76,29 +65,6 @@ _FILES = (
     " FROM file JOIN directory ON directory.id = file.dir_id"
     " WHERE file.block_id IN ({}) ORDER BY file.block_id, file.ordinal"
 )
-
-
-class Made(Mapping[K, V]):
-    """Records by key, each made of its row when it is asked for: many only ask which keys there are."""
-
-    def __init__(self, rows: Mapping[K, Any], make: Callable[[K, Any], V]) -> None:
-        self._rows, self._make = rows, make
-
-    def __getitem__(self, key: K) -> V:
-        return self._make(key, self._rows[key])
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._rows
-
-    def __iter__(self) -> Iterator[K]:
-        return iter(self._rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def keys(self) -> KeysView[K]:
-        """The keys."""
-        return self._rows.keys()
 
 
 class SqlSnapshot:
@@ -214,11 +180,11 @@ class SqlSnapshot:
 
     def find_blocks(self, keys: Collection[BlockKey]) -> Mapping[BlockKey, Block]:
         """Those of many blocks that are there."""
-        return Made(self.block_rows(keys), lambda key, row: Block(key, row[1], row[2]))
+        return MadeRecords(self.block_rows(keys), lambda key, row: Block(key, row[1], row[2]))
 
     def find_replicas(self, keys: Collection[BlockKey], site: str) -> Mapping[BlockKey, BlockReplica]:
         """The replicas of many blocks at one site."""
-        return Made(self.replica_rows(keys, site), lambda key, row: replica_of(key, site, row))
+        return MadeRecords(self.replica_rows(keys, site), lambda key, row: replica_of(key, site, row))
 
     def find_replicas_of_blocks(self, keys: Collection[BlockKey]) -> dict[BlockKey, list[BlockReplica]]:
         """All replicas of many blocks, by site."""
@@ -274,7 +240,7 @@ class SqlSnapshot:
         keys = [(directories[dir], name) for dir, name in set(wanted) if dir in directories]
         found: dict[tuple[str, str], FileRecord] = {}
         for row in sql_many.joined(self._connection, ("dir_id", "name"), keys, _LOOKUP):
-            found[places[row[0]], row[1]] = _file_record(places[row[0]], row)
+            found[places[row[0]], row[1]] = file_record_of(places[row[0]], row)
         return [found.get(key) for key in wanted]
 
     def directory_ids(self, paths: Iterable[str]) -> dict[str, int]:
@@ -413,21 +379,6 @@ class SqlSnapshot:
         return [adapter.validate_json(body) for body in self._connection.scalars(query)]
 
 
-def file_columns(rows: Sequence[Sequence[Any]]) -> FileColumns:
-    """The files of rows that have directory, name, size and the digests, in the order of ``DIGEST_COLUMNS``."""
-    if not rows:
-        return FileColumns((), (), (), ())
-    paths, file_names, sizes, *digests = zip(*rows, strict=True)
-    places: dict[str, int] = {}
-    dir_index = tuple(places.setdefault(path, len(places)) for path in paths)
-    checksums = {
-        algorithm: tuple(digest_text(algorithm, value) for value in column)
-        for algorithm, column in zip(schema.DIGEST_COLUMNS, digests, strict=True)
-        if any(value is not None for value in column)
-    }
-    return FileColumns(tuple(places), dir_index, file_names, sizes, checksums)
-
-
 def files_of_blocks(connection: Connection, keys: Mapping[int, BlockKey]) -> dict[BlockKey, FileColumns]:
     """All files of blocks by their numbers."""
     found = {key: file_columns(()) for key in keys.values()}
@@ -438,27 +389,5 @@ def files_of_blocks(connection: Connection, keys: Mapping[int, BlockKey]) -> dic
     return found
 
 
-def _file_record(dir: str, row: Sequence[Any]) -> FileRecord:
-    _, name, dataset, version, block, ordinal, size, *digests = row
-    known = zip(schema.DIGEST_COLUMNS, digests, strict=True)
-    texts = {algorithm: digest_text(algorithm, value) for algorithm, value in known}
-    checksums = {algorithm: text for algorithm, text in texts.items() if text is not None}
-    return FileRecord(names.join(dir, name), BlockKey(DatasetKey(dataset, version), block), ordinal, size, checksums)
-
-
-def replica_of(block: BlockKey, site: str, row: Sequence[Any]) -> BlockReplica:
-    """A replica from its row, which is in the order of ``REPLICA_COLUMNS``."""
-    _, _, group, is_custodial, held, n_files, size, verified_us, updated_us = row
-    files = None if held is None else FileSet.from_bytes(held)
-    return BlockReplica(block, site, group, bool(is_custodial), files, n_files, size, verified_us, updated_us)
-
-
 def _by_site(replica: BlockReplica) -> str:
     return replica.site
-
-
-@lru_cache(maxsize=4096)
-def site_of(body: str) -> Site:
-    """A site from its body; every transaction asks for some, and they seldom change."""
-    found: Site = record_adapter(Site).validate_json(body)
-    return found

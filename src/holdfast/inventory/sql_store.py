@@ -22,7 +22,7 @@ from holdfast.inventory.committing import Committing
 from holdfast.inventory.database import AnswerLost, Database, Patience, check_empty, check_version
 from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.inventory.sqlite_database import SqliteDatabase
-from holdfast.inventory.store import Cursor, Entry, Head, RoomTables, Snapshot
+from holdfast.inventory.store import Cursor, Head, JournalEntry, RoomTables, Snapshot
 from holdfast.model.changes import ChangeSet
 from holdfast.model.clock import Clock, system_clock
 from holdfast.model.errors import DatabaseAway, OperatorError, OutcomeUnknown
@@ -117,7 +117,7 @@ class SqlStore:
         """Do it all or nothing; returns the head after it."""
         return self._committing.commit(change_set, also)
 
-    def entries(self, after: Cursor | None = None, *, limit: int = 1000) -> Iterable[Entry]:
+    def entries(self, after: Cursor | None = None, *, limit: int = 1000) -> Iterable[JournalEntry]:
         """The entries after a cursor, oldest first."""
         with self.reading() as connection:
             if after is not None:

@@ -85,7 +85,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalEntry:
     """One change set as the journal keeps it."""
 
     epoch: str
@@ -224,7 +224,7 @@ class Store(Protocol):
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """The inventory as it is now, held still."""
 
-    def entries(self, after: Cursor | None = None, *, limit: int = 1000) -> Iterable[Entry]:
+    def entries(self, after: Cursor | None = None, *, limit: int = 1000) -> Iterable[JournalEntry]:
         """The entries after a cursor (None: from the first kept), oldest first; ResyncNeeded."""
 
     def start(self) -> Cursor:

@@ -24,7 +24,7 @@ from holdfast.inventory.bodies import check_bodies
 from holdfast.inventory.comparing import differences as differences
 from holdfast.inventory.image import sql_load
 from holdfast.inventory.image.image import Image
-from holdfast.inventory.invariants import SNAPSHOT_CHECKS, Finding
+from holdfast.inventory.invariants import SNAPSHOT_CHECKS, Violation
 from holdfast.inventory.replayed_digests import ReplayedDigests
 from holdfast.inventory.sql_read_ahead import ReadAhead
 from holdfast.inventory.sql_snapshot import SqlSnapshot
@@ -62,7 +62,7 @@ INVARIANTS: dict[str, str] = {
 
 def verify(
     store: SqlStore, *, replay: bool = True, folder: Path | None = None, progress: Progress | None = None
-) -> list[Finding]:
+) -> list[Violation]:
     """Every violation, in the order of the checks; an empty list is a clean inventory.
 
     Without ``replay`` I11 is left out: it holds the whole inventory in memory. Checkpoints are in ``folder``; None is
@@ -91,17 +91,17 @@ def _head(connection: Connection) -> Head:
 
 def findings_of(
     connection: Connection, folder: Path | None, *, replay: bool = True, progress: Progress | None = None
-) -> list[Finding]:
+) -> list[Violation]:
     """Every violation that an open read transaction shows."""
     view = ReadAhead(connection)
-    checks: list[tuple[str, Iterator[Finding]]] = [
+    checks: list[tuple[str, Iterator[Violation]]] = [
         *((check.__name__, check(connection)) for check in (*CONNECTION_CHECKS, check_bodies)),
         *((check.__name__, check(view)) for check in SNAPSHOT_CHECKS),
     ]
-    findings: list[Finding] = []
+    findings: list[Violation] = []
     for name, check in checks:
         findings += _run(name, check, progress)
-    broken: list[Finding] = []
+    broken: list[Violation] = []
     if replay:
         broken = _run(check_beginning.__name__, check_beginning(connection, folder), progress)
         if not broken:
@@ -109,62 +109,62 @@ def findings_of(
     return findings + broken
 
 
-def _run(name: str, check: Iterator[Finding], progress: Progress | None) -> list[Finding]:
+def _run(name: str, check: Iterator[Violation], progress: Progress | None) -> list[Violation]:
     if progress is not None:
         progress(_title(name))
     return list(_guarded(name, check))
 
 
-def _guarded(name: str, check: Iterator[Finding]) -> Iterator[Finding]:
+def _guarded(name: str, check: Iterator[Violation]) -> Iterator[Violation]:
     """The findings of one check; an inventory too broken to be read is a finding too."""
     try:
         yield from check
     except HoldfastError as error:
         if error.retryable:  # The database is away: that says nothing about the inventory.
             raise
-        yield Finding("I10", error.place or _title(name), f"cannot be read: {error.message}")
+        yield Violation("I10", error.place or _title(name), f"cannot be read: {error.message}")
     except (DBAPIError, MemoryError):  # The store has its own words for what its database says.
         raise
     except Exception as error:  # noqa: BLE001 - rows that no commit wrote break any assumption of those who read them
         yield _unreadable(_title(name), error)
 
 
-def _unreadable(place: str, error: Exception) -> Finding:
+def _unreadable(place: str, error: Exception) -> Violation:
     text = " ".join(str(error).split())[:DAMAGE_SHOWN]
-    return Finding("I10", place, f"cannot be read: {type(error).__name__}: {text}")
+    return Violation("I10", place, f"cannot be read: {type(error).__name__}: {text}")
 
 
 def _title(name: str) -> str:
     return name.removeprefix("check_").replace("_", " ")
 
 
-def check_beginning(connection: Connection, folder: Path | None) -> Iterator[Finding]:
+def check_beginning(connection: Connection, folder: Path | None) -> Iterator[Violation]:
     """I12: where the journal's beginning is gone, a checkpoint stands behind the rest."""
     first, table = sql_journal.start(connection), schema.touched_before.c
     query = select(table.kind, table.item, table.position).where(table.position > first.position)
     for kind, item, position in connection.execute(query):
         message = f"says that {position} touched {kind} {item}; the journal begins after {first.position}"
-        yield Finding("I12", "the side table of what is gone", message, (kind, item))
+        yield Violation("I12", "the side table of what is gone", message, (kind, item))
     if not first.position:
         return
     checkpoint = checkpoints.basis(connection, folder)
     if checkpoint is None:
         message = f"the journal begins after it, and there is no checkpoint; {checkpoints.MAKE_ANEW}"
-        yield Finding("I12", f"position {first.position}", message)
+        yield Violation("I12", f"position {first.position}", message)
         return
     place = f"checkpoint {checkpoint.file}"
     if sql_journal.point(connection, checkpoint.cursor.position) != checkpoint.cursor:
-        yield Finding("I12", place, f"its position {checkpoint.cursor.position} is not on this history")
+        yield Violation("I12", place, f"its position {checkpoint.cursor.position} is not on this history")
     elif folder is None:
-        yield Finding("I12", place, "it cannot be looked at: nobody said in which folder it is")
+        yield Violation("I12", place, "it cannot be looked at: nobody said in which folder it is")
     else:
         try:
             checkpoints.check_whole(checkpoint, folder)
         except HoldfastError as error:
-            yield Finding("I12", error.place or place, "; ".join(filter(None, (error.message, error.hint))))
+            yield Violation("I12", error.place or place, "; ".join(filter(None, (error.message, error.hint))))
 
 
-def check_replay(connection: Connection, view: SqlSnapshot, folder: Path | None) -> Iterator[Finding]:
+def check_replay(connection: Connection, view: SqlSnapshot, folder: Path | None) -> Iterator[Violation]:
     """I11: replay the journal under the rules and compare the end with the tables; I2: and what was touched last."""
     image, digests = _begun(connection, folder)
     for entry in sql_journal.read_entries(connection, image.head.position):
@@ -172,16 +172,16 @@ def check_replay(connection: Connection, view: SqlSnapshot, folder: Path | None)
             image.apply_all((entry,), checked=True)
             digests.take(entry)
         except HoldfastError as error:
-            yield Finding("I11", f"position {entry.position}", f"would be refused today: {error.message}")
+            yield Violation("I11", f"position {entry.position}", f"would be refused today: {error.message}")
             return
     if not view.head.position:  # Before the first entry there is nothing to compare, and no epoch in the image.
         return
     snapshot = image.snapshot()
     for what, about in comparing.differing(snapshot, view, also=digests.differ):
-        yield Finding("I11", what, "differs between the replayed journal and the tables", about)
+        yield Violation("I11", what, "differs between the replayed journal and the tables", about)
     for kind, item, replayed, kept in comparing.last_touches(snapshot, view):
         message = f"the journal touched it last at {replayed or 'no position'}, the side table says {kept or 'never'}"
-        yield Finding("I2", f"{kind} {item}", message, (kind, item))
+        yield Violation("I2", f"{kind} {item}", message, (kind, item))
 
 
 def _begun(connection: Connection, folder: Path | None) -> tuple[Image, ReplayedDigests]:

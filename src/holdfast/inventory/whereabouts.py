@@ -23,7 +23,7 @@ from holdfast.model.records import Block, BlockReplica, FileColumns, FileRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FileAtSite:
     """One file at one site."""
 
     site: str
@@ -37,7 +37,7 @@ class Located:
     """A file and where it is, by site."""
 
     file: FileRecord
-    places: tuple[Place, ...]
+    places: tuple[FileAtSite, ...]
     is_visible: bool
     """False while its dataset is being published."""
 
@@ -45,7 +45,7 @@ class Located:
 def locate(snapshot: Snapshot, lfns: Sequence[str], *, sites: Collection[str] | None = None) -> list[Located | None]:
     """Each LFN's file and where it is, at ``sites`` if they are given; InvalidName for what is no LFN, UnknownName."""
     wanted = snapshot.sites() if sites is None else [snapshot.site(name) for name in sorted(set(sites))]
-    doors = {site.name: ByDirectory(site.doors[0].root, site.doors[0].rules) for site in wanted}
+    doors = {site.name: ByDirectory(site.first_door.root, site.first_door.rules) for site in wanted}
     files = snapshot.lookup(lfns)
     blocks = tuple({file.block: None for file in files if file is not None})
     datasets = snapshot.find_datasets({key.dataset for key in blocks})
@@ -61,11 +61,13 @@ def locate(snapshot: Snapshot, lfns: Sequence[str], *, sites: Collection[str] | 
     ]
 
 
-def _places(file: FileRecord, replicas: Sequence[BlockReplica], doors: Mapping[str, ByDirectory]) -> tuple[Place, ...]:
+def _places(
+    file: FileRecord, replicas: Sequence[BlockReplica], doors: Mapping[str, ByDirectory]
+) -> tuple[FileAtSite, ...]:
     cut = file.lfn.rindex("/") + 1
     directory, name = file.lfn[:cut], file.lfn[cut:]
     return tuple(
-        Place(replica.site, doors[replica.site].pfn(directory, name), replica.held is None, replica.verified_us)
+        FileAtSite(replica.site, doors[replica.site].pfn(directory, name), replica.held is None, replica.verified_us)
         for replica in replicas
         if replica.holds(file.ordinal)
     )

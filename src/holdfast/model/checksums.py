@@ -32,7 +32,7 @@ _SHORT = frozenset({"adler32", "crc32c"})
 _HEX = re.compile(r"[0-9a-f]+\Z")
 
 
-class Comparison(StrEnum):
+class ChecksumComparison(StrEnum):
     """What two sets of checksums say about each other."""
 
     EQUAL = "equal"
@@ -75,13 +75,13 @@ def normalise_all(checksums: Checksums) -> dict[str, str]:
     return {algorithm: normalise(algorithm, digest) for algorithm, digest in checksums.items()}
 
 
-def compare(first: Checksums, second: Checksums) -> Comparison:
+def compare(first: Checksums, second: Checksums) -> ChecksumComparison:
     """What two sets of normalised checksums say about each other."""
     if not first or not second:
-        return Comparison.UNKNOWN
+        return ChecksumComparison.UNKNOWN
     shared = first.keys() & second.keys()
     if not shared:
-        return Comparison.INCOMPARABLE
+        return ChecksumComparison.INCOMPARABLE
     if all(first[algorithm] == second[algorithm] for algorithm in shared):
-        return Comparison.EQUAL
-    return Comparison.DIFFERENT
+        return ChecksumComparison.EQUAL
+    return ChecksumComparison.DIFFERENT

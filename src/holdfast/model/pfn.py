@@ -27,14 +27,14 @@ from holdfast.model.errors import BadInput, InvalidName
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RewriteStep:
     """One rewriting: the pattern must match the whole text."""
 
     pattern: str
     template: str
 
 
-Chain = tuple[Step, ...]
+Chain = tuple[RewriteStep, ...]
 
 _TEMPLATE = re.compile(r"(?:[^{}]|\{\{|\}\}|\{[0-9]{1,2}\})*\Z")
 """Nothing that reaches into a value or formats it: templates come from configuration."""
@@ -56,8 +56,8 @@ class PfnRules:
     @staticmethod
     def prefix(lfn_prefix: str, path_prefix: str) -> PfnRules:
         """Rules that exchange one leading directory for another ("" for none)."""
-        forth = Step(f"{re.escape(lfn_prefix)}{_REST}", f"{_literal(path_prefix)}{{0}}")
-        back = Step(f"{re.escape(path_prefix)}{_REST}", f"{_literal(lfn_prefix)}{{0}}")
+        forth = RewriteStep(f"{re.escape(lfn_prefix)}{_REST}", f"{_literal(path_prefix)}{{0}}")
+        back = RewriteStep(f"{re.escape(path_prefix)}{_REST}", f"{_literal(lfn_prefix)}{{0}}")
         return PfnRules(chains=((forth,),), inverse=((back,),))
 
 
@@ -86,7 +86,7 @@ def path_of(rules: PfnRules, lfn: str) -> str | None:
 class StepTrace(NamedTuple):
     """What one step did with ``text``: ``captures`` and ``result`` are None if its pattern did not match."""
 
-    step: Step
+    step: RewriteStep
     text: str
     captures: tuple[str, ...] | None
     result: str | None
@@ -213,7 +213,12 @@ def compiled(root: str, rules: PfnRules) -> Callable[[str], str | None]:
 def pfn_of(root: str, rules: PfnRules, lfn: str) -> str | None:
     """The whole PFN: root and path; None if the door has none for ``lfn``."""
     path = path_of(rules, lfn)
-    return None if path is None else root.rstrip("/") + path
+    return None if path is None else below(root, path)
+
+
+def below(root: str, path: str) -> str:
+    """The PFN of a path of a door."""
+    return root.rstrip("/") + path
 
 
 def _literal(text: str) -> str:

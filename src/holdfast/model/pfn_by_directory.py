@@ -90,7 +90,7 @@ def slashes_needed(rules: pfn.PfnRules) -> int | None:
     return max(map(_n_slashes, steps), default=0)
 
 
-def _is_proved(step: pfn.Step) -> bool:
+def _is_proved(step: pfn.RewriteStep) -> bool:
     groups = re.compile(step.pattern).groups
     last = f"{{{groups - 1}}}"
     if not step.template.endswith(last) or step.template.count(last) != 1 or step.template.endswith(f"{{{last}"):
@@ -98,7 +98,7 @@ def _is_proved(step: pfn.Step) -> bool:
     return bool(_FRONT_AND_REST.match(step.pattern) or _FRONT_AND_NAME.match(step.pattern))
 
 
-def _n_slashes(step: pfn.Step) -> int:
+def _n_slashes(step: pfn.RewriteStep) -> int:
     """How many slashes the directory must have for the front to end in it."""
     match = _FRONT_AND_REST.match(step.pattern)
     if match is None or match["front"].endswith("/"):

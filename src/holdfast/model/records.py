@@ -107,6 +107,16 @@ class Site:
     storage_type: StorageType = StorageType.DISK
     status: SiteStatus = SiteStatus.READY
 
+    @property
+    def first_door(self) -> Door:
+        """The door that copies, removals and checks go through, and whose PFNs are told."""
+        return self.doors[0]
+
+    def doors_like(self, door: Door) -> tuple[Door, ...]:
+        """The other doors that can stand in for one: same protocol, same rules."""
+        alike = (door.protocol, door.rules)
+        return tuple(each for each in self.doors if each != door and (each.protocol, each.rules) == alike)
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

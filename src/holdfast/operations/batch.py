@@ -29,7 +29,7 @@ from holdfast.model.records import CopyRequest, Request
 from holdfast.operations.codes import Code
 
 
-class Kind(StrEnum):
+class RequestKind(StrEnum):
     """What a request asks for."""
 
     COPY = "copy"
@@ -39,16 +39,16 @@ class Kind(StrEnum):
     """That files nobody knows are deleted or moved, and that empty directories go."""
 
     @staticmethod
-    def of(request: Request) -> Kind:
+    def of(request: Request) -> RequestKind:
         """What ``request`` asks for."""
         if isinstance(request, CopyRequest):
-            return Kind.COPY
-        return Kind.ORPHANS if request.dataset is None else Kind.REPLICAS
+            return RequestKind.COPY
+        return RequestKind.ORPHANS if request.dataset is None else RequestKind.REPLICAS
 
     @property
     def is_deletion(self) -> bool:
         """Whether bytes are to go."""
-        return self is not Kind.COPY
+        return self is not RequestKind.COPY
 
 
 class BatchState(StrEnum):
@@ -90,7 +90,7 @@ class QueuedRequest:
 
     number: int
     id: str
-    kind: Kind
+    kind: RequestKind
     dataset: DatasetKey | None
     """None of orphans."""
     site: str
@@ -179,7 +179,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class BatchFailure:
     """What became of some files of an active batch that did not succeed.
 
     ``state`` is RETRY (with ``not_before_us``), HELD (with ``held``), FAILED or
@@ -211,7 +211,7 @@ class Settled:
     """Bytes of ``done``."""
     n_found: int = 0
     """Of these: were there, or gone, already."""
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[BatchFailure, ...] = ()
     gives_back: bool = False
     """Whether what is in neither goes back into the queue, untried."""
     is_job_over: bool = False

@@ -10,7 +10,7 @@ Time, sleep and chance are arguments.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from holdfast import logs
@@ -19,22 +19,21 @@ from holdfast.inventory.store import Store
 from holdfast.model.clock import Clock
 from holdfast.model.errors import WorkerStuck
 from holdfast.model.records import CopyRequest, DeletionRequest
-from holdfast.operations.batch import BatchState, Kind
+from holdfast.operations.batch import BatchState, RequestKind
 from holdfast.operations.batches.lease import Monotonic, monotonic_s
 from holdfast.operations.batches.queue import Queue
-from holdfast.operations.deleting import reporting
-from holdfast.operations.deleting.removal import Removed
+from holdfast.operations.carrying.outside import Outside, Sleep, Tools
 from holdfast.operations.engines.choosing import Engines
 from holdfast.operations.engines.local import LocalEngine
 from holdfast.operations.engines.one_by_one import OneByOne
 from holdfast.operations.places import Drivers, Places
-from holdfast.operations.progress import Listener, Progress, RunReport
+from holdfast.operations.progress import Listener, RunProgress, RunReport
 from holdfast.operations.requests import random_id
-from holdfast.operations.tally import Tally
-from holdfast.operations.work.asked import Asked
-from holdfast.operations.work.outside import Outside, Sleep, Tools
+from holdfast.operations.tally import RunTally
+from holdfast.operations.work import reporting
+from holdfast.operations.work.open_requests import OpenRequests
 from holdfast.operations.work.presence import Presence
-from holdfast.operations.work.worker import Worker
+from holdfast.operations.work.worker import Worker, WorkerEnd
 
 _log = logs.get("operations")
 
@@ -48,7 +47,7 @@ async def run(
     workers_dir: Path,
     progress: Listener | None = None,
     only: Collection[str] | None = None,
-    kinds: Collection[Kind] | None = None,
+    kinds: Collection[RequestKind] | None = None,
     wait: bool = True,
     waiting: Callable[[str], None] | None = None,
     forever: bool = False,
@@ -71,14 +70,14 @@ async def run(
     outside = Outside(clock, monotonic, sleep, seed, new_id)
     if engines is None:
         engines = Engines([OneByOne(LocalEngine(clock))], settings.for_link, monotonic=monotonic)
-    tally = Tally(seed, clock, progress or _ignore)
+    tally = RunTally(seed, clock, progress or _ignore, keeps_names=not forever)
     tools = Tools(store, Queue(store), Places(drivers), engines, settings, outside, tally, is_service=forever)
-    asked = Asked(tools, only=only, kinds=kinds)
+    asked = OpenRequests(tools, only=only, kinds=kinds)
     worker = Worker(tools, asked, Presence(tools, workers_dir), waiting=waiting)
     _log.info("worker begun", concurrency=settings.concurrency, seed=seed, forever=forever)
     is_stuck = False
     try:
-        is_busy = await worker.run(wait=wait)
+        end = await worker.run(wait=wait)
     except WorkerStuck:
         is_stuck = True
         raise
@@ -87,7 +86,7 @@ async def run(
         if not is_stuck:
             await engines.close()
             await tools.places.close()
-    report = _report(tools, asked, worker, is_busy=is_busy)
+    report = _report(tools, asked, end)
     _log.info(
         "worker ended",
         copied=report.files_copied,
@@ -102,30 +101,29 @@ async def run(
     return report
 
 
-def _ignore(progress: Progress) -> None:
+def _ignore(progress: RunProgress) -> None:
     pass
 
 
-def _report(tools: Tools, asked: Asked, worker: Worker, *, is_busy: bool) -> RunReport:
+def _report(tools: Tools, asked: OpenRequests, end: WorkerEnd) -> RunReport:
     """What was done, with every request that was worked on as it is now."""
     with tools.store.snapshot() as view:
         found = [request for id in asked.seen if (request := view.request(id)) is not None]
     held, on_hold, n_held = _held(tools, asked.seen)
     copies = [request for request in found if isinstance(request, CopyRequest)]
     deletions = [request for request in found if isinstance(request, DeletionRequest)]
-    removed: Mapping[str, Mapping[str, Removed]] = worker.preparing.removed
     reports = [
         reporting.report(
             tools,
             request,
-            removed.get(request.id, {}),
-            error=worker.stops.told.get(request.site, "") or held.get(request.id, ""),
-            is_busy=is_busy and Kind.of(request).is_deletion,
+            tools.tally.removed_of(request.id),
+            error=end.stopped.get(request.site, "") or held.get(request.id, ""),
+            is_busy=end.is_busy and RequestKind.of(request).is_deletion,
         )
         for request in deletions
     ]
     return tools.tally.report(
-        copies, reports, n_held=n_held, held=held, on_hold=on_hold, stopped=worker.stops.told, is_busy=is_busy
+        copies, reports, n_held=n_held, held=held, on_hold=on_hold, stopped=end.stopped, is_busy=end.is_busy
     )
 
 

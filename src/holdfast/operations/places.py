@@ -15,35 +15,35 @@ from collections.abc import Callable, Iterable, Mapping
 from weakref import ref as weakref
 
 from holdfast.model import pfn
-from holdfast.model.errors import InvalidName, OperatorError, unknown_name
-from holdfast.model.records import Site, SiteStatus, StorageType
+from holdfast.model.errors import BrokenInvariant, HoldfastError, InvalidName, OperatorError, unknown_name
+from holdfast.model.records import Site, StorageType
 from holdfast.operations.engine import Place
 from holdfast.storage.driver import StorageDriver
 
 Drivers = Callable[[Site], StorageDriver] | Mapping[str, StorageDriver]
 
 
-class Door:
+class OpenDoor:
     """The way into one site: its driver, and the path of any file."""
 
     def __init__(self, site: Site, driver: StorageDriver) -> None:
         self.site = site
         self.driver = driver
-        self._root = site.doors[0].root.rstrip("/")
-        self._path = pfn.compiled("", site.doors[0].rules)
+        self._root = site.first_door.root
+        self._path = pfn.compiled("", site.first_door.rules)
         self._is_tape = site.storage_type is StorageType.TAPE
 
     @property
     def top(self) -> Place:
         """The site's root, for questions that are about no file."""
-        return Place(self.site.name, self.driver, "/", self._root, self._is_tape)
+        return Place(self.site.name, self.driver, "/", pfn.below(self._root, ""), self._is_tape)
 
     def place(self, lfn: str) -> Place:
         """Where a file lies; InvalidName if nowhere."""
         path = self._path(lfn)
         if path is None:
-            raise no_path(self.site, lfn)
-        return Place(self.site.name, self.driver, path, self._root + path, self._is_tape)
+            raise InvalidName(f"the rules of {self.site.name} give no path for {lfn}", hint="see the site's PFN rules")
+        return Place(self.site.name, self.driver, path, pfn.below(self._root, path), self._is_tape)
 
 
 class Places:
@@ -51,8 +51,8 @@ class Places:
 
     def __init__(self, drivers: Drivers) -> None:
         self._drivers = drivers
-        self._doors: dict[str, Door] = {}
-        self._replaced: list[tuple[weakref[Door], StorageDriver]] = []
+        self._doors: dict[str, OpenDoor] = {}
+        self._replaced: list[tuple[weakref[OpenDoor], StorageDriver]] = []
         self.sites: dict[str, Site] = {}
 
     def take_in(self, sites: Iterable[Site]) -> None:
@@ -70,28 +70,22 @@ class Places:
         self._replaced = [each for each in self._replaced if each[0]() is not None]
         await self._close(unused)
 
-    def door(self, name: str) -> Door:
+    def door(self, name: str) -> OpenDoor:
         """The way into a site; UnknownName, OperatorError, or what opening it raises."""
         if name not in self._doors:
             if name not in self.sites:
                 raise unknown_name("site", name, self.sites)
-            self._doors[name] = Door(self.sites[name], self._open(self.sites[name]))
+            self._doors[name] = OpenDoor(self.sites[name], self._open(self.sites[name]))
         return self._doors[name]
 
-    def path(self, name: str, lfn: str) -> str:
-        """Where a file lies at a site, without opening it; "" if nowhere, or if the site is not known."""
+    def outlives_caller(self, name: str) -> bool:
+        """Whether what was asked of a site may be carried out though nobody waits for it any more; yes if unknown."""
         try:
-            return pfn.path_of(self.sites[name].doors[0].rules, lfn) or "" if name in self.sites else ""
-        except InvalidName:
-            return ""
-
-    def place(self, name: str, lfn: str) -> Place:
-        """Where a file lies at a site; errors of ``door`` and ``Door.place``."""
-        return self.door(name).place(lfn)
-
-    def is_ready(self, name: str) -> bool:
-        """Whether the inventory lets a site be used."""
-        return name in self.sites and self.sites[name].status is SiteStatus.READY
+            return self.door(name).driver.capabilities.outlives_caller
+        except BrokenInvariant:
+            raise
+        except HoldfastError:
+            return True
 
     async def close(self) -> None:
         """Close what was opened for us, in the event loop that used it."""
@@ -110,8 +104,3 @@ class Places:
         if site.name in self._drivers:
             return self._drivers[site.name]
         raise OperatorError(f"there is no driver for site {site.name}")
-
-
-def no_path(site: Site, lfn: str) -> InvalidName:
-    """The error of a file that has no place at a site."""
-    return InvalidName(f"the rules of {site.name} give no path for {lfn}", hint="see the site's PFN rules")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from holdfast.model.records import CopyRequest
-from holdfast.operations.deleting.report import DeletionReport
+from holdfast.operations.deletion_report import DeletionReport
 
 ERRORS_MAX = 100
 """As many errors as a report names."""
@@ -15,7 +15,7 @@ LIKEWISE = "; likewise other files"
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RunProgress:
     """How far the requests being worked on have come, those of earlier runs and of other workers included."""
 
     files_done: int = 0
@@ -38,7 +38,7 @@ class Progress:
     """What we are waiting for, or the last error; "" if all is well."""
 
 
-Listener = Callable[[Progress], None]
+Listener = Callable[[RunProgress], None]
 
 
 @dataclass(frozen=True, slots=True)

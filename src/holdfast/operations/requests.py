@@ -43,7 +43,7 @@ from holdfast.model.records import (
 )
 from holdfast.model.requirements import Requirement
 from holdfast.operations.requesting.asking import Asked, Asker
-from holdfast.operations.requesting.brake import Limits
+from holdfast.operations.requesting.brake import BrakeLimits
 from holdfast.operations.requesting.copy_asking import CopyAsking
 from holdfast.operations.requesting.deletion_asking import DeletionAsking
 from holdfast.operations.requesting.ending import cancel as cancel
@@ -130,7 +130,7 @@ def request_replica_deletion(
     clock: Clock,
     owner: str | None = None,
     priority: int = PRIORITY_USUAL,
-    limits: Limits | None = None,
+    limits: BrakeLimits | None = None,
     dry_run: bool = False,
     new_id: NewId = random_id,
 ) -> Asked[DeletionRequest]:

@@ -9,10 +9,10 @@ from holdfast.model import wording
 from holdfast.model.clock import SECOND_US, Clock
 from holdfast.model.records import CopyRequest
 from holdfast.operations.batch import BatchState, QueuedRequest
-from holdfast.operations.batches.counting import Counts
+from holdfast.operations.batches.counting import FileCounts
 from holdfast.operations.codes import Code
-from holdfast.operations.deleting.report import DeletionReport
-from holdfast.operations.progress import ERRORS_MAX, LIKEWISE, BadSource, Listener, Progress, RunReport
+from holdfast.operations.deletion_report import DeletionReport, Removed
+from holdfast.operations.progress import ERRORS_MAX, LIKEWISE, BadSource, Listener, RunProgress, RunReport
 
 TELL_INTERVAL_US = SECOND_US // 10
 
@@ -30,10 +30,13 @@ class _Trouble:
         return f"{self.text}{LIKEWISE}" if self.has_others else self.text
 
 
-class Tally:
-    """Counters of a run. ``tell`` hands them to the listener, not more often than is of use."""
+class RunTally:
+    """Counters of a run. ``tell`` hands them to the listener, not more often than is of use.
 
-    def __init__(self, seed: int, clock: Clock, listener: Listener) -> None:
+    ``keeps_names``: what became of single paths is kept to the end; a run without an end would remember for ever.
+    """
+
+    def __init__(self, seed: int, clock: Clock, listener: Listener, *, keeps_names: bool = True) -> None:
         self._seed = seed
         self._clock = clock
         self._listener = listener
@@ -46,11 +49,13 @@ class Tally:
         self._active: dict[str, int] = {}
         self._errors: dict[tuple[str, ...], _Trouble] = {}
         self._bad: dict[tuple[str, str], BadSource] = {}
+        self._keeps_names = keeps_names
+        self._removed: dict[str, dict[str, Removed]] = {}
         self._message = ""
 
     # ---- requests ---------------------------------------------------------------
 
-    def begin(self, request: QueuedRequest, counts: Counts) -> None:
+    def begin(self, request: QueuedRequest, counts: FileCounts) -> None:
         """A request is worked on; earlier runs may have done some of it."""
         n_over = counts.files(BatchState.FAILED, BatchState.SKIPPED)
         if request.kind.is_deletion:
@@ -108,6 +113,15 @@ class Tally:
         self._deletions_done += 1
         self.tell()
 
+    def removed(self, request: str, name: str, removed: Removed) -> None:
+        """What became of a path that a request names itself; kept for whoever waits for the end."""
+        if self._keeps_names:
+            self._removed.setdefault(request, {})[name] = removed
+
+    def removed_of(self, request: str) -> Mapping[str, Removed]:
+        """What became of the paths of a request in this run, as far as that is kept."""
+        return self._removed.get(request, {})
+
     def failed(self, claim: str, name: str, error: str, *, site: str, code: Code) -> None:
         """A try has ended badly; what that leads to is told with ``leads_to``."""
         self._over(claim, 0)
@@ -160,7 +174,7 @@ class Tally:
         seconds = (at_us - self._started_us) / SECOND_US
         moving = sum(self._moving.values())
         self._listener(
-            Progress(
+            RunProgress(
                 files_done=self._files_done,
                 files_total=self._files_total,
                 bytes_done=self._bytes_done + moving,

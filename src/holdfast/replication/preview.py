@@ -17,7 +17,7 @@ from holdfast.model.records import Site
 from holdfast.replication import scan
 from holdfast.replication.publication import Description, OnProgress, Phase, Preview, Publication, no_progress
 from holdfast.replication.registration import Registration
-from holdfast.replication.scan_table import Found
+from holdfast.replication.scan_table import ScannedFile
 from holdfast.storage.driver import StorageDriver
 
 PREVIEW_LFNS = 20
@@ -49,7 +49,7 @@ async def preview(
     n_files = size = 0
     lfns: list[str] = []
 
-    def keep(found: Sequence[Found]) -> None:
+    def keep(found: Sequence[ScannedFile]) -> None:
         nonlocal n_files, size
         registration.check_free([each.lfn for each in found])
         n_files, size = n_files + len(found), size + sum(each.size for each in found)

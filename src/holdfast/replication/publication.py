@@ -66,7 +66,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class PublishProgress:
     """How far one phase has come; totals are 0 while nobody knows them."""
 
     phase: Phase
@@ -76,14 +76,14 @@ class Progress:
     size_total: int = 0
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[PublishProgress], None]
 
 
-def no_progress(progress: Progress) -> None:
+def no_progress(progress: PublishProgress) -> None:
     """For callers that do not want to know."""
 
 
-class Outcome(StrEnum):
+class PublishOutcome(StrEnum):
     """How a publish ended."""
 
     PUBLISHED = "published"
@@ -94,7 +94,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class PublishProblem:
     """One file (path within the site) that keeps the dataset from being published."""
 
     path: str
@@ -113,7 +113,7 @@ class PublishReport:
     dataset: DatasetKey
     site: str
     directory: str
-    outcome: Outcome
+    outcome: PublishOutcome
     n_files: int
     size: int
     n_blocks: int
@@ -122,7 +122,7 @@ class PublishReport:
     reused_files: int
     reused_bytes: int
     n_problems: int
-    problems: tuple[Problem, ...]
+    problems: tuple[PublishProblem, ...]
     seconds: float
     position: int
 

@@ -45,11 +45,11 @@ from holdfast.replication.publication import (
     PROBLEMS_MAX,
     Description,
     OnProgress,
-    Outcome,
     Phase,
-    Problem,
-    Progress,
     Publication,
+    PublishOutcome,
+    PublishProblem,
+    PublishProgress,
     PublishReport,
     no_progress,
 )
@@ -104,7 +104,7 @@ class _Reading:
     before: Totals
     summary: ReadSummary
     n_problems: int
-    problems: tuple[Problem, ...]
+    problems: tuple[PublishProblem, ...]
 
 
 class _Work:
@@ -125,7 +125,7 @@ class _Work:
         self._store = store
         self._driver = driver
         self._publication = publication
-        self._rules = publication.site.doors[0].rules
+        self._rules = publication.site.first_door.rules
         self._clock = clock
         self._workers = workers
         self._limits = limits
@@ -164,7 +164,7 @@ class _Work:
         registered = self._register()
         head = self._registration.reveal(registered, self._guard())
         self._forget()
-        return self._report(Outcome.PUBLISHED, registered, reading, head.position)
+        return self._report(PublishOutcome.PUBLISHED, registered, reading, head.position)
 
     async def _compare(self) -> PublishReport:
         """Nobody believes a second publish on its word: the files are read, unless a run that died had read them."""
@@ -182,7 +182,7 @@ class _Work:
                 self._forget()  # What is published does not change: nobody will go on with this.
             raise
         self._forget()
-        return self._report(Outcome.ALREADY_PUBLISHED, registered, reading, self._store.head().position)
+        return self._report(PublishOutcome.ALREADY_PUBLISHED, registered, reading, self._store.head().position)
 
     async def _list(self, phase: Phase) -> tuple[int, list[str]]:
         """List the directory into the table; how many files have gone since the listing before, and some of them."""
@@ -220,19 +220,19 @@ class _Work:
         self._claim = self._table.next_turn(self._claim)
         n_gone, gone = await self._list(Phase.RECHECK)
         totals = self._table.totals(self._claim)
-        problems = [Problem(self._path(lfn), "vanished") for lfn in gone]
+        problems = [PublishProblem(self._path(lfn), "vanished") for lfn in gone]
         problems += self._unread(summary)
         for problem in problems[:PROBLEMS_MAX]:  # Not a warning: the report names them, too.
             self._log.info("publish problem", path=problem.path, reason=problem.reason)
         n_problems = n_gone + totals.n_files - totals.n_read
         return _Reading(before, summary, n_problems, tuple(problems[:PROBLEMS_MAX]))
 
-    def _unread(self, summary: ReadSummary) -> Iterator[Problem]:
+    def _unread(self, summary: ReadSummary) -> Iterator[PublishProblem]:
         """The files that have no valid digests after the second listing, as many as a report may name."""
         page = next(self._table.listed(self._claim, unread_only=True), [])
         for found in page[:PROBLEMS_MAX]:
             late = "appeared after it was listed" if found.is_new else "changed after it was read"
-            yield Problem(self._path(found.lfn), summary.failures.get(found.lfn, late))
+            yield PublishProblem(self._path(found.lfn), summary.failures.get(found.lfn, late))
 
     def _register(self) -> Registered:
         algorithm = self._publication.algorithm
@@ -242,7 +242,7 @@ class _Work:
             return plan.blocks(self._table.read_files(self._claim), algorithm)
 
         def tell(done: Registered) -> None:
-            self._progress(Progress(Phase.REGISTER, done.n_files, done.size, totals.n_files, totals.size))
+            self._progress(PublishProgress(Phase.REGISTER, done.n_files, done.size, totals.n_files, totals.size))
 
         try:
             return self._registration.register(planned, self._guard(), progress=tell)
@@ -275,9 +275,11 @@ class _Work:
     def _incomplete(self, reading: _Reading) -> PublishReport:
         totals = self._table.totals(self._claim)
         listed = Registered(totals.n_files, totals.size, n_blocks=0)
-        return self._report(Outcome.INCOMPLETE, listed, reading, self._store.head().position)
+        return self._report(PublishOutcome.INCOMPLETE, listed, reading, self._store.head().position)
 
-    def _report(self, outcome: Outcome, registered: Registered, reading: _Reading, position: int) -> PublishReport:
+    def _report(
+        self, outcome: PublishOutcome, registered: Registered, reading: _Reading, position: int
+    ) -> PublishReport:
         publication = self._publication
         seconds = (self._clock() - self._began_us) / SECOND_US
         self._log.info(

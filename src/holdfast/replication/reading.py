@@ -21,14 +21,14 @@ from itertools import chain, islice
 from holdfast.model import checksums, pfn, steps
 from holdfast.model.clock import SECOND_US, Clock
 from holdfast.model.errors import BrokenInvariant, HoldfastError
-from holdfast.replication.publication import PROBLEMS_MAX, OnProgress, Phase, Progress
-from holdfast.replication.scan_table import Claim, Found, Read, ScanTable
+from holdfast.replication.publication import PROBLEMS_MAX, OnProgress, Phase, PublishProgress
+from holdfast.replication.scan_table import Claim, Read, ScannedFile, ScanTable
 from holdfast.storage.digest import Hasher
 from holdfast.storage.driver import ChangedWhileRead, Digest, NotThere, Stat, StorageDriver
 
 FAILURES_IN_A_ROW_MAX = 100
 
-_Outcome = tuple[Found, Digest | HoldfastError]
+_Outcome = tuple[ScannedFile, Digest | HoldfastError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Reader:
             raise self._broken
         return self._summary
 
-    async def _read(self, found: Found) -> _Outcome:
+    async def _read(self, found: ScannedFile) -> _Outcome:
         path = pfn.path_of(self._rules, found.lfn)
         if path is None:
             raise BrokenInvariant(f"{found.lfn} was listed and has no path")
@@ -134,7 +134,7 @@ class Reader:
         # ``read`` has seen that the file held still; that it is the file of the listing, its stat has to say.
         return Digest(hasher.hexdigests(), await self._driver.stat(path))
 
-    def _take(self, found: Found, outcome: Digest | HoldfastError) -> None:
+    def _take(self, found: ScannedFile, outcome: Digest | HoldfastError) -> None:
         if isinstance(outcome, HoldfastError):
             self._fail(found, _reason(outcome))
             # A file that changes or vanishes says nothing about the storage.
@@ -153,7 +153,7 @@ class Reader:
         self._batch_size += found.size
         self._tell()
 
-    def _fail(self, found: Found, reason: str) -> None:
+    def _fail(self, found: ScannedFile, reason: str) -> None:
         if len(self._summary.failures) < PROBLEMS_MAX:
             self._summary.failures[found.lfn] = reason
 
@@ -178,7 +178,7 @@ class Reader:
     def _tell(self) -> None:
         totals, summary = self._totals, self._summary
         self._progress(
-            Progress(
+            PublishProgress(
                 Phase.READ,
                 n_files=totals.n_read + summary.n_files + len(self._batch),
                 size=totals.size_read + summary.size + self._batch_size,

@@ -159,9 +159,9 @@ class Registration:
                 different.append(row.lfn)
                 continue
             outcome = checksums.compare({algorithm: row.strong}, record.checksums)
-            if outcome is checksums.Comparison.DIFFERENT:
+            if outcome is checksums.ChecksumComparison.DIFFERENT:
                 different.append(row.lfn)
-            elif outcome is not checksums.Comparison.EQUAL:
+            elif outcome is not checksums.ChecksumComparison.EQUAL:
                 raise self._incomparable(record.lfn, record.checksums)
         if different:
             raise self._other_content(f"{different[0]} is another file", different)
@@ -216,7 +216,7 @@ class Registration:
 
     def _same_door(self) -> tuple[Requirement, ...]:
         site = self._publication.site
-        return (SameDoor(site.name, site.doors[0]),)
+        return (SameDoor(site.name, site.first_door),)
 
     def _wanted(self) -> Dataset:
         publication, description = self._publication, self._publication.description

@@ -16,12 +16,12 @@ from contextlib import closing
 
 from holdfast.model import names, pfn
 from holdfast.model.errors import BadInput, InvalidName, PeerError
-from holdfast.replication.publication import OnProgress, Phase, Progress, Publication
-from holdfast.replication.scan_table import Found
+from holdfast.replication.publication import OnProgress, Phase, Publication, PublishProgress
+from holdfast.replication.scan_table import ScannedFile
 from holdfast.storage import parts
 from holdfast.storage.driver import NotThere, StorageDriver
 from holdfast.storage.listing import engine
-from holdfast.storage.listing.limits import Limits
+from holdfast.storage.listing.limits import ListingLimits
 from holdfast.storage.listing.memory_ledger import MemoryLedger
 from holdfast.storage.listing.tables import Directory, show_raw
 
@@ -29,7 +29,7 @@ LIST_CONCURRENCY = 8
 KEEP_ROWS = 10_000
 PROBLEMS_SHOWN = 5
 
-Keep = Callable[[Sequence[Found]], None]
+Keep = Callable[[Sequence[ScannedFile]], None]
 
 
 def nothing_there(publication: Publication) -> BadInput:
@@ -56,13 +56,13 @@ async def scan(
 
     ``keep`` is called in worker threads, one call at a time.
     """
-    sink = ScanSink(publication.site.doors[0].rules, keep)
+    sink = ScanSink(publication.site.first_door.rules, keep)
     with closing(MemoryLedger(sink, publication.directory)) as ledger:
         outcome = await engine.list_tree(
             [driver],
             ledger,
-            limits=Limits(in_flight_max=LIST_CONCURRENCY),
-            progress=lambda now: progress(Progress(phase, now.files, now.bytes)),
+            limits=ListingLimits(in_flight_max=LIST_CONCURRENCY),
+            progress=lambda now: progress(PublishProgress(phase, now.files, now.bytes)),
         )
     if not outcome.complete:
         problems = [f"{path}: {reason}" for path, reason in (*outcome.failures, *outcome.doubts)[:PROBLEMS_SHOWN]]
@@ -106,7 +106,7 @@ class ScanSink:
                 hint="rename or remove what is named, or publish a directory without it",
             )
 
-    def _take(self, directory: Directory) -> Iterator[Found]:
+    def _take(self, directory: Directory) -> Iterator[ScannedFile]:
         prefix = "" if directory.dir == "/" else directory.dir
         for oddity in directory.oddities:
             self._refuse(f"{show_raw(prefix.encode() + b'/' + oddity.raw)}: {oddity.reason}")
@@ -119,7 +119,7 @@ class ScanSink:
                 self._refuse(error.message)
                 continue
             stat = entry.stat
-            yield Found(lfn.dir, lfn.name, stat.size, stat.mtime_ns, stat.version)
+            yield ScannedFile(lfn.dir, lfn.name, stat.size, stat.mtime_ns, stat.version)
 
     def _lfn(self, path: str) -> names.Lfn:
         text = pfn.lfn_of(self._rules, path)

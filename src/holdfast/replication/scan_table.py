@@ -43,7 +43,7 @@ class TakenOver(Conflict):
     """Another publish of the same dataset from the same place has begun since."""
 
 
-class Found(NamedTuple):
+class ScannedFile(NamedTuple):
     """A file as a listing saw it, under its LFN; ``is_new``: no earlier listing had seen it."""
 
     dir: str
@@ -62,7 +62,7 @@ class Found(NamedTuple):
 class Read(NamedTuple):
     """Digests that belong to ``found`` exactly as it was."""
 
-    found: Found
+    found: ScannedFile
     adler32: str
     strong: str
     read_us: int
@@ -121,7 +121,7 @@ class ScanTable:
 
         return check
 
-    def keep(self, claim: Claim, found: Sequence[Found]) -> None:
+    def keep(self, claim: Claim, found: Sequence[ScannedFile]) -> None:
         """Keep what a listing has found; a digest stays if the file does."""
         common = {"publication": claim.publication, "first_turn": claim.turn, "turn": claim.turn}
         # Sorted, because the table is: neighbours go to the same page of the file.
@@ -168,13 +168,13 @@ class ScanTable:
         with self._room.read() as connection:
             return Totals(*map(int, connection.execute(query).one()))
 
-    def listed(self, claim: Claim, *, unread_only: bool = False) -> Iterator[list[Found]]:
+    def listed(self, claim: Claim, *, unread_only: bool = False) -> Iterator[list[ScannedFile]]:
         """What is listed, or that part of it that nobody has read, in pages by directory and name."""
         is_new = (files.c.first_turn == claim.turn).label("is_new")
         columns = (files.c.dir, files.c.name, files.c.size, files.c.mtime_ns, files.c.version, is_new)
         wanted = (files.c.read_us.is_(None),) if unread_only else ()
         for page in self._pages(claim, columns, wanted):
-            yield [Found(*row) for row in page]
+            yield [ScannedFile(*row) for row in page]
 
     def read_files(self, claim: Claim) -> Iterator[ReadFile]:
         """All files with what reading them has shown, by directory and name; all must have been read."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from importlib import import_module
+from pathlib import Path
 
 from holdfast.model.errors import BadInput
 from holdfast.storage import doors
@@ -21,15 +22,6 @@ _SECRETS = (
     re.compile(r"[?&;][^=&;]*(authz|token|passw|secret|signature|credential|key|x-amz-)[^=&;]*=", re.IGNORECASE),
     re.compile(r"\beyJ[\w-]+\.|\bBearer\b"),
 )
-_PARSERS = {
-    "posix": "doors.posix_root",
-    "s3": "s3.door.parse",
-    "dump": "dump.options.parse",
-    **dict.fromkeys(("xroot", "xrdfs"), "xroot.address.parse"),
-    **dict.fromkeys(("gfal", "srm", "gsiftp"), "gfal.root.parse"),
-    **dict.fromkeys(("http", "https", "dav", "davs", "webdav"), "webdav.door.root_of"),
-}
-"""By protocol, the module and the function that say what a root means."""
 
 
 def check_root(protocol: str, root: str) -> None:
@@ -38,19 +30,29 @@ def check_root(protocol: str, root: str) -> None:
     known = doors.protocols()
     if protocol not in known:
         raise BadInput(f"no driver for the protocol {protocol!r}", hint=f"known are {', '.join(known)}")
-    module, _, name = _PARSERS.get(protocol, "").rpartition(".")
-    if not module:
+    if protocol not in doors.BUILT_IN:
         return
+    module, _, name = doors.BUILT_IN[protocol].root.rpartition(".")
     try:
         parse = getattr(import_module(f"holdfast.storage.{module}"), name)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("holdfast"):
             raise
         return  # Without its client library the door cannot be opened either, which says so.
-    if name == "root_of":
-        parse(root, site="")
-    else:
-        parse(root)
+    parse(root)
+
+
+def absolute(root: str, protocol: str) -> str:
+    """A path of this machine by its one name: as seen from here, links followed. Any other root as it is."""
+    known = doors.BUILT_IN.get(protocol)
+    if known is None or not known.is_here or (known.has_options and "://" in root):
+        return root
+    path, mark, options = root.partition("?") if known.has_options else (root, "", "")
+    folder = doors.posix_root(path) if "://" in path else Path(path)
+    try:
+        return f"{folder.resolve()}{mark}{options}"
+    except (OSError, RuntimeError) as error:
+        raise BadInput(f"the links of the root lead nowhere: {error}", hint="name the folder itself") from error
 
 
 def refuse_secrets(root: str) -> None:

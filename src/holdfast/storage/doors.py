@@ -19,6 +19,7 @@ that does not load, two of the same name.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -26,6 +27,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from holdfast.model.errors import BadInput, HoldfastError, OperatorError
+from holdfast.model.records import Door
 from holdfast.storage.access import Access
 from holdfast.storage.driver import StorageDriver
 from holdfast.storage.posix.driver import PosixDriver
@@ -41,18 +43,36 @@ class Opener(Protocol):
         """The driver of ``root``; errors name ``site``. Called inside a running event loop."""
 
 
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """A protocol of ours."""
+
+    opener: Opener
+    root: str
+    """The module (below ``holdfast.storage``) and function that say what a root means; BadInput if nothing."""
+    is_here: bool = False
+    """Roots are paths of this machine, or their ``file:`` URLs."""
+    has_options: bool = False
+    """What follows a question mark in such a path is no part of it."""
+
+
 def open_driver(protocol: str, root: str, *, site: str, access: Access | None = None) -> StorageDriver:
     """The driver for one door of ``site``; without ``access`` as one who has no credentials."""
     access = access or Access(site=site)
-    opener = BUILT_IN.get(protocol)
-    if opener is not None:
-        return opener(root, site=site, access=access)
+    known = BUILT_IN.get(protocol)
+    if known is not None:
+        return known.opener(root, site=site, access=access)
     return _open_plug_in(_plug_in(protocol, site), root, site, access)
 
 
 def protocols() -> list[str]:
     """The protocols that have a driver here, sorted."""
     return sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
+
+
+def folder_of(door: Door) -> Path | None:
+    """The folder of this machine that a door shows as it is, links followed; None: it shows something else."""
+    return posix_root(door.root).resolve() if door.protocol == "posix" else None
 
 
 def posix_root(root: str) -> Path:
@@ -149,12 +169,15 @@ def _from_file(module: str, extra: str) -> Opener:
     return open_
 
 
-BUILT_IN: dict[str, Opener] = {
-    **dict.fromkeys(("http", "https", "dav", "davs", "webdav"), _from_file("webdav", "webdav")),
-    "posix": _open_posix,
-    "xroot": _from_file("xroot", "xrootd"),
-    "s3": _from_file("s3", "s3"),
-    "dump": _from_file("dump", ""),
-    "xrdfs": _from_file("xrdfs", ""),
-    **dict.fromkeys(("gfal", "srm", "gsiftp"), _from_file("gfal", "")),
+BUILT_IN: dict[str, BuiltIn] = {
+    **dict.fromkeys(
+        ("http", "https", "dav", "davs", "webdav"), BuiltIn(_from_file("webdav", "webdav"), "webdav.door.root_of")
+    ),
+    "posix": BuiltIn(_open_posix, "doors.posix_root", is_here=True),
+    "xroot": BuiltIn(_from_file("xroot", "xrootd"), "xroot.address.parse"),
+    "s3": BuiltIn(_from_file("s3", "s3"), "s3.door.parse"),
+    "dump": BuiltIn(_from_file("dump", ""), "dump.options.parse", is_here=True, has_options=True),
+    "xrdfs": BuiltIn(_from_file("xrdfs", ""), "xroot.address.parse"),
+    **dict.fromkeys(("gfal", "srm", "gsiftp"), BuiltIn(_from_file("gfal", ""), "gfal.root.parse")),
 }
+"""All that is known of the protocols that need no plug-in, but where their roots lie (``model.door_space``)."""

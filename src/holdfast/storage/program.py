@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from holdfast.model.errors import OperatorError, PeerError
+from holdfast.storage.carried_out import carried_out
 from holdfast.storage.driver import CHUNK_BYTES
-from holdfast.storage.guarded.carried_out import carried_out
 
 _T = TypeVar("_T")
 

@@ -10,19 +10,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from holdfast.model.errors import BrokenInvariant, InvalidName
-from holdfast.storage.driver import (
+from holdfast.storage.abilities import (
     BlockingDriver,
-    Capabilities,
-    DirectoryListing,
-    NotADirectory,
-    NotThere,
     PagingDriver,
     PermissionsDriver,
     SecondLookDriver,
-    StorageDriver,
     ThirdPartyCopyDriver,
-    Unsupported,
 )
+from holdfast.storage.driver import Capabilities, DirectoryListing, NotADirectory, NotThere, StorageDriver, Unsupported
 from holdfast.testing.driver_hooks import (
     BAD_PATHS,
     ODD_NAMES,

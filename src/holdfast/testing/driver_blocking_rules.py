@@ -10,15 +10,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from holdfast.model.errors import HoldfastError, InvalidName
-from holdfast.storage.driver import (
-    AlreadyThere,
-    BlockingDriver,
-    ChangedWhileRead,
-    NotAFile,
-    NotThere,
-    StorageDriver,
-    blocking,
-)
+from holdfast.storage.abilities import BlockingDriver, blocking
+from holdfast.storage.driver import AlreadyThere, ChangedWhileRead, NotAFile, NotThere, StorageDriver
 from holdfast.testing.driver_hooks import DriverHooks, pattern, refused, shown
 
 DATA = pattern(300_000)

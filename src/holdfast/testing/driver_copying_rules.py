@@ -11,17 +11,9 @@ from typing import TypeVar
 import pytest
 
 from holdfast.model.errors import BrokenInvariant, InvalidName, PeerError
+from holdfast.storage.abilities import ThirdPartyCopyDriver, copying
 from holdfast.storage.digest import digests_of
-from holdfast.storage.driver import (
-    NOT_TOLD,
-    AlreadyThere,
-    Kind,
-    NotAFile,
-    NotThere,
-    StorageDriver,
-    ThirdPartyCopyDriver,
-    copying,
-)
+from holdfast.storage.driver import NOT_TOLD, AlreadyThere, Kind, NotAFile, NotThere, StorageDriver
 from holdfast.storage.parts import part_path
 from holdfast.testing.driver_hooks import DriverHooks, everything, pattern, refused, shown
 

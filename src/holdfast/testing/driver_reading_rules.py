@@ -13,6 +13,7 @@ import pytest
 from holdfast.model import names
 from holdfast.model.checksums import DIGITS
 from holdfast.model.errors import BadInput, InvalidName
+from holdfast.storage.abilities import TakenDriver
 from holdfast.storage.digest import digests_of
 from holdfast.storage.driver import (
     CHUNK_BYTES,
@@ -23,7 +24,6 @@ from holdfast.storage.driver import (
     NotAFile,
     NotThere,
     StorageDriver,
-    TakenDriver,
     Unsupported,
 )
 from holdfast.testing.driver_hooks import (
@@ -41,7 +41,7 @@ from holdfast.testing.driver_hooks import (
 )
 
 
-class ReadingRules(DriverHooks):
+class DriverReadingRules(DriverHooks):
     """What leaves a storage as it is."""
 
     # Listing and looking.

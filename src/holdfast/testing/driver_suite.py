@@ -24,6 +24,7 @@ import pytest
 
 from holdfast.model.checksums import DIGITS
 from holdfast.model.errors import BrokenInvariant, HoldfastError, PeerError
+from holdfast.storage.abilities import PermissionsDriver
 from holdfast.storage.driver import (
     AlreadyThere,
     ChangedWhileRead,
@@ -31,7 +32,6 @@ from holdfast.storage.driver import (
     NotAFile,
     NotAllowed,
     NotThere,
-    PermissionsDriver,
     StorageDriver,
     Unsupported,
 )
@@ -51,11 +51,11 @@ from holdfast.testing.driver_ability_rules import AbilityRules  # noqa: E402
 from holdfast.testing.driver_blocking_rules import BlockingRules  # noqa: E402
 from holdfast.testing.driver_copying_rules import CopyingRules  # noqa: E402
 from holdfast.testing.driver_link_rules import LinkRules  # noqa: E402
-from holdfast.testing.driver_reading_rules import ReadingRules  # noqa: E402
+from holdfast.testing.driver_reading_rules import DriverReadingRules  # noqa: E402
 from holdfast.testing.driver_writing_rules import WritingRules  # noqa: E402
 
 
-class DriverSuite(ReadingRules, WritingRules, AbilityRules, BlockingRules, CopyingRules, LinkRules):
+class DriverSuite(DriverReadingRules, WritingRules, AbilityRules, BlockingRules, CopyingRules, LinkRules):
     """All rules. See the module's docstring for what a subclass has to give."""
 
     # Working together, errors, the end.

@@ -12,6 +12,7 @@ import pytest
 
 from holdfast.model import names
 from holdfast.model.errors import BadInput
+from holdfast.storage.abilities import PermissionsDriver
 from holdfast.storage.driver import (
     CHUNK_BYTES,
     AlreadyThere,
@@ -23,7 +24,6 @@ from holdfast.storage.driver import (
     NotAFile,
     NotAllowed,
     NotThere,
-    PermissionsDriver,
     Stat,
     StorageDriver,
     Unsupported,

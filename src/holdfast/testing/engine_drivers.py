@@ -11,16 +11,8 @@ import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
-from holdfast.storage.driver import (
-    Capabilities,
-    Digest,
-    DirectoryListing,
-    FarFile,
-    Progress,
-    Stat,
-    StorageDriver,
-    ThirdPartyCopyDriver,
-)
+from holdfast.storage.abilities import FarFile, Progress, ThirdPartyCopyDriver
+from holdfast.storage.driver import Capabilities, Digest, DirectoryListing, Stat, StorageDriver
 
 Meddle = Callable[[str, str], object]
 """Hears of the operation and the path before it is carried out; may raise, and may be awaitable."""

@@ -44,7 +44,7 @@ from holdfast.model.errors import BadInput, HoldfastError
 from holdfast.model.names import DatasetKey
 from holdfast.testing.snapshots import described
 
-SMALL = tables.Sizes(2, 2, file_table.Sizes(chunk=64, partition=64, fold_at_once=4, merge_from=16))
+SMALL = tables.TableSizes(2, 2, file_table.FileTableSizes(chunk=64, partition=64, fold_at_once=4, merge_from=16))
 """Pieces so small that a few hundred files pass every kind of merging."""
 DIGESTS = frozenset({"adler32"})
 """Of checksums those that images keep."""
@@ -169,7 +169,7 @@ def _ordered(value: object) -> str:
     return type(value).__name__ + _ordered([getattr(value, name) for name in fields])
 
 
-def _load(store: Store, *, sizes: tables.Sizes | None) -> Image:
+def _load(store: Store, *, sizes: tables.TableSizes | None) -> Image:
     assert isinstance(store, SqlStore)
     with store.reading() as connection:
         return sql_load.load(connection, sizes=sizes)

@@ -19,17 +19,16 @@ from dataclasses import replace
 
 from holdfast.model.clock import Clock, system_clock
 from holdfast.model.errors import BadInput, HoldfastError, PeerError
+from holdfast.storage.abilities import FarFile, Progress
 from holdfast.storage.digest import digests_of
 from holdfast.storage.driver import (
     CHUNK_BYTES,
     Capabilities,
     Digest,
-    FarFile,
     FarNotAllowed,
     NotAFile,
     NotAllowed,
     NotThere,
-    Progress,
     Unsupported,
 )
 from holdfast.testing.memory_driver import FULL, Faults, MemoryDriver

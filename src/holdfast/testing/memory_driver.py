@@ -26,6 +26,7 @@ from holdfast.model import names
 from holdfast.model.clock import Clock, system_clock
 from holdfast.model.errors import BadInput, BrokenInvariant, HoldfastError
 from holdfast.storage import parts
+from holdfast.storage.abilities import Permissions
 from holdfast.storage.digest import ALGORITHMS, Hasher, digests_of
 from holdfast.storage.driver import (
     CHUNK_BYTES,
@@ -40,7 +41,6 @@ from holdfast.storage.driver import (
     Kind,
     NotAFile,
     NotAllowed,
-    Permissions,
     Stat,
     Unnameable,
     Unsupported,

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, MetaData
 
 from holdfast.inventory import journal, requirements, rules
-from holdfast.inventory.store import Cursor, Entry, Head, RoomTables, Snapshot
+from holdfast.inventory.store import Cursor, Head, JournalEntry, RoomTables, Snapshot
 from holdfast.inventory.trimming import check_trim, cut_off, not_on_history, refuse_cut_off
 from holdfast.model.changes import Change, ChangeSet, RegisterFiles, StartEpoch
 from holdfast.model.clock import Clock, system_clock
@@ -51,7 +51,7 @@ class Disk:
     tables: Tables
     base: Tables
     """The state before the first entry that is kept."""
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[JournalEntry] = field(default_factory=list)
     cursors: dict[str, Cursor] = field(default_factory=dict)
     rooms: MemoryRooms = field(default_factory=MemoryRooms)
     turn: threading.Lock = field(default_factory=threading.Lock)
@@ -130,7 +130,7 @@ class MemoryStore:
             self._faults("commit.done")
             return draft.head
 
-    def entries(self, after: Cursor | None = None, *, limit: int = 1000) -> list[Entry]:
+    def entries(self, after: Cursor | None = None, *, limit: int = 1000) -> list[JournalEntry]:
         """The entries after a cursor, oldest first."""
         disk = self._opened()
         if after is not None:
@@ -230,7 +230,7 @@ class MemoryRoomTables:
         self.read = store.room_read
 
 
-def _replayed(entries: Iterable[Entry], tables: Tables) -> Tables:
+def _replayed(entries: Iterable[JournalEntry], tables: Tables) -> Tables:
     draft = tables.draft()
     for entry in entries:
         for change in entry.changes:
@@ -255,7 +255,7 @@ def _drafted(change_set: ChangeSet, tables: Tables, *, at_us: int, now_us: int) 
 
 def _entry(
     before: Head, change_set: ChangeSet, changes: tuple[Change, ...], body: bytes, *, at_us: int, epoch: str
-) -> Entry:
+) -> JournalEntry:
     position, origin = before.position + 1, change_set.origin
     digest = journal.digest(
         before.digest,
@@ -267,7 +267,7 @@ def _entry(
         cause=change_set.cause,
         origin=origin,
     )
-    return Entry(epoch, position, at_us, change_set.actor, change_set.cause, origin, changes, digest)
+    return JournalEntry(epoch, position, at_us, change_set.actor, change_set.cause, origin, changes, digest)
 
 
 def _check_cursor(disk: Disk, cursor: Cursor) -> None:

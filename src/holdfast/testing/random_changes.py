@@ -68,7 +68,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ChangeSource:
     """Chance, and the state to aim at."""
 
     random: Random
@@ -119,7 +119,7 @@ class Source:
         return self.view.blocks(dataset) if known else []
 
 
-def _put_site(source: Source) -> c.Change:
+def _put_site(source: ChangeSource) -> c.Change:
     random = source.random
     rules = random.choice([PfnRules(), PfnRules.prefix("/d", "/d")])
     status = random.choice([SiteStatus.READY, SiteStatus.READY, SiteStatus.MORGUE])
@@ -129,7 +129,7 @@ def _put_site(source: Source) -> c.Change:
     return c.PutSite(Site(name, random.choice([moved, *present]), status=status), kind)
 
 
-def _create(source: Source) -> c.Change:
+def _create(source: ChangeSource) -> c.Change:
     made = [
         Dataset(OPEN, is_open=True),
         Dataset(OTHER, metadata={"a": 1}),
@@ -140,7 +140,7 @@ def _create(source: Source) -> c.Change:
     return c.CreateDataset(source.random.choice(made))
 
 
-def _update(source: Source) -> c.Change:
+def _update(source: ChangeSource) -> c.Change:
     choice = source.random.choice
     return c.UpdateDataset(
         source.dataset(),
@@ -151,7 +151,7 @@ def _update(source: Source) -> c.Change:
     )
 
 
-def _register(source: Source) -> c.Change:
+def _register(source: ChangeSource) -> c.Change:
     random = source.random
     block = source.one((BlockKey(key, name) for key in [source.dataset()] for name in "xy"), BLOCKS)
     before = next((each.n_files for each in source.blocks_of(block.dataset) if each.key == block), 0)
@@ -169,14 +169,14 @@ def _register(source: Source) -> c.Change:
     return c.RegisterFiles(block, first_ordinal, files, site, group, verified_us=random.choice([None, 1, 5, 9]))
 
 
-def _reveal(source: Source) -> c.Change:
+def _reveal(source: ChangeSource) -> c.Change:
     dataset = source.one([STAGED], DATASETS)
     blocks = source.blocks_of(dataset)
     n_files = source.random.randrange(4) if source.seldom() else sum(block.n_files for block in blocks)
     return c.RevealDataset(dataset, n_files, sum(block.size for block in blocks))
 
 
-def _scope(source: Source, block: str) -> tuple[BlockFiles, ...]:
+def _scope(source: ChangeSource, block: str) -> tuple[BlockFiles, ...]:
     """All or some files of a block, seldom in two parts, or of others, too."""
     parts = [BlockFiles(block, source.random.choice([None, source.ordinals()]))]
     if source.random.random() < 0.2:
@@ -184,7 +184,7 @@ def _scope(source: Source, block: str) -> tuple[BlockFiles, ...]:
     return tuple(parts)
 
 
-def _request_copy(source: Source) -> c.Change:
+def _request_copy(source: ChangeSource) -> c.Change:
     block, choice = source.block(), source.random.choice
     scope, group = _scope(source, block.block), choice(["", "physics"])
     request = CopyRequest(
@@ -193,7 +193,7 @@ def _request_copy(source: Source) -> c.Change:
     return c.RequestCopy(request)
 
 
-def _request_deletion(source: Source) -> c.Change:
+def _request_deletion(source: ChangeSource) -> c.Change:
     id = source.random.choice(REQUEST_IDS)
     if source.random.random() < 0.3:
         orphans = tuple(Orphan(source.path(), 1, 1) for _ in range(source.random.randint(1, 2)))
@@ -206,22 +206,22 @@ def _request_deletion(source: Source) -> c.Change:
     return c.RequestDeletion(DeletionRequest(id, site, dataset=block.dataset, scope=_scope(source, block.block)))
 
 
-def _request_id(source: Source) -> str:
+def _request_id(source: ChangeSource) -> str:
     requests: list[Request] = [*source.view.copy_requests(), *source.view.deletion_requests()]
     return source.one((request.id for request in requests), REQUEST_IDS)
 
 
-def _close(source: Source) -> c.Change:
+def _close(source: ChangeSource) -> c.Change:
     kind: Literal["close-request", "end-request"] = "close-request" if source.seldom() else "end-request"
     state, detail = source.random.choice(list(RequestState)), source.random.choice(["", "why"])
     return c.CloseRequest(_request_id(source), state, detail, kind)
 
 
-def _reduce(source: Source) -> c.Change:
+def _reduce(source: ChangeSource) -> c.Change:
     return c.ReduceRequest(_request_id(source), _scope(source, source.random.choice("xy")), "why")
 
 
-def _deleted(source: Source) -> c.Change:
+def _deleted(source: ChangeSource) -> c.Change:
     asked = [
         (BlockKey(each.dataset, part.block), each.site, part.ordinals or source.ordinals(), each.id)
         for each in source.view.deletion_requests()
@@ -233,48 +233,48 @@ def _deleted(source: Source) -> c.Change:
     return c.FilesDeleted(block, site, ordinals, id)
 
 
-def _arrived(source: Source) -> c.Change:
+def _arrived(source: ChangeSource) -> c.Change:
     block, site = source.replica()
     ordinals = source.random.choice([None, source.ordinals(), source.ordinals()])
     return c.FilesArrived(block, site, ordinals, verified_us=source.proof_us())
 
 
-def _gone(source: Source) -> c.Change:
+def _gone(source: ChangeSource) -> c.Change:
     block, site = source.replica()
     return c.FilesGone(block, site, source.ordinals(), source.random.choice(list(Evidence)))
 
 
-def _verified(source: Source) -> c.Change:
+def _verified(source: ChangeSource) -> c.Change:
     block, site = source.replica()
     blocks = (block, source.block()) if source.seldom() else (block,)
     return c.FilesVerified(site, blocks, verified_us=source.proof_us())
 
 
-def _blocks(source: Source) -> tuple[BlockKey, ...]:
+def _blocks(source: ChangeSource) -> tuple[BlockKey, ...]:
     """One block or two, perhaps twice the same."""
     return tuple(source.block() for _ in range(source.random.randint(1, 2)))
 
 
-def _blocks_arrived(source: Source) -> c.Change:
+def _blocks_arrived(source: ChangeSource) -> c.Change:
     choice = source.random.choice
     group, verified_us = choice(["", "physics"]), choice([None, 1, 5, 9])
     return c.BlocksArrived(source.site(), _blocks(source), group, verified_us, choice([False, False, True]))
 
 
-def _remove_replicas(source: Source) -> c.Change:
+def _remove_replicas(source: ChangeSource) -> c.Change:
     block, site = source.replica()
     blocks = (block, *_blocks(source)) if source.random.random() < 0.3 else (block,)
     return c.RemoveReplicas(site, blocks, source.random.choice(list(Evidence)), "why")
 
 
-def _assign_replicas(source: Source) -> c.Change:
+def _assign_replicas(source: ChangeSource) -> c.Change:
     block, site = source.replica()
     blocks = (block, source.block()) if source.seldom() else (block,)
     group, is_custodial = source.random.choice([None, "", "physics"]), source.random.choice([None, True, False])
     return c.AssignReplicas(site, blocks, group, is_custodial)
 
 
-def _files(source: Source, *, held: bool) -> tuple[BlockKey, tuple[int, ...]]:
+def _files(source: ChangeSource, *, held: bool) -> tuple[BlockKey, tuple[int, ...]]:
     """Some files of a block that may change; with ``held`` those that sites hold, too."""
     every = {block.key: block.n_files for each in source.view.datasets() for block in source.blocks_of(each.key)}
     loose = []
@@ -287,11 +287,11 @@ def _files(source: Source, *, held: bool) -> tuple[BlockKey, tuple[int, ...]]:
     return key, tuple(source.random.sample(ordinals, k=min(len(ordinals), source.random.randint(1, 2))))
 
 
-def _remove_files(source: Source) -> c.Change:
+def _remove_files(source: ChangeSource) -> c.Change:
     return c.RemoveFiles(*_files(source, held=False), "why")
 
 
-def _rename_files(source: Source) -> c.Change:
+def _rename_files(source: ChangeSource) -> c.Change:
     random = source.random
     block, ordinals = _files(source, held=True)
     dir_index = tuple(random.randrange(2) for _ in ordinals)
@@ -300,7 +300,7 @@ def _rename_files(source: Source) -> c.Change:
     return c.RenameFiles(block, ordinals, DIRECTORIES, dir_index, file_names, evidence)
 
 
-def _put_lock(source: Source) -> c.Change:
+def _put_lock(source: ChangeSource) -> c.Change:
     random = source.random
     id, expires_us = random.choice(IDS), random.choice([None, random.randrange(100)])
     if random.random() < 0.5:
@@ -309,13 +309,13 @@ def _put_lock(source: Source) -> c.Change:
     return c.PutLock(Lock(id, "me", source.dataset(), block, sites=sites, expires_us=expires_us))
 
 
-def _set_permissions(source: Source) -> c.Change:
+def _set_permissions(source: ChangeSource) -> c.Change:
     mode = -1 if source.seldom() else source.random.randrange(0o10000)
     name = source.random.choice(["", "f1", "f2"])
     return c.SetPermissions((Permission("/d", "", "me", "us", mode), Permission("/d", name, "me", "us", 0)))
 
 
-CHANGES: Mapping[type[c.Change], Callable[[Source], c.Change]] = {
+CHANGES: Mapping[type[c.Change], Callable[[ChangeSource], c.Change]] = {
     c.PutSite: _put_site,
     c.RemoveSite: lambda source: c.RemoveSite(source.site()),
     c.PutGroup: lambda source: c.PutGroup(Group(source.random.choice(["physics", "admin"]))),
@@ -349,7 +349,7 @@ _OFTEN = (*(c.RegisterFiles,) * 4, *(c.RequestCopy,) * 2, *(c.FilesArrived,) * 3
 _KINDS = (*CHANGES, *_OFTEN, c.FilesGone, c.CloseRequest, *(c.RequestDeletion,) * 3, *(c.FilesDeleted,) * 3)
 
 
-def _requirement(source: Source) -> need.Requirement:
+def _requirement(source: ChangeSource) -> need.Requirement:
     last = source.view.head.position
     position = source.random.choice([last, source.random.randint(0, last)])
     made: list[need.Requirement] = [
@@ -370,7 +370,7 @@ def _requirement(source: Source) -> need.Requirement:
 
 def change_set(seed: int, view: Snapshot) -> c.ChangeSet:
     """One to three changes, seldom with a requirement, mostly aimed at what ``view`` shows."""
-    source = Source(Random(seed), view)
+    source = ChangeSource(Random(seed), view)
     n_changes = source.random.choice([1, 1, 1, 1, 2, 3])
     made = tuple(CHANGES[source.random.choice(_KINDS)](source) for _ in range(n_changes))
     requirements = (_requirement(source),) if source.random.random() < 0.2 else ()

@@ -10,7 +10,7 @@ from holdfast.model import changes as c
 from holdfast.model.errors import BadInput, Conflict, InvalidName, UnknownName
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.pfn import PfnRules, Step
+from holdfast.model.pfn import PfnRules, RewriteStep
 from holdfast.model.records import BlockReplica, Dataset, Evidence, FileColumns, Lock, RequestState
 from holdfast.testing.store_hooks import (
     BLOCK,
@@ -100,7 +100,7 @@ class BlocksArrivedRules(BulkHooks):
 
     def test_blocks_do_not_arrive_on_paths_of_others(self) -> None:
         self.begin_two()
-        flat = PfnRules(((Step("/.*/([a-z0-9]+)", "/{0}"),),))
+        flat = PfnRules(((RewriteStep("/.*/([a-z0-9]+)", "/{0}"),),))
         self.commit(c.PutSite(site("C", rules=flat)))
         self.commit(c.BlocksArrived("C", (OTHER,)))
         self.refused(Conflict, c.BlocksArrived("C", (BLOCK,)), says="same path")
@@ -110,7 +110,7 @@ class BlocksArrivedRules(BulkHooks):
         [
             PfnRules.prefix("", "/" + "p" * 240),
             PfnRules.prefix("/long", "pool"),
-            PfnRules(((Step("/(l.*)/([^/]*)", "/" + "p" * 240 + "/{0}/{1}"),), (Step("(/.*)", "{0}"),))),
+            PfnRules(((RewriteStep("/(l.*)/([^/]*)", "/" + "p" * 240 + "/{0}/{1}"),), (RewriteStep("(/.*)", "{0}"),))),
         ],
     )
     def test_what_would_have_no_valid_path_does_not_come_to_a_site(self, rules: PfnRules) -> None:

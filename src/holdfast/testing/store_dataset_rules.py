@@ -11,7 +11,7 @@ from holdfast.model import changes as c
 from holdfast.model.errors import BadInput, Conflict, InvalidName, UnknownName
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.pfn import PfnRules, Step
+from holdfast.model.pfn import PfnRules, RewriteStep
 from holdfast.model.records import (
     Block,
     Dataset,
@@ -47,7 +47,9 @@ class SiteRules(StoreHooks):
     """Sites and groups."""
 
     def test_a_site_is_kept_whole(self) -> None:
-        rules = PfnRules(((Step("(/a)(/.*)", "{1}{0}"), Step("(.*)", "/x{0}")),), ((Step("(/x.*)", "{0}"),),))
+        rules = PfnRules(
+            ((RewriteStep("(/a)(/.*)", "{1}{0}"), RewriteStep("(.*)", "/x{0}")),), ((RewriteStep("(/x.*)", "{0}"),),)
+        )
         given = Site("T1_X", (Door("posix", "/x"), Door("root", "root://x//", rules)), StorageType.TAPE)
         self.commit(c.PutSite(given), c.PutSite(site("A")))
         assert self.view().site("T1_X") == given
@@ -62,7 +64,7 @@ class SiteRules(StoreHooks):
 
     @pytest.mark.parametrize(
         "bad",
-        [Site("A", ()), Site("A", (Door("posix", "/", PfnRules(((Step("(", "{0}"),),))),))],
+        [Site("A", ()), Site("A", (Door("posix", "/", PfnRules(((RewriteStep("(", "{0}"),),))),))],
         ids=["no door", "bad rules"],
     )
     def test_a_site_that_cannot_work_is_refused(self, bad: Site) -> None:

@@ -10,7 +10,7 @@ from holdfast.model import changes as c
 from holdfast.model import requirements as need
 from holdfast.model.errors import BadInput, Conflict, UnknownName
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.pfn import PfnRules, Step
+from holdfast.model.pfn import PfnRules, RewriteStep
 from holdfast.model.records import (
     BlockFiles,
     Dataset,
@@ -38,7 +38,7 @@ from holdfast.testing.store_hooks import (
 )
 
 KNOWN = "/data/one/file1"
-UPPER = PfnRules(((Step("(/data/.*)", "/x{0}"),),))
+UPPER = PfnRules(((RewriteStep("(/data/.*)", "/x{0}"),),))
 """Rules that cannot be gone back."""
 
 
@@ -155,7 +155,7 @@ class DeletionRules(StoreHooks):
 
     def test_rules_that_give_two_files_one_path_protect_both(self) -> None:
         self.begin()
-        flat = PfnRules(((Step("/data/[a-z]*(/.*)", "/x{0}"),),), ((Step("/x(/.*)", "/data/none{0}"),),))
+        flat = PfnRules(((RewriteStep("/data/[a-z]*(/.*)", "/x{0}"),),), ((RewriteStep("/x(/.*)", "/data/none{0}"),),))
         self.commit(c.PutSite(site("X", rules=flat)))
         self.commit(copy_request(to="X"))
         self.check_stays("/x/file1", "/data/one/file1 goes by that path", at="X")
@@ -163,7 +163,7 @@ class DeletionRules(StoreHooks):
 
     def test_two_files_at_one_path_are_refused(self) -> None:
         self.begin()
-        flat = PfnRules(((Step("/data/.*", "/x/same"),),))
+        flat = PfnRules(((RewriteStep("/data/.*", "/x/same"),),))
         self.commit(c.PutSite(site("X", rules=flat)))
         error = self.refused(Conflict, copy_request(to="X"), says="the same path /x/same")
         assert len(error.rows) == 2
@@ -225,7 +225,7 @@ class DeletionRules(StoreHooks):
         moved = site("A", rules=PfnRules.prefix("/data", "/elsewhere"))
         assert self.refused(Conflict, c.PutSite(moved), says="first door cannot change").rows == ("deletion",)
         present = self.view().site("A")
-        further = replace(present.doors[0], root="/further")
+        further = replace(present.first_door, root="/further")
         self.commit(c.PutSite(replace(present, status=SiteStatus.WAITROOM, doors=(*present.doors, further))))
         self.commit(c.CloseRequest("deletion", RequestState.DONE))
         self.commit(c.PutSite(moved))

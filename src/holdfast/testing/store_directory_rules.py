@@ -11,7 +11,7 @@ from holdfast.model import changes as c
 from holdfast.model import requirements as need
 from holdfast.model.errors import BadInput, Conflict, UnknownName
 from holdfast.model.names import BlockKey
-from holdfast.model.pfn import PfnRules, Step
+from holdfast.model.pfn import PfnRules, RewriteStep
 from holdfast.model.records import DeletionRequest, EmptyDirectory, Evidence, Lock, Orphan, RequestState
 from holdfast.testing.store_hooks import (
     BLOCK,
@@ -26,7 +26,9 @@ from holdfast.testing.store_hooks import (
 )
 
 DAY = "/.holdfast-quarantine/2026-11-21"
-SWAPPED = PfnRules(((Step("/(data)/([^/]*)/(.*)", "/pool/{1}/{0}/{2}"),),), ((Step("/none(/.*)", "{0}"),),))
+SWAPPED = PfnRules(
+    ((RewriteStep("/(data)/([^/]*)/(.*)", "/pool/{1}/{0}/{2}"),),), ((RewriteStep("/none(/.*)", "{0}"),),)
+)
 """Rules of which nobody can say what lies below a directory but by going forth from every file."""
 
 

@@ -11,7 +11,7 @@ from holdfast.model import changes as c
 from holdfast.model.errors import BadInput, Conflict, InvalidName, UnknownName
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.pfn import PfnRules, Step
+from holdfast.model.pfn import PfnRules, RewriteStep
 from holdfast.model.records import Block, BlockReplica, Dataset, Evidence, Lock, Permission, RequestState
 from holdfast.testing.store_hooks import (
     BLOCK,
@@ -289,7 +289,7 @@ class RenameFilesRules(FileHooks):
     def test_two_files_never_get_one_path(self) -> None:
         self.begin_loose()
         other = BlockKey(DATA, "flat")
-        self.commit(c.PutSite(site("C", rules=PfnRules(((Step("/.*/([a-z0-9]+)", "/{0}"),),)))))
+        self.commit(c.PutSite(site("C", rules=PfnRules(((RewriteStep("/.*/([a-z0-9]+)", "/{0}"),),)))))
         self.commit(c.RegisterFiles(other, 0, files(1, directory="/flat", stem="x"), site="C"))
         repair = copy_request("held", to="C", blocks=["loose"], replace=True)
         self.commit(repair, c.CloseRequest("held", RequestState.FAILED))

@@ -33,7 +33,7 @@ OTHER = BlockKey(DATA, "other")
 
 def _moved(present: Site) -> Site:
     """The same site, its files somewhere else."""
-    return replace(present, doors=(replace(present.doors[0], root="/elsewhere"), *present.doors[1:]))
+    return replace(present, doors=(replace(present.first_door, root="/elsewhere"), *present.doors[1:]))
 
 
 class ProofRules(StoreHooks):
@@ -80,10 +80,10 @@ class ProofRules(StoreHooks):
     def test_a_door_that_leads_to_the_same_files_keeps_what_was_proved(self) -> None:
         self.begin()
         before, present = self.replica("A"), self.view().site("A")
-        further = replace(present.doors[0], root="/further")
-        same = replace(present.doors[0], root=f"file://{present.doors[0].root}/")
+        further = replace(present.first_door, root="/further")
+        same = replace(present.first_door, root=f"file://{present.first_door.root}/")
         inverse = replace(same, rules=PfnRules(inverse=PfnRules.prefix("/data", "/data").inverse))
-        for doors in ((present.doors[0], further), (same, further), (inverse,)):
+        for doors in ((present.first_door, further), (same, further), (inverse,)):
             self.commit(c.PutSite(replace(present, doors=doors, status=SiteStatus.WAITROOM)))
             assert self.replica("A") == before
 
@@ -100,7 +100,7 @@ class MovedSiteRules(StoreHooks):
     def check_door_stays(self, name: str, *rows: str, says: str = "first door cannot change") -> None:
         present = self.view().site(name)
         assert self.refused(Conflict, c.PutSite(_moved(present)), says=says).rows == rows
-        further = replace(present.doors[0], root="/further")
+        further = replace(present.first_door, root="/further")
         self.alters_nothing(c.PutSite(present))
         self.commit(c.PutSite(replace(present, status=SiteStatus.WAITROOM, doors=(*present.doors, further))))
 
@@ -133,8 +133,8 @@ class MovedSiteRules(StoreHooks):
     def test_what_was_seen_behind_a_door_counts_only_behind_it(self) -> None:
         self.begin()
         present = self.view().site("A")
-        required = need.SameDoor("A", present.doors[0])
-        self.commit(c.PutSite(replace(present, doors=(*present.doors, replace(present.doors[0], root="/further")))))
+        required = need.SameDoor("A", present.first_door)
+        self.commit(c.PutSite(replace(present, doors=(*present.doors, replace(present.first_door, root="/further")))))
         self.commit(c.FilesVerified("A", (BLOCK,), START_US), require=[required])
         self.commit(c.FilesGone(BLOCK, "A", (1,), Evidence.DECLARED), c.PutSite(_moved(present)))
         error = self.refused(Conflict, c.FilesVerified("A", (BLOCK,), START_US), require=[required], says="door")

@@ -45,7 +45,7 @@ NEAR_MISSES: dict[str, tuple[Callable[[Snapshot], object], str]] = {
 }
 
 
-class ReadingRules(StoreHooks):
+class StoreReadingRules(StoreHooks):
     """Questions and answers."""
 
     def test_lists_are_in_the_order_of_their_keys(self) -> None:

@@ -337,7 +337,7 @@ class ReplicaDeletionRules(StoreHooks):
     def test_the_site_and_its_door_stay_while_its_replicas_are_deleted(self) -> None:
         self.begin_held()
         self.commit(replica_deletion())
-        moved = replace(site("A"), doors=(replace(site("A").doors[0], root="/elsewhere"),))
+        moved = replace(site("A"), doors=(replace(site("A").first_door, root="/elsewhere"),))
         assert self.refused(Conflict, c.PutSite(moved), says="first door cannot change").rows == ("removal",)
         self.commit(c.RemoveReplicas("A", (BLOCK,), Evidence.STATED))
         assert self.refused(Conflict, c.RemoveSite("A"), says="open requests").rows == ("removal",)

@@ -25,7 +25,7 @@ ROOM = MetaData()
 TASK = Table("test_task", ROOM, Column("id", Integer, primary_key=True), Column("state", Text, nullable=False))
 
 
-class Crash(BaseException):
+class ProcessCrash(BaseException):
     """A process that dies; nothing but ``finally`` sees it."""
 
 
@@ -58,7 +58,7 @@ class RoomRules(StoreHooks):
         assert tasks(room) == tasks(self.store.room(ROOM)) == [(1, "new"), (2, "done")]
         assert self.store.head().position == 0
 
-    @pytest.mark.parametrize("error", [ValueError, Crash])
+    @pytest.mark.parametrize("error", [ValueError, ProcessCrash])
     def test_an_exception_undoes_a_rooms_transaction(self, error: type[BaseException]) -> None:
         room = self.store.room(ROOM)
 
@@ -85,7 +85,7 @@ class RoomRules(StoreHooks):
         assert self.commit(require=[need.DatasetVisible(DATA)], also=add_task(1)) == before
         assert tasks(room) == [(1, "new")]
 
-    @pytest.mark.parametrize("error", [ValueError, Crash])
+    @pytest.mark.parametrize("error", [ValueError, ProcessCrash])
     def test_when_also_fails_nothing_happened(self, error: type[BaseException]) -> None:
         room = self.store.room(ROOM)
         before = self.described()

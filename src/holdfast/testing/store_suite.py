@@ -47,7 +47,7 @@ from holdfast.testing.store_directory_rules import DirectoryRules, IntoRules  # 
 from holdfast.testing.store_file_rules import RemoveFilesRules, RenameFilesRules  # noqa: E402
 from holdfast.testing.store_journal_rules import EpochRules, JournalRules, NewsRules  # noqa: E402
 from holdfast.testing.store_proof_rules import MovedSiteRules, ProofRules  # noqa: E402
-from holdfast.testing.store_reading_rules import ReadingRules  # noqa: E402
+from holdfast.testing.store_reading_rules import StoreReadingRules  # noqa: E402
 from holdfast.testing.store_replica_deletion_rules import ReplicaDeletionRules  # noqa: E402
 from holdfast.testing.store_replica_rules import LockRules, ReplicaRules, RequestRules  # noqa: E402
 from holdfast.testing.store_request_rules import EndOfCopyRules, FilesDeletedRules, ReduceRequestRules  # noqa: E402
@@ -83,6 +83,6 @@ class StoreSuite(
     IntoRules,
     ReplicaDeletionRules,
     RequirementRules,
-    ReadingRules,
+    StoreReadingRules,
 ):
     """All rules. See the module's docstring for what a subclass has to give."""

@@ -30,7 +30,7 @@ from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import BlockFiles, CopyRequest, Dataset, Door, FileColumns, RequestState, Site, Staging
 from holdfast.operations import executor
 from holdfast.storage.driver import Kind
-from holdfast.storage.listing.limits import Limits
+from holdfast.storage.listing.limits import ListingLimits
 from holdfast.testing.memory_driver import MemoryDriver
 from holdfast.testing.memory_store import MemoryStore
 
@@ -129,7 +129,7 @@ class World:
             new_id=self.new_id,
             state=lambda: SiteState("away", self.state, self.mode),
             limits=LIMITS,
-            listing=Limits(in_flight_max=2, pause_s=0.0),
+            listing=ListingLimits(in_flight_max=2, pause_s=0.0),
             ignored=self.ignored,
             dry_run=dry_run,
         )
@@ -158,7 +158,7 @@ class World:
 
     def check(self) -> None:
         """Check the site, as has to be done before a purge."""
-        settings = CheckSettings(LIMITS, listing=Limits(in_flight_max=2))
+        settings = CheckSettings(LIMITS, listing=ListingLimits(in_flight_max=2))
         self.checks += 1
         with self.store.snapshot() as view:
             record = view.site("away")

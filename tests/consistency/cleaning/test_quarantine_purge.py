@@ -103,7 +103,7 @@ def test_what_is_wanted_back_after_it_was_asked_to_go_stays(world: World) -> Non
 
 
 def test_by_rules_that_cannot_be_turned_round_nothing_goes(tmp_path: Path) -> None:
-    rules = pfn.PfnRules(chains=((pfn.Step("/store(/.*)", "/cms{0}"),),))
+    rules = pfn.PfnRules(chains=((pfn.RewriteStep("/store(/.*)", "/cms{0}"),),))
     world = World(tmp_path, rules=rules)
     quarantined(world, "/cms/f")
     assert world.purge().total.stays == {Stays.NEEDED: 1}

@@ -20,7 +20,7 @@ from holdfast.consistency.sources.foreign_report import ForeignReport
 from holdfast.consistency.sources.inventory import Inventory, Written
 from holdfast.model.records import Site
 from holdfast.storage.driver import StorageDriver
-from holdfast.storage.listing.limits import Limits
+from holdfast.storage.listing.limits import ListingLimits
 from holdfast.testing.memory_driver import MemoryDriver
 
 NOW_US = 1_700_000_000_000_000
@@ -107,7 +107,7 @@ class ForeignWorld:
         """Check the site, by its catalogue if not by something else."""
         self.runs += 1
         first = before or self.catalogue
-        chosen = CheckSettings(LIMITS, **{"listing": Limits(in_flight_max=1), **settings})  # type: ignore[arg-type]
+        chosen = CheckSettings(LIMITS, **{"listing": ListingLimits(in_flight_max=1), **settings})  # type: ignore[arg-type]
         done = run_foreign_check(
             first,
             (after or first) if is_after_there else None,

@@ -16,7 +16,7 @@ import pytest
 from consistency.sources.catalogues import BERN, WITH_RULES, dump, expected_in, known_in, put
 from holdfast.consistency.sources.inventory import Inventory, Written
 from holdfast.model.errors import BadInput, OperatorError
-from holdfast.model.pfn import PfnRules, Step
+from holdfast.model.pfn import PfnRules, RewriteStep
 from holdfast.model.records import Door, Site
 
 RUCIO = (
@@ -85,7 +85,7 @@ def test_lfns_of_dirac_go_through_the_rules_of_the_site(tmp_path: Path) -> None:
 
 
 def test_rules_that_look_at_names_are_applied_to_each(tmp_path: Path) -> None:
-    rules = PfnRules(chains=((Step("/store/(.*)/(.)([^/]*)", "/{1}/{0}/{1}{2}"),),))
+    rules = PfnRules(chains=((RewriteStep("/store/(.*)/(.)([^/]*)", "/{1}/{0}/{1}{2}"),),))
     site = Site("BERN", (Door("memory", "/bern", rules),))
     file = put(tmp_path / "list", "path\tsize\n/store/a/xyz\t1\n/other\t2\n")
     written = dump(file, are_lfns=True).write(site, tmp_path / "t.parquet")

@@ -17,8 +17,8 @@ from holdfast.model import names
 from holdfast.storage.driver import Entry, Kind, Stat
 from holdfast.storage.listing.disk_ledger import DiskLedger
 from holdfast.storage.listing.reading import Listing
-from holdfast.storage.listing.summary import Plan
-from holdfast.storage.listing.tables import Directory, Odd, Oddity, State
+from holdfast.storage.listing.summary import ListingPlan
+from holdfast.storage.listing.tables import Directory, DirectoryState, Odd, Oddity
 
 LIMITS = EngineLimits(threads=1)
 NAMES = ("a", "a!", "a-b", "a b", "A", "é", "名", "'", '"', "*", "[a]", "%2f", "\\", "~")
@@ -78,22 +78,22 @@ def flat_trees(draw: st.DrawFn) -> FlatTree:
 @st.composite
 def sites(draw: st.DrawFn) -> dict[str, Directory]:
     """What a walk leaves: directories by path, consistent with each other."""
-    states = draw(st.dictionaries(dirs, st.sampled_from(State), max_size=4))
+    states = draw(st.dictionaries(dirs, st.sampled_from(DirectoryState), max_size=4))
     wanted = draw(st.sets(dirs, max_size=14)) | states.keys()
     files = draw(st.lists(dirs, max_size=draw(st.sampled_from((0, 3, 12)))))
     odd = draw(st.sets(dirs, max_size=draw(st.sampled_from((0, 2)))))
     wanted |= {"/", *files, *odd}
     wanted |= {above for path in wanted for above in above_of(path)}
-    closed = {path for path, state in states.items() if state in (State.FAILED, State.SKIPPED)}
+    closed = {path for path, state in states.items() if state in (DirectoryState.FAILED, DirectoryState.SKIPPED)}
     wanted = {path for path in wanted if closed.isdisjoint(above_of(path))}
     return {
-        path: _directory(path, states.get(path, State.LISTED), wanted, files.count(path), path in odd)
+        path: _directory(path, states.get(path, DirectoryState.LISTED), wanted, files.count(path), path in odd)
         for path in wanted
     }
 
 
-def _directory(path: str, state: State, wanted: Iterable[str], n_files: int, is_odd: bool) -> Directory:
-    if state in (State.FAILED, State.SKIPPED):
+def _directory(path: str, state: DirectoryState, wanted: Iterable[str], n_files: int, is_odd: bool) -> Directory:
+    if state in (DirectoryState.FAILED, DirectoryState.SKIPPED):
         return Directory(path, state, "it would not")
     below = sorted(names.split(each)[1] for each in wanted if each != "/" and names.split(each)[0] == path)
     return Directory(
@@ -107,7 +107,7 @@ def _directory(path: str, state: State, wanted: Iterable[str], n_files: int, is_
 
 def listing_of(folder: Path, site: Mapping[str, Directory], *, top: str = "/") -> Listing:
     """The listing of a site in a folder that is not there yet."""
-    ledger = DiskLedger.open(folder, Plan("bern", top))
+    ledger = DiskLedger.open(folder, ListingPlan("bern", top))
     while taken := ledger.take(10):
         for waiting in taken:
             found = site[waiting.dir]

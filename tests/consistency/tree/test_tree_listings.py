@@ -21,7 +21,7 @@ from holdfast.model.errors import BadInput, OperatorError, UnknownName
 from holdfast.model.pfn import PfnRules
 from holdfast.model.records import BlockFiles, CopyRequest, Door, Site
 from holdfast.storage.driver import NOT_TOLD, Entry, Kind, Stat
-from holdfast.storage.listing.tables import Directory, Odd, Oddity, State
+from holdfast.storage.listing.tables import Directory, DirectoryState, Odd, Oddity
 from holdfast.storage.posix.driver import PosixDriver
 from support.logged import logged
 from support.soak import examples
@@ -39,7 +39,7 @@ def test_the_tree_of_a_listing_is_what_was_listed(site: dict[str, Directory]) ->
     assert walked.keys() == site.keys()
     for path, directory in walked.items():
         told = site[path]
-        assert directory.is_listed == (told.state is State.LISTED)
+        assert directory.is_listed == (told.state is DirectoryState.LISTED)
         assert [(each.name, each.size) for each in directory.files] == [(e.name, e.stat.size) for e in told.files]
         assert list(directory.others) == [each.raw.decode() for each in told.oddities]
         assert directory.mtime_ns == (None if path == "/" else 5 + len(names.split(path)[1]))
@@ -47,13 +47,17 @@ def test_the_tree_of_a_listing_is_what_was_listed(site: dict[str, Directory]) ->
 
 def test_sizes_and_times_that_are_not_told_are_not_known(tmp_path: Path) -> None:
     untold = Stat(Kind.FILE, NOT_TOLD, NOT_TOLD)
-    listing_of(tmp_path / "l", {"/": Directory("/", State.LISTED, files=(Entry("a", untold), Entry("b", FILE)))})
+    listing_of(
+        tmp_path / "l", {"/": Directory("/", DirectoryState.LISTED, files=(Entry("a", untold), Entry("b", FILE)))}
+    )
     tree = remote_listing(tmp_path / "l", limits=LIMITS)
     assert [(each.size, each.mtime_ns, each.since_ns) for each in tree.files] == [(None, None, None), (3, 7, 9)]
 
 
 def test_outside_the_top_of_a_listing_nothing_is_known(tmp_path: Path) -> None:
-    listing_of(tmp_path / "l", {"/a/b": Directory("/a/b", State.LISTED, files=(Entry("f", FILE),))}, top="/a/b")
+    listing_of(
+        tmp_path / "l", {"/a/b": Directory("/a/b", DirectoryState.LISTED, files=(Entry("f", FILE),))}, top="/a/b"
+    )
     tree = remote_listing(tmp_path / "l", limits=LIMITS)
     assert [(path, each.is_listed) for path, each in tree.walk()] == [("/", False), ("/a", False), ("/a/b", True)]
 
@@ -64,19 +68,19 @@ def test_names_that_are_no_text_or_no_names_hide_nothing(tmp_path: Path) -> None
         Oddity(b"a\tb", Odd.UNNAMEABLE, "has a control character"),
         Oddity(b"twice", Odd.REFUSED, "named twice"),
     )
-    listing_of(tmp_path / "l", {"/": Directory("/", State.LISTED, oddities=odd)})
+    listing_of(tmp_path / "l", {"/": Directory("/", DirectoryState.LISTED, oddities=odd)})
     assert remote_listing(tmp_path / "l", limits=LIMITS).others == ("twice",)
 
 
 def test_a_folder_whose_name_is_a_pattern_is_read_and_one_without_a_listing_is_not(tmp_path: Path) -> None:
-    listing_of(tmp_path / "[a]*?", {"/": Directory("/", State.LISTED, files=(Entry("f", FILE),))})
+    listing_of(tmp_path / "[a]*?", {"/": Directory("/", DirectoryState.LISTED, files=(Entry("f", FILE),))})
     assert remote_listing(tmp_path / "[a]*?", limits=LIMITS).n_files == 1
     with pytest.raises(BadInput, match="no listing"):
         remote_listing(tmp_path / "elsewhere", limits=LIMITS)
 
 
 def test_a_table_that_is_none_is_one_clear_error(tmp_path: Path) -> None:
-    listing = listing_of(tmp_path / "l", {"/": Directory("/", State.LISTED, files=(Entry("f", FILE),))})
+    listing = listing_of(tmp_path / "l", {"/": Directory("/", DirectoryState.LISTED, files=(Entry("f", FILE),))})
     for table in ("entries.parquet", "directories.parquet"):
         for part in listing.parts(table):
             part.write_bytes(b"x" * part.stat().st_size)

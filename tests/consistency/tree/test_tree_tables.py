@@ -19,13 +19,15 @@ from holdfast.consistency.tree.usage import Usage, storage_json, usage
 from holdfast.model import names
 from holdfast.model.errors import OperatorError
 from holdfast.storage.driver import NOT_TOLD, Entry, Kind, Stat
-from holdfast.storage.listing.tables import INT64_MAX, Directory, Odd, Oddity, State
+from holdfast.storage.listing.tables import INT64_MAX, Directory, DirectoryState, Odd, Oddity
 from support.soak import examples
 
 FOLDER = Stat(Kind.DIRECTORY, 0, 5)
 
 
-def listed(path: str, *below: str, state: State = State.LISTED, n_files: int = 0, size: int = 1) -> Directory:
+def listed(
+    path: str, *below: str, state: DirectoryState = DirectoryState.LISTED, n_files: int = 0, size: int = 1
+) -> Directory:
     """A directory with files and some directories."""
     files = tuple(Entry(f"f{number}", Stat(Kind.FILE, size, 5)) for number in range(n_files))
     return Directory(path, state, files=files, directories=tuple(Entry(name, FOLDER) for name in below))
@@ -36,7 +38,7 @@ def usage_oracle(site: dict[str, Directory], depth: int) -> list[Usage]:
     for path in sorted((path for path in site if len(components(path)) <= depth), key=components):
         below = [each for other, each in site.items() if path in (other, *above_of(other))]
         sizes = [entry.stat.size for each in below for entry in each.files]
-        unlisted = sum(each.state is not State.LISTED for each in below)
+        unlisted = sum(each.state is not DirectoryState.LISTED for each in below)
         found.append(Usage(path, len(sizes), sum(sizes), len(below) - 1, unlisted))
     return found
 
@@ -67,7 +69,7 @@ def test_sizes_that_are_not_told_count_as_nothing_and_too_large_ones_as_the_larg
 
 
 def test_the_table_has_what_is_directly_in_each_directory_and_replaces_what_was_there(tmp_path: Path) -> None:
-    site = {"/": listed("/", "b", "a", n_files=4), "/a": listed("/a", state=State.FAILED), "/b": listed("/b")}
+    site = {"/": listed("/", "b", "a", n_files=4), "/a": listed("/a", state=DirectoryState.FAILED), "/b": listed("/b")}
     for name in ("tree.parquet", "tree.parquet.part"):
         (tmp_path / name).write_bytes(b"of a run that was killed")
     write_tree(listing_of(tmp_path / "listing", site), tmp_path / "tree.parquet", LIMITS)
@@ -115,7 +117,7 @@ def empty_oracle(site: dict[str, Directory], fixed: list[str]) -> set[str]:
     def is_empty(path: str) -> bool:
         told = site[path]
         below = [names.join(path, entry.name) for entry in told.directories]
-        has_nothing = told.state is State.LISTED and not told.files and not told.oddities
+        has_nothing = told.state is DirectoryState.LISTED and not told.files and not told.oddities
         return has_nothing and all(is_empty(each) for each in below)
 
     return {path for path in site if path not in kept and is_empty(path)}
@@ -141,8 +143,8 @@ def empty_of(folder: Path, *directories: Directory, fixed: tuple[str, ...] = ())
     return [each.path for each in empty_directories(listing_of(folder / "l", site), LIMITS, fixed=fixed)]
 
 
-@pytest.mark.parametrize("state", [State.FAILED, State.SKIPPED, State.DOUBTED])
-def test_what_was_not_wholly_listed_is_not_empty_nor_is_what_it_is_in(tmp_path: Path, state: State) -> None:
+@pytest.mark.parametrize("state", [DirectoryState.FAILED, DirectoryState.SKIPPED, DirectoryState.DOUBTED])
+def test_what_was_not_wholly_listed_is_not_empty_nor_is_what_it_is_in(tmp_path: Path, state: DirectoryState) -> None:
     found = empty_of(
         tmp_path,
         listed("/", "a", "e"),
@@ -154,7 +156,7 @@ def test_what_was_not_wholly_listed_is_not_empty_nor_is_what_it_is_in(tmp_path: 
 
 
 def test_a_thing_that_is_no_file_keeps_its_directory(tmp_path: Path) -> None:
-    odd = Directory("/a", State.LISTED, oddities=(Oddity(b"\xff", Odd.UNNAMEABLE, "is no name"),))
+    odd = Directory("/a", DirectoryState.LISTED, oddities=(Oddity(b"\xff", Odd.UNNAMEABLE, "is no name"),))
     assert empty_of(tmp_path, listed("/", "a", "b"), odd, listed("/b")) == ["/b"]
 
 

@@ -11,9 +11,9 @@ from holdfast.inventory.store import Store
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import BlockFiles, CopyRequest, DeletionRequest, Orphan
-from holdfast.operations.batch import Batch, BatchState, Failure, NewBatch, QueuedRequest, Settled
+from holdfast.operations.batch import Batch, BatchFailure, BatchState, NewBatch, QueuedRequest, Settled
 from holdfast.operations.batches.queue import Queue
-from holdfast.operations.batches.workers import Worker, Workers
+from holdfast.operations.batches.workers import NewWorker, Workers
 from holdfast.operations.codes import Code
 
 POSTGRES = pytest.param("postgresql", marks=[pytest.mark.slow, pytest.mark.real("postgresql")])
@@ -52,7 +52,7 @@ class QueueWorld:
 
     def worker(self, id: str = "w", *, host: str = "here") -> str:
         """A worker that is known."""
-        self.workers.register(Worker(id, host, 1, 60.0))
+        self.workers.register(NewWorker(id, host, 1, 60.0))
         return id
 
     # ---- doing ----------------------------------------------------------------------
@@ -92,7 +92,7 @@ class QueueWorld:
         with self.queue.write() as connection:
             return self.queue.finish(connection, claim, files, SIZE * len(files), n_found)
 
-    def fail(self, claim: str, *failures: Failure) -> bool:
+    def fail(self, claim: str, *failures: BatchFailure) -> bool:
         """Files have failed."""
         with self.queue.write() as connection:
             return self.queue.fail(connection, claim, failures, now_us=self.now_us)
@@ -157,11 +157,11 @@ def new_batches(blocks: Mapping[str, int]) -> list[NewBatch]:
     return [NewBatch(name, FileSet.full(n_files), SIZE * n_files) for name, n_files in blocks.items()]
 
 
-def failure(ordinals: Iterable[int], state: BatchState = BatchState.RETRY, **more: Any) -> Failure:
+def failure(ordinals: Iterable[int], state: BatchState = BatchState.RETRY, **more: Any) -> BatchFailure:
     """Files that have failed once, for a reason that may pass."""
     files = FileSet.of(ordinals)
     usual: dict[str, Any] = {"attempts": 1, "code": Code.SOURCE_FAILED, "error": "the source is away"}
-    return Failure(files, SIZE * len(files), state, **(usual | more))
+    return BatchFailure(files, SIZE * len(files), state, **(usual | more))
 
 
 def shape(batches: Iterable[Batch]) -> list[tuple[str, list[int]]]:

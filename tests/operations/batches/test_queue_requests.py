@@ -9,7 +9,7 @@ from sqlalchemy import text
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.model.fileset import FileSet
 from holdfast.model.records import BLOCK_FILES_MAX
-from holdfast.operations.batch import BatchState, Held, Kind, NewBatch, Settled
+from holdfast.operations.batch import BatchState, Held, NewBatch, RequestKind, Settled
 from holdfast.operations.batches import orders, tables
 from holdfast.operations.codes import Code
 
@@ -20,7 +20,7 @@ def test_requests_are_known_in_the_order_they_came(world: QueueWorld) -> None:
     first = copy("z", site="C", owner="ann", priority=5, deadline_us=7, created_us=3)
     known = world.queue.take_in([first, deletion("d"), orphans("o")])
     assert [request.id for request in known] == ["z", "d", "o"]
-    assert [request.kind for request in known] == [Kind.COPY, Kind.REPLICAS, Kind.ORPHANS]
+    assert [request.kind for request in known] == [RequestKind.COPY, RequestKind.REPLICAS, RequestKind.ORPHANS]
     assert [request.dataset for request in known] == [DATA, DATA, None]
     of_copy = known[0]
     told = (of_copy.site, of_copy.owner, of_copy.priority, of_copy.deadline_us, of_copy.created_us)

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select
 
 from holdfast.model.fileset import FileSet
 from holdfast.model.records import Request
-from holdfast.operations.batch import Batch, BatchState, Failure, Held, QueuedRequest, Settled
+from holdfast.operations.batch import Batch, BatchFailure, BatchState, Held, QueuedRequest, RequestKind, Settled
 from holdfast.operations.batches import orders, rows, tables
 from holdfast.operations.codes import Code
 from holdfast.testing.memory_store import MemoryStore
@@ -146,7 +146,10 @@ class QueueMachine(RuleBasedStateMachine):
             left = self.queue.drop(self.requests[id], now_us=self.world.now_us)
             claimed = {state[1] for state in files.values() if state[1]}
             assert claimed == {batch.claim for batch in left if batch.claim}
-            files.clear()
+            # What was begun of a deletion of replicas may be gone, and is kept until somebody has looked.
+            is_kept = self.requests[id].kind is RequestKind.REPLICAS
+            begun = {(batch.block, ordinal) for batch in left for ordinal in batch.files} if is_kept else set()
+            self.model[id].files = {file: state for file, state in files.items() if file in begun}
             return
         with self.queue.write() as connection:
             self.queue.close(connection, self.requests[id].number)
@@ -353,9 +356,9 @@ def _files(files: list[File]) -> FileSet:
     return FileSet.of(ordinal for _, ordinal in files)
 
 
-def _failure(state: BatchState, files: list[File], data: st.DataObject) -> Failure:
+def _failure(state: BatchState, files: list[File], data: st.DataObject) -> BatchFailure:
     held = data.draw(st.sampled_from([Held.NO_SOURCE, Held.ALL_FAILED])) if state is BatchState.HELD else Held.NOT
-    return Failure(
+    return BatchFailure(
         _files(files),
         sum(map(size_of, files)),
         state,

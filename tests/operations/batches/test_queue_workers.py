@@ -6,11 +6,11 @@ import pytest
 from queue_world import QueueWorld, deletion, shape
 
 from holdfast.operations.batch import Batch
-from holdfast.operations.batches.workers import Worker, WorkerRow
+from holdfast.operations.batches.workers import NewWorker, WorkerRow
 
 
 def test_workers_are_known_and_beat(world: QueueWorld) -> None:
-    world.workers.register(Worker("b", "there", 7, 30.0))
+    world.workers.register(NewWorker("b", "there", 7, 30.0))
     world.worker("a")
     assert world.workers.beat("b")
     assert world.workers.beat("b")

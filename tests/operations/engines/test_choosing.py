@@ -109,12 +109,10 @@ def test_one_that_is_down_rests_and_the_next_one_serves():
     engines, clock = engines_of(Opinion("fts"), Opinion("http"))
     assert engines.went_down("fts", "no answer") == REST_S_MIN
     assert picked(engines) == "http"
-    assert [(each.engine, each.error) for each in engines.resting()] == [("fts", "no answer")]
     clock.now_s += REST_S_MIN - 0.001
     assert picked(engines) == "http"
     clock.now_s += 0.001
     assert picked(engines) == "fts"
-    assert engines.resting() == []
 
 
 def test_rests_double_to_a_limit_and_success_ends_that():

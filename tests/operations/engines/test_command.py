@@ -25,7 +25,7 @@ from holdfast.operations.codes import Code
 from holdfast.operations.engine import ClaimLost, EngineDown, Job, Outcome, Place, Transfer, Verdict
 from holdfast.operations.engines import mover_names
 from holdfast.operations.engines.command import CommandEngine
-from holdfast.operations.engines.proving import Fault
+from holdfast.operations.engines.proving import EngineFault
 from holdfast.storage import doors, parts
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.digest import digests_of
@@ -632,7 +632,7 @@ def test_what_programs_call_a_file():
     assert named("/data", "/d/a#b?c %41") == "/data/d/a#b?c %41"
     assert named("file:///my%20data", "/d/a#b") == "/my data/d/a#b"
     assert named("root://host//store", "/d/a#b %41") == "root://host//store/d/a#b %41"
-    with pytest.raises(Fault, match="can carry"):
+    with pytest.raises(EngineFault, match="can carry"):
         named("root://host//store", "/d/a?b")
 
 

@@ -25,10 +25,10 @@ from holdfast.operations.engines.fts import addresses, delegation, errors, reaso
 from holdfast.operations.engines.fts.api import FtsApi, Timing
 from holdfast.operations.engines.fts.errors import Away, Refused, Rejected
 from holdfast.operations.engines.fts.replies import BadReply, Hidden, JobReport
-from holdfast.operations.engines.fts.submission import Handle, Wanted
-from holdfast.operations.engines.proving import Fault
+from holdfast.operations.engines.fts.submission import FileToBring, Handle
+from holdfast.operations.engines.proving import EngineFault
+from holdfast.storage.abilities import FarFile
 from holdfast.storage.access import Access
-from holdfast.storage.driver import FarFile
 from holdfast.testing.memory_driver import MemoryDriver
 from holdfast.testing.servers.test_authority import TestAuthority, new_key, pem
 from holdfast.testing.servers.test_user import TestUser
@@ -186,7 +186,7 @@ def document(
     *transfers: Transfer, bearer: str = "", tokens: tuple[str, str] = ("", ""), **settings: Any
 ) -> dict[str, Any]:
     files = [
-        Wanted(each, FarFile(each.source.pfn, tokens[0]), FarFile(each.destination.pfn, tokens[1]))
+        FileToBring(each, FarFile(each.source.pfn, tokens[0]), FarFile(each.destination.pfn, tokens[1]))
         for each in transfers
     ]
     handle = Handle.new("claim", VO)
@@ -313,7 +313,7 @@ def test_addresses_say_nothing_of_what_we_show_ourselves(far: FarFile, token: st
 
 @pytest.mark.parametrize("path", ["/a?b", "/a#b", "/blank "])
 def test_names_that_no_address_carries_are_told(path: str) -> None:
-    with pytest.raises(Fault) as told:
+    with pytest.raises(EngineFault) as told:
         asyncio.run(addresses.of_source(place("oslo", MemoryDriver(), "root://oslo.test/", path)))
     assert told.value.code is Code.UNNAMEABLE
 
@@ -414,6 +414,6 @@ def test_without_a_key_nothing_is_signed(user: TestUser) -> None:
 
 
 def test_no_secret_is_in_a_representation() -> None:
-    wanted = Wanted(transfer(), FarFile("u", "secret-token"), FarFile("v", "secret-token"))
+    wanted = FileToBring(transfer(), FarFile("u", "secret-token"), FarFile("v", "secret-token"))
     assert "secret-token" not in repr(wanted)
     assert "secret-token" in json.dumps(document(transfer(), bearer="own", tokens=("secret-token", "x")))

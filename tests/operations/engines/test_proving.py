@@ -12,14 +12,13 @@ import pytest
 from holdfast.model.clock import system_clock
 from holdfast.model.errors import PeerError
 from holdfast.operations.codes import Code
-from holdfast.operations.engine import ClaimLost, Place, Transfer, Verdict
+from holdfast.operations.engine import Place, Transfer
 from holdfast.operations.engines import proving
-from holdfast.operations.engines.proving import Depth, Fault, Patience
+from holdfast.operations.engines.proving import AskingPatience, Depth, EngineFault
 from holdfast.storage.digest import digests_of
 from holdfast.storage.driver import Capabilities, NotAllowed, NotThere
 from holdfast.testing.driver_hooks import pattern
 from holdfast.testing.engine_drivers import MeddledDriver
-from holdfast.testing.engine_hooks import MemoryDesk
 from holdfast.testing.memory_copying import COPYING, CopyingMemoryDriver
 from holdfast.testing.memory_driver import FULL, MemoryDriver
 from holdfast.testing.memory_tree import MemoryTree
@@ -60,9 +59,9 @@ class Link:
         if f"source {operation}" in self.fails:
             raise self.fails[f"source {operation}"]
 
-    def fault(self, call: Callable[[], Awaitable[_T]]) -> Fault:
+    def fault(self, call: Callable[[], Awaitable[_T]]) -> EngineFault:
         """What the call raises."""
-        with pytest.raises(Fault) as caught:
+        with pytest.raises(EngineFault) as caught:
             self.run(call)
         return caught.value
 
@@ -133,7 +132,7 @@ def test_one_algorithm_that_disagrees_is_enough() -> None:
 
 def test_without_a_checksum_nothing_can_be_proved() -> None:
     link = Link()
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(EngineFault) as caught:
         proving.require_checksum(replace(link.transfer, checksums={"crc64": "0"}))
     assert caught.value.code is Code.NO_CHECKSUM
     proving.require_checksum(link.transfer)
@@ -160,7 +159,7 @@ def test_patience_asks_again_and_has_an_end() -> None:
         if len(slept) == 2:
             link.fails.clear()
 
-    patience = Patience((1.0, 2.0, 3.0), sleep)
+    patience = AskingPatience((1.0, 2.0, 3.0), sleep)
     link.run(lambda: proving.prove(link.transfer, patience=patience))
     assert slept == [1.0, 2.0]
     link.fails["checksum"] = PeerError("no")
@@ -174,7 +173,7 @@ def test_patience_asks_again_and_has_an_end() -> None:
 
 # Whose fault it is.
 
-DAMAGED = Fault(Code.DAMAGED, "DESTINATION:/file: has other bytes")
+DAMAGED = EngineFault(Code.DAMAGED, "DESTINATION:/file: has other bytes")
 
 
 @pytest.mark.parametrize("is_stale", [True, False])
@@ -216,7 +215,7 @@ def test_a_source_that_cannot_be_asked_has_a_code_of_its_own(error: type[Excepti
 
 def test_other_faults_are_nobody_elses() -> None:
     link = Link()
-    fault = Fault(Code.DESTINATION_EMPTY, "nothing there")
+    fault = EngineFault(Code.DESTINATION_EMPTY, "nothing there")
     assert link.run(lambda: proving.blame(link.transfer, fault)) is fault
 
 
@@ -231,38 +230,3 @@ def test_a_source_is_proved_before_others_make_room(data: bytes | None, code: Co
         link.run(lambda: proving.prove_source(link.transfer))
     else:
         assert link.fault(lambda: proving.prove_source(link.transfer)).code is code
-
-
-# Files that others have written in their place.
-
-
-def test_a_good_file_in_its_place_counts() -> None:
-    link = Link()
-    link.there.put("/file", DATA)
-    outcome = link.run(lambda: proving.prove_in_place(link.transfer, MemoryDesk().check, lambda: 7, has_replaced=True))
-    assert (outcome.verdict, outcome.verified_us, outcome.has_replaced) == (Verdict.COPIED, 7, True)
-
-
-def test_a_wrong_file_in_its_place_is_removed_and_blamed() -> None:
-    link = Link()
-    link.here.put("/file", DATA)
-    link.there.put("/file", DATA[1:])
-    outcome = link.run(lambda: proving.prove_in_place(link.transfer, MemoryDesk().check, system_clock))
-    assert (outcome.verdict, outcome.code) == (Verdict.FAILED, Code.DAMAGED)
-    assert not link.there.has("/file")
-
-
-def test_a_wrong_file_stays_where_the_claim_is_lost() -> None:
-    link = Link()
-    link.here.put("/file", DATA)
-    link.there.put("/file", DATA[1:])
-    with pytest.raises(ClaimLost):
-        link.run(lambda: proving.prove_in_place(link.transfer, MemoryDesk(checks=0).check, system_clock))
-    assert link.there.has("/file")
-
-
-def test_nothing_in_its_place_is_told_and_nothing_is_removed() -> None:
-    link = Link()
-    outcome = link.run(lambda: proving.prove_in_place(link.transfer, MemoryDesk().check, system_clock))
-    assert outcome.code is Code.DESTINATION_EMPTY
-    assert "delete" not in link.calls

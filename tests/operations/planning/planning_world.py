@@ -21,14 +21,14 @@ from holdfast.model.records import (
     SiteStatus,
     StorageType,
 )
-from holdfast.operations.batch import Batch, BatchState, Kind, QueuedRequest
+from holdfast.operations.batch import Batch, BatchState, QueuedRequest, RequestKind
 from holdfast.operations.batches.links import Link
 from holdfast.operations.planning.assignment import Assignment
 from holdfast.operations.planning.holders import NOTHING, Holders, Holding
-from holdfast.operations.planning.limits import Limits, LinkLimits, SiteLimits
+from holdfast.operations.planning.limits import LinkLimits, SiteLimits, WorkLimits
 from holdfast.operations.planning.schedule import Schedule, schedule
 from holdfast.operations.planning.served import Served
-from holdfast.operations.planning.usage import Usage
+from holdfast.operations.planning.usage import StreamUsage
 from holdfast.testing.memory_store import MemoryStore
 
 DATASET = DatasetKey("/sky/survey")
@@ -49,7 +49,7 @@ def request(number: int = 1, **values: Any) -> QueuedRequest:
     given: dict[str, Any] = {
         "number": number,
         "id": f"r{number}",
-        "kind": Kind.COPY,
+        "kind": RequestKind.COPY,
         "dataset": DATASET,
         "site": "Z",
         "owner": "ann",
@@ -67,7 +67,7 @@ def request(number: int = 1, **values: Any) -> QueuedRequest:
         "on_hold": "",
         "is_closed": False,
     } | values
-    if given["kind"] is Kind.ORPHANS:
+    if given["kind"] is RequestKind.ORPHANS:
         given["dataset"] = None
     return QueuedRequest(**given)
 
@@ -76,7 +76,7 @@ def batch(id: int = 1, of: QueuedRequest | None = None, n_files: int = 4, **valu
     """A queued batch; its block is named like its number unless ``block`` says otherwise."""
     of = of or request()
     files = values.pop("files", FileSet.full(n_files))
-    block = values.pop("block", "" if of.kind is Kind.ORPHANS else f"b{id}")
+    block = values.pop("block", "" if of.kind is RequestKind.ORPHANS else f"b{id}")
     size = values.pop("size", len(files) * FILE_SIZE)
     state = values.pop("state", BatchState.QUEUED)
     return Batch(id, of, block, files, len(files), size, state, **values)
@@ -103,18 +103,18 @@ def link(source: str, destination: str = "Z", **values: Any) -> dict[tuple[str, 
 
 def limits(
     slots: int = 8, *, into: int | None = None, out: int | None = None, deletions: int = 4, **values: Any
-) -> Limits:
+) -> WorkLimits:
     """The same for all sites and links; ``per_link``, ``streams``, ``batch_files`` and ``batch_size`` are of links."""
     names = ("per_link", "streams", "batch_files", "batch_size")
     of_link = LinkLimits(**{name: values.pop(name) for name in names if name in values})
     of_site = SiteLimits(into, out, deletions)
-    return Limits(slots, of_link=lambda _from, _to: of_link, of_site=lambda _name: of_site, **values)
+    return WorkLimits(slots, of_link=lambda _from, _to: of_link, of_site=lambda _name: of_site, **values)
 
 
 def scheduled(waiting: Sequence[Batch], **given: Any) -> Schedule:
     """A schedule with room for everything, from site A to site Z, unless something else is given."""
     values: dict[str, Any] = {
-        "usage": Usage(),
+        "usage": StreamUsage(),
         "limits": limits(1000, streams=1000),
         "holders": everywhere("A"),
         "sizes": sizes,

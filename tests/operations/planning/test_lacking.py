@@ -16,17 +16,17 @@ from holdfast.model.names import BlockKey
 from holdfast.model.records import BlockFiles, CopyRequest, DeletionRequest, Orphan, Request
 from holdfast.operations.batch import NewBatch
 from holdfast.operations.planning import lacking
-from holdfast.operations.planning.lacking import Step
+from holdfast.operations.planning.lacking import PlanStep
 
 BLOCKS = {"a": 4, "b": 3, "c": 5}
 
 
-def steps(inventory: Inventory, of: Request, planned_to: str = "") -> list[Step]:
+def steps(inventory: Inventory, of: Request, planned_to: str = "") -> list[PlanStep]:
     with inventory.store.snapshot() as snapshot:
         return list(lacking.steps(of, snapshot, planned_to))
 
 
-def batches(found: list[Step]) -> dict[str, FileSet]:
+def batches(found: list[PlanStep]) -> dict[str, FileSet]:
     """By block; no block has two, and every size is that of the files."""
     made = [each for step in found for each in step.batches]
     assert len({each.block for each in made}) == len(made)
@@ -173,6 +173,6 @@ class Counting:
 
 def test_planning_writes_nothing_for_what_is_there() -> None:
     inventory = Inventory(BLOCKS)
-    assert steps(inventory, CopyRequest("r", DATASET, "A", (BlockFiles("a"),))) == [Step((), "a", True, 4)]
+    assert steps(inventory, CopyRequest("r", DATASET, "A", (BlockFiles("a"),))) == [PlanStep((), "a", True, 4)]
     inventory.commit(c.BlocksArrived("B", (BlockKey(DATASET, "a"),)))
-    assert steps(inventory, CopyRequest("r", DATASET, "B", (BlockFiles("a"),))) == [Step((), "a", True, 4)]
+    assert steps(inventory, CopyRequest("r", DATASET, "B", (BlockFiles("a"),))) == [PlanStep((), "a", True, 4)]

@@ -23,11 +23,11 @@ from planning_world import (
 
 from holdfast.model.fileset import FileSet
 from holdfast.model.records import SiteStatus, StorageType
-from holdfast.operations.batch import Batch, BatchState, Held, Kind, QueuedRequest
+from holdfast.operations.batch import Batch, BatchState, Held, QueuedRequest, RequestKind
 from holdfast.operations.planning.assignment import Assignment, HeldBatch
 from holdfast.operations.planning.holders import Holding
 from holdfast.operations.planning.served import Served
-from holdfast.operations.planning.usage import Usage, busy_of, usage_of
+from holdfast.operations.planning.usage import StreamUsage, busy_of, usage_of
 
 
 def active(assignments: tuple[Assignment, ...], worker: str = "w") -> list[Batch]:
@@ -39,7 +39,7 @@ def active(assignments: tuple[Assignment, ...], worker: str = "w") -> list[Batch
     ]
 
 
-def used(assignments: tuple[Assignment, ...]) -> Usage:
+def used(assignments: tuple[Assignment, ...]) -> StreamUsage:
     """What is taken up when these assignments are carried out by this worker."""
     streams = {each.batch.id: each.streams for each in assignments}
     return usage_of(active(assignments), "w", lambda of: streams[of.id])
@@ -136,7 +136,7 @@ def test_a_destination_that_is_not_ready_holds_its_batches(status: SiteStatus) -
 
 
 def test_a_site_that_is_stopped_or_unknown_holds_what_has_to_do_with_it() -> None:
-    deletion = batch(2, request(2, kind=Kind.REPLICAS))
+    deletion = batch(2, request(2, kind=RequestKind.REPLICAS))
     found = scheduled([batch(1), deletion], stopped={"Z": "no space left"})
     assert found.held == tuple(
         HeldBatch(each, Held.SITE_UNAVAILABLE, "Z: no space left") for each in (batch(1), deletion)
@@ -148,7 +148,7 @@ def test_a_site_that_is_stopped_or_unknown_holds_what_has_to_do_with_it() -> Non
 
 
 def test_what_is_to_be_deleted_need_not_lie_at_a_ready_site() -> None:
-    deletion = batch(1, request(1, kind=Kind.REPLICAS))
+    deletion = batch(1, request(1, kind=RequestKind.REPLICAS))
     found = scheduled([deletion], sites=sites(Z=site("Z", status=SiteStatus.MORGUE)))
     assert found.assignments == (Assignment(deletion, deletion.files, deletion.size, "", 3),)
 
@@ -197,12 +197,13 @@ def test_two_requests_for_one_file_bring_it_once() -> None:
 
 def test_what_is_written_read_or_deleted_is_not_deleted() -> None:
     deletions = [
-        batch(number, request(number, kind=Kind.REPLICAS, site=at), block="b") for number, at in ((2, "A"), (3, "Z"))
+        batch(number, request(number, kind=RequestKind.REPLICAS, site=at), block="b")
+        for number, at in ((2, "A"), (3, "Z"))
     ]
     copy = batch(1, request(1), block="b")
     assert [each.batch.id for each in scheduled([copy, *deletions]).assignments] == [1]
     assert [each.batch.id for each in scheduled(deletions).assignments] == [2, 3]
-    again = replace(deletions[0], id=4, request=request(4, kind=Kind.REPLICAS, site="A"))
+    again = replace(deletions[0], id=4, request=request(4, kind=RequestKind.REPLICAS, site="A"))
     assert [each.batch.id for each in scheduled([deletions[0], again]).assignments] == [2]
     assert scheduled(deletions, busy=busy_of(active(scheduled([copy]).assignments))).assignments == ()
 
@@ -249,7 +250,7 @@ def test_another_source_serves_while_a_link_is_full() -> None:
 
 def test_deletions_have_their_own_slots_at_each_site() -> None:
     asked = [(1, "A"), (2, "A"), (3, "B")]
-    deletions = [batch(number, request(number, kind=Kind.ORPHANS, site=at), n_files=50) for number, at in asked]
+    deletions = [batch(number, request(number, kind=RequestKind.ORPHANS, site=at), n_files=50) for number, at in asked]
     bounded = limits(1, deletions=4, deletion_files=10)
     found = scheduled([batch(9, request(9)), *deletions], limits=bounded).assignments
     assert [(each.batch.id, len(each.files), each.streams) for each in found if each.source] == [(9, 4, 1)]
@@ -259,12 +260,12 @@ def test_deletions_have_their_own_slots_at_each_site() -> None:
         (3, 10, 3),
     ]
     assert scheduled(deletions, limits=bounded, usage=used(found)).assignments == ()
-    new = batch(4, request(4, kind=Kind.ORPHANS, site="A"), n_files=50)
+    new = batch(4, request(4, kind=RequestKind.ORPHANS, site="A"), n_files=50)
     assert [each.streams for each in scheduled([new], limits=bounded, usage=used(found)).assignments] == [1]
 
 
 def test_small_batches_share_the_deletions_of_a_site() -> None:
-    asked = request(1, kind=Kind.ORPHANS, site="A")
+    asked = request(1, kind=RequestKind.ORPHANS, site="A")
     waiting = [batch(number, asked, n_files=100) for number in range(1, 30)]
     few = limits(1, deletions=8, deletion_files=1000)
     found = scheduled(waiting, limits=few, room_files=10_000).assignments

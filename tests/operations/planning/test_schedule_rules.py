@@ -17,11 +17,11 @@ from planning_world import NOW_US, batch, link, request, site, without
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
 from holdfast.model.records import Site, SiteStatus, StorageType
-from holdfast.operations.batch import Batch, Kind, QueuedRequest
+from holdfast.operations.batch import Batch, QueuedRequest, RequestKind
 from holdfast.operations.batches.links import Link
 from holdfast.operations.planning.assignment import Assignment, HeldBatch
 from holdfast.operations.planning.holders import NOTHING, Holding
-from holdfast.operations.planning.limits import Limits, LinkLimits, SiteLimits
+from holdfast.operations.planning.limits import LinkLimits, SiteLimits, WorkLimits
 from holdfast.operations.planning.schedule import schedule
 from holdfast.operations.planning.served import Served
 from holdfast.operations.planning.usage import busy_of, usage_of
@@ -44,7 +44,7 @@ class World:
     """Requests and batches out of one seed, two workers that take turns, and what both are at."""
 
     seed: int
-    bounds: Limits
+    bounds: WorkLimits
     chance: random.Random = field(init=False)
     sites: dict[str, Site] = field(init=False)
     links: dict[tuple[str, str], Link] = field(default_factory=dict)
@@ -71,14 +71,16 @@ class World:
             self._ask(number)
         for each in self.waiting:
             # What is asked for at a site, to come or to go, the site does not hold in earnest.
-            if each.request.kind is not Kind.ORPHANS:
+            if each.request.kind is not RequestKind.ORPHANS:
                 usable = dict(self.held[each.block_key].usable)
                 usable[each.site] = usable.get(each.site, FileSet()) - each.files
                 self.held[each.block_key] = Holding({name: files for name, files in usable.items() if files})
 
     def _ask(self, number: int) -> None:
         chance = self.chance
-        kind = chance.choice((Kind.COPY, Kind.COPY, Kind.COPY, Kind.REPLICAS, Kind.ORPHANS))
+        kind = chance.choice(
+            (RequestKind.COPY, RequestKind.COPY, RequestKind.COPY, RequestKind.REPLICAS, RequestKind.ORPHANS)
+        )
         asked = request(
             number,
             kind=kind,
@@ -89,7 +91,7 @@ class World:
         )
         for _ in range(chance.randint(1, 8)):
             id = len(self.waiting) + 1
-            block = "" if kind is Kind.ORPHANS else f"b{chance.randrange(12)}"
+            block = "" if kind is RequestKind.ORPHANS else f"b{chance.randrange(12)}"
             if any(each.request.number == number and each.block == block for each in self.waiting):
                 continue
             files = FileSet.of(chance.sample(range(12), chance.randint(1, 12)))
@@ -98,7 +100,7 @@ class World:
             self.waiting.append(replace(made, size=sum(lengths[ordinal] for ordinal in files)))
 
     def _lengths(self, of: Batch) -> list[int]:
-        if of.request.kind is Kind.ORPHANS:
+        if of.request.kind is RequestKind.ORPHANS:
             return [7] * 12
         key, chance = of.block_key, self.chance
         if key not in self.lengths:
@@ -203,7 +205,7 @@ class World:
         written: dict[tuple[BlockKey, str], FileSet] = {}
         read: dict[tuple[BlockKey, str], FileSet] = {}
         for each in self.running:
-            if each.batch.request.kind is Kind.ORPHANS:
+            if each.batch.request.kind is RequestKind.ORPHANS:
                 continue
             place = each.batch.block_key, each.batch.site
             assert not written.get(place, FileSet()) & each.batch.files
@@ -241,7 +243,7 @@ class World:
 
 bounds = st.none() | st.integers(1, 6)
 limit_sets = st.builds(
-    lambda slots, owner, share, deletion_files, of_link, of_site: Limits(
+    lambda slots, owner, share, deletion_files, of_link, of_site: WorkLimits(
         slots, owner, share, deletion_files, lambda _from, _to: of_link, lambda _name: of_site
     ),
     st.integers(1, 10),
@@ -255,7 +257,7 @@ limit_sets = st.builds(
 
 @settings(deadline=None, max_examples=examples(50))
 @given(st.integers(0, 2**32), limit_sets)
-def test_limits_hold_files_are_moved_once_and_nobody_starves(seed: int, limits: Limits) -> None:
+def test_limits_hold_files_are_moved_once_and_nobody_starves(seed: int, limits: WorkLimits) -> None:
     world = World(seed, limits)
     asked: Counter[int] = Counter()
     requests: dict[int, QueuedRequest] = {}

@@ -18,21 +18,21 @@ from holdfast.operations.batch import Batch, Held
 from holdfast.operations.batches.links import Link
 from holdfast.operations.planning import holders as planning_holders
 from holdfast.operations.planning.holders import NOTHING, Holding, read_holders
-from holdfast.operations.planning.sources import RECENT_US, Choice, HeldFiles, Part, Sources
+from holdfast.operations.planning.sources import RECENT_US, HeldFiles, SourceChoice, Sources, SourceShare
 
 BATCH = batch(1, n_files=4)
 ALL, SOME = FileSet.full(4), FileSet.of([0, 1])
 REST = ALL - SOME
 
 
-def choose(held: dict[str, FileSet], of: Batch = BATCH, *, room: str = "", **given: Any) -> Choice:
+def choose(held: dict[str, FileSet], of: Batch = BATCH, *, room: str = "", **given: Any) -> SourceChoice:
     """``room``: sites that have none."""
     values: dict[str, Any] = {"links": {}, "sites": sites("A", "B", "C", "Z"), "now_us": NOW_US} | given
     sources = Sources(holding({of.block_key: Holding(held)}), **values)
     return sources.choose(of, of.files, lambda name: name not in room)
 
 
-def parts(choice: Choice) -> tuple[tuple[str, FileSet], ...]:
+def parts(choice: SourceChoice) -> tuple[tuple[str, FileSet], ...]:
     return tuple((part.source, part.files) for part in choice.sources)
 
 
@@ -88,7 +88,7 @@ def test_a_batch_is_divided_among_sources() -> None:
     "unusable", [site("A", status=status) for status in SiteStatus if status is not SiteStatus.READY]
 )
 def test_a_source_is_ready_and_not_the_destination(unusable: Site) -> None:
-    nothing = Choice(held=(HeldFiles(ALL, Held.NO_SOURCE, "no other ready site holds it"),))
+    nothing = SourceChoice(held=(HeldFiles(ALL, Held.NO_SOURCE, "no other ready site holds it"),))
     assert choose({"A": ALL}, sites=sites("Z", A=unusable)) == nothing
     assert choose({"A": ALL}, sites=sites("Z")) == nothing
     assert choose({"Z": ALL}) == nothing
@@ -112,10 +112,13 @@ def test_sizes_follow_from_what_partial_holders_have() -> None:
     of = batch(1, n_files=4, size=1111)
     held = Holding({"A": SOME, "B": ALL, "C": REST}, {"A": 11, "C": 1100})
     sources = Sources(holding({of.block_key: held}), {}, sites("A", "B", "C", "Z"), now_us=NOW_US)
-    assert sources.choose(of, ALL).sources == (Part("A", SOME, 11), Part("B", REST, 1100))
-    assert sources.choose(of, REST).sources == (Part("B", REST),)
-    assert sources.choose(of, FileSet.of([0, 2])).sources == (Part("A", FileSet.of([0])), Part("B", FileSet.of([2])))
-    assert sources.choose(of, ALL, lambda name: name == "A").sources == (Part("A", SOME, 11),)
+    assert sources.choose(of, ALL).sources == (SourceShare("A", SOME, 11), SourceShare("B", REST, 1100))
+    assert sources.choose(of, REST).sources == (SourceShare("B", REST),)
+    assert sources.choose(of, FileSet.of([0, 2])).sources == (
+        SourceShare("A", FileSet.of([0])),
+        SourceShare("B", FileSet.of([2])),
+    )
+    assert sources.choose(of, ALL, lambda name: name == "A").sources == (SourceShare("A", SOME, 11),)
 
 
 def test_what_has_no_room_gives_way_only_to_its_like() -> None:
@@ -124,9 +127,9 @@ def test_what_has_no_room_gives_way_only_to_its_like() -> None:
     failed = link("C", n_failed_row=1, last_failure_us=NOW_US)
     assert parts(choose(there, sites=known, links=failed)) == (("A", ALL),)
     assert parts(choose(there, sites=known, links=failed, room="A")) == (("B", ALL),)
-    assert choose(there, sites=known, links=failed, room="AB") == Choice()
-    assert choose({"C": ALL, "D": ALL}, sites=known, links=failed, room="C") == Choice()
-    assert choose({"A": SOME, "D": ALL}, sites=known, room="A") == Choice((Part("D", REST),))
+    assert choose(there, sites=known, links=failed, room="AB") == SourceChoice()
+    assert choose({"C": ALL, "D": ALL}, sites=known, links=failed, room="C") == SourceChoice()
+    assert choose({"A": SOME, "D": ALL}, sites=known, room="A") == SourceChoice((SourceShare("D", REST),))
 
 
 names = st.sampled_from("ABCDEF")

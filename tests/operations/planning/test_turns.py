@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planning_world import request
 
-from holdfast.operations.batch import Kind, QueuedRequest
+from holdfast.operations.batch import QueuedRequest, RequestKind
 from holdfast.operations.planning import served as service
 from holdfast.operations.planning.served import CREDIT, FILE_BYTES, TURN, Served
 from holdfast.operations.planning.turns import Turns
@@ -55,7 +55,7 @@ def test_bytes_count_and_so_do_files() -> None:
 
 
 def test_deletions_and_copies_are_counted_apart_and_deletions_by_files_only() -> None:
-    served, copy, deletion = Served(), request(1), request(1, kind=Kind.ORPHANS)
+    served, copy, deletion = Served(), request(1), request(1, kind=RequestKind.ORPHANS)
     served.charge(copy, *BATCH)
     assert served.of_owner(deletion) == 0
     served.charge(deletion, 5, 10**15)

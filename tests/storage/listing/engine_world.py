@@ -12,10 +12,10 @@ from holdfast.model import names
 from holdfast.model.errors import HoldfastError
 from holdfast.storage.driver import DirectoryListing, DirectoryNames, Entry, Kind, Stat, StorageDriver
 from holdfast.storage.listing.engine import list_tree
-from holdfast.storage.listing.limits import Limits
+from holdfast.storage.listing.limits import ListingLimits
 from holdfast.storage.listing.memory_ledger import MemoryLedger
-from holdfast.storage.listing.progress import Outcome
-from holdfast.storage.listing.tables import Directory, State
+from holdfast.storage.listing.progress import ListingOutcome
+from holdfast.storage.listing.tables import Directory, DirectoryState
 from holdfast.testing.memory_driver import FULL, MemoryDriver
 from holdfast.testing.memory_tree import MemoryTree
 from holdfast.testing.simulation.timeless import SimulatedClock, run
@@ -56,12 +56,12 @@ class ListSink:
         return sorted(names.join(d.dir, entry.name) for d in self.directories for entry in d.files)
 
 
-async def listing(doors: Sequence[StorageDriver] | StorageDriver, sink: Any, **options: Any) -> Outcome:
+async def listing(doors: Sequence[StorageDriver] | StorageDriver, sink: Any, **options: Any) -> ListingOutcome:
     """One run of the engine; the sink is told to abandon it if it fails."""
     top = options.pop("top", "/")
     concurrency = options.pop("concurrency", None)
     if concurrency is not None:
-        options["limits"] = replace(options.get("limits", Limits()), in_flight_max=concurrency)
+        options["limits"] = replace(options.get("limits", ListingLimits()), in_flight_max=concurrency)
     ledger = MemoryLedger(sink, top)
     try:
         return await list_tree(doors if isinstance(doors, Sequence) else [doors], ledger, **options)
@@ -69,7 +69,7 @@ async def listing(doors: Sequence[StorageDriver] | StorageDriver, sink: Any, **o
         ledger.close()
 
 
-def listed(doors: Sequence[StorageDriver] | StorageDriver, sink: Any, **options: Any) -> Outcome:
+def listed(doors: Sequence[StorageDriver] | StorageDriver, sink: Any, **options: Any) -> ListingOutcome:
     """The same, in no time."""
     return run(listing(doors, sink, **options), SimulatedClock())
 
@@ -208,7 +208,7 @@ def check_no_silent_gap(tree: MemoryTree, sink: ListSink) -> None:
             dir, name = names.split(dir)
         directory = found[dir]
         seen = {entry.name for entry in (*directory.files, *directory.directories)}
-        assert name in seen or directory.state in (State.FAILED, State.DOUBTED), (path, directory)
+        assert name in seen or directory.state in (DirectoryState.FAILED, DirectoryState.DOUBTED), (path, directory)
     for directory in sink.directories:
-        if directory.state is State.LISTED:
+        if directory.state is DirectoryState.LISTED:
             assert {e.name for e in (*directory.files, *directory.directories)} == set(tree.entries(directory.dir))

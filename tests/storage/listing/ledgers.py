@@ -11,12 +11,21 @@ import pyarrow.parquet as pq
 
 from holdfast.model import names
 from holdfast.storage.driver import Entry, Kind, Stat
-from holdfast.storage.listing.ledger import Ledger, Waiting
+from holdfast.storage.listing.ledger import Ledger, WaitingDirectory
 from holdfast.storage.listing.reading import Listing
-from holdfast.storage.listing.summary import Counts, Plan
-from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES, ODDITIES, SCHEMAS, Directory, Odd, Oddity, State
+from holdfast.storage.listing.summary import ListingCounts, ListingPlan
+from holdfast.storage.listing.tables import (
+    DIRECTORIES,
+    ENTRIES,
+    ODDITIES,
+    SCHEMAS,
+    Directory,
+    DirectoryState,
+    Odd,
+    Oddity,
+)
 
-PLAN = Plan("bern", "/", ("posix /data",))
+PLAN = ListingPlan("bern", "/", ("posix /data",))
 
 
 def a_tree(seed: int, n_directories: int = 60) -> dict[str, Directory]:
@@ -35,10 +44,16 @@ def a_tree(seed: int, n_directories: int = 60) -> dict[str, Directory]:
 
 
 def _directory(source: random.Random, path: str, below: Sequence[str]) -> Directory:
-    state = State.LISTED if below else source.choice([State.LISTED] * 6 + [State.FAILED, State.SKIPPED, State.DOUBTED])
-    reason = "" if state is State.LISTED else f"reason {source.randrange(9)}"
+    state = (
+        DirectoryState.LISTED
+        if below
+        else source.choice(
+            [DirectoryState.LISTED] * 6 + [DirectoryState.FAILED, DirectoryState.SKIPPED, DirectoryState.DOUBTED]
+        )
+    )
+    reason = "" if state is DirectoryState.LISTED else f"reason {source.randrange(9)}"
     own = None if path == "/" else _mtime_of(path)
-    if state in (State.FAILED, State.SKIPPED):
+    if state in (DirectoryState.FAILED, DirectoryState.SKIPPED):
         return Directory(path, state, reason, own)
     files = tuple(_file(source, number) for number in range(source.choice([0, 1, 3, 8])))
     odd = tuple(Oddity(bytes([200 + i]), Odd.UNNAMEABLE, "no UTF-8") for i in range(source.choice([0, 0, 0, 2])))
@@ -60,17 +75,19 @@ def pieces(directory: Directory, source: random.Random) -> Iterator[Directory]:
     """The same directory in pieces; the last has what is said of it as a whole."""
     cut = source.randrange(len(directory.files) + 1)
     split = source.randrange(len(directory.directories) + 1)
-    yield Directory(directory.dir, State.LISTED, "", None, directory.files[:cut], directory.directories[:split])
-    yield Directory(directory.dir, State.LISTED, "", None)
+    yield Directory(
+        directory.dir, DirectoryState.LISTED, "", None, directory.files[:cut], directory.directories[:split]
+    )
+    yield Directory(directory.dir, DirectoryState.LISTED, "", None)
     rest = (directory.files[cut:], directory.directories[split:], directory.oddities)
     yield Directory(directory.dir, directory.state, directory.reason, directory.mtime_ns, *rest)
 
 
-def find(ledger: Ledger, waiting: Waiting, tree: Mapping[str, Directory], source: random.Random) -> None:
+def find(ledger: Ledger, waiting: WaitingDirectory, tree: Mapping[str, Directory], source: random.Random) -> None:
     """Tell the ledger of one directory, in one of the ways there are."""
     directory = tree[waiting.dir]
     assert directory.mtime_ns == waiting.mtime_ns
-    if directory.state in (State.FAILED, State.SKIPPED) or source.random() < 0.6:
+    if directory.state in (DirectoryState.FAILED, DirectoryState.SKIPPED) or source.random() < 0.6:
         ledger.found(directory)
         return
     spool = ledger.spool(waiting)
@@ -110,14 +127,14 @@ def rows_wanted(tree: Mapping[str, Directory]) -> dict[str, list[Any]]:
     return {table: sorted(rows, key=repr) for table, rows in found.items()}
 
 
-def counts_wanted(tree: Mapping[str, Directory]) -> Counts:
+def counts_wanted(tree: Mapping[str, Directory]) -> ListingCounts:
     """What a summary has to count; without failures and doubts by name."""
     states = [d.state for d in tree.values()]
-    return Counts(
-        listed=states.count(State.LISTED),
-        doubted=states.count(State.DOUBTED),
-        failed=states.count(State.FAILED),
-        skipped=states.count(State.SKIPPED),
+    return ListingCounts(
+        listed=states.count(DirectoryState.LISTED),
+        doubted=states.count(DirectoryState.DOUBTED),
+        failed=states.count(DirectoryState.FAILED),
+        skipped=states.count(DirectoryState.SKIPPED),
         files=sum(len(d.files) for d in tree.values()),
         bytes=sum(entry.stat.size for d in tree.values() for entry in d.files),
         oddities=sum(len(d.oddities) for d in tree.values()),

@@ -30,10 +30,10 @@ from holdfast.model.errors import BadInput, BrokenInvariant, Conflict, OperatorE
 from holdfast.storage.driver import Entry, Kind, Stat
 from holdfast.storage.listing import disk_ledger, part_files, parts, waiting_stack
 from holdfast.storage.listing.disk_ledger import DiskLedger
-from holdfast.storage.listing.ledger import Waiting
+from holdfast.storage.listing.ledger import WaitingDirectory
 from holdfast.storage.listing.reading import Listing
-from holdfast.storage.listing.summary import SHOWN_MAX, Plan
-from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES, SCHEMAS, Directory, State
+from holdfast.storage.listing.summary import SHOWN_MAX, ListingPlan
+from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES, SCHEMAS, Directory, DirectoryState
 from storage.listing.ledgers import PLAN, a_tree, counts_wanted, find, rows_of, rows_wanted
 from support.fast_folder import fast_folder
 from support.soak import examples
@@ -42,7 +42,7 @@ FILE = Stat(Kind.FILE, 1, 5)
 FOLDER = Stat(Kind.DIRECTORY, 0, 5)
 
 
-def opened(folder: Path, plan: Plan = PLAN, **options: Any) -> DiskLedger:
+def opened(folder: Path, plan: ListingPlan = PLAN, **options: Any) -> DiskLedger:
     return DiskLedger.open(folder, plan, clock=lambda: 7, **options)
 
 
@@ -90,7 +90,7 @@ def test_broken_off_anywhere_it_comes_to_the_same(seed: int, breaks: int) -> Non
         ends = sorted(source.randrange(1, 150) for _ in range(breaks))
         deeds = 0
         ledger = opened(folder)
-        in_flight: deque[Waiting] = deque()
+        in_flight: deque[WaitingDirectory] = deque()
         while ledger.waiting or in_flight:
             in_flight.extend(ledger.take(source.randint(0, 4)))
             in_flight.rotate(source.randrange(3))
@@ -154,10 +154,10 @@ def test_dying_at_every_pass_of_a_step_comes_to_the_same(folder: Path, step: str
 def test_the_newest_are_taken_first_and_in_the_order_of_names(folder: Path) -> None:
     ledger = opened(folder)
     (top,) = ledger.take(5)
-    assert top == Waiting("/", None)
-    ledger.found(Directory("/", State.LISTED, directories=(Entry("a", FOLDER), Entry("b", FOLDER))))
+    assert top == WaitingDirectory("/", None)
+    ledger.found(Directory("/", DirectoryState.LISTED, directories=(Entry("a", FOLDER), Entry("b", FOLDER))))
     assert [each.dir for each in ledger.take(1)] == ["/a"]
-    ledger.found(Directory("/a", State.LISTED, directories=(Entry("x", FOLDER),)))
+    ledger.found(Directory("/a", DirectoryState.LISTED, directories=(Entry("x", FOLDER),)))
     assert ledger.waiting == 2
     assert [each.dir for each in ledger.take(5)] == ["/a/x", "/b"]
     assert not ledger.take(5)
@@ -167,7 +167,7 @@ def test_the_newest_are_taken_first_and_in_the_order_of_names(folder: Path) -> N
 def test_what_was_taken_and_not_found_waits_again(folder: Path) -> None:
     ledger = opened(folder)
     ledger.take(1)
-    ledger.found(Directory("/", State.LISTED, directories=(Entry("a", FOLDER), Entry("b", FOLDER))))
+    ledger.found(Directory("/", DirectoryState.LISTED, directories=(Entry("a", FOLDER), Entry("b", FOLDER))))
     ledger.take(1)
     ledger.save()
     ledger.take(1)
@@ -182,11 +182,11 @@ def test_what_was_taken_and_not_found_waits_again(folder: Path) -> None:
 def test_a_directory_is_found_once_and_only_if_it_was_taken(folder: Path) -> None:
     ledger = opened(folder)
     with pytest.raises(BrokenInvariant):
-        ledger.found(Directory("/", State.LISTED))
+        ledger.found(Directory("/", DirectoryState.LISTED))
     ledger.take(1)
-    ledger.found(Directory("/", State.LISTED))
+    ledger.found(Directory("/", DirectoryState.LISTED))
     with pytest.raises(BrokenInvariant):
-        ledger.found(Directory("/", State.LISTED))
+        ledger.found(Directory("/", DirectoryState.LISTED))
     ledger.close()
 
 
@@ -207,15 +207,15 @@ def test_it_is_due_by_rows_and_by_time(folder: Path, monkeypatch: pytest.MonkeyP
     ledger.take(1)
     moment += 60
     assert not ledger.due, "nothing was found"
-    ledger.found(Directory("/", State.LISTED, directories=(Entry("a", FOLDER), Entry("b", FOLDER))))
+    ledger.found(Directory("/", DirectoryState.LISTED, directories=(Entry("a", FOLDER), Entry("b", FOLDER))))
     assert ledger.due
     ledger.save()
     assert not ledger.due
     ledger.take(2)
-    ledger.found(Directory("/a", State.LISTED))
+    ledger.found(Directory("/a", DirectoryState.LISTED))
     moment += disk_ledger.SECONDS_DUE - 0.01
     assert not ledger.due
-    ledger.found(Directory("/b", State.LISTED, files=(Entry("f", FILE), Entry("g", FILE))))
+    ledger.found(Directory("/b", DirectoryState.LISTED, files=(Entry("f", FILE), Entry("g", FILE))))
     assert ledger.due
     ledger.save()
     ledger.close()
@@ -225,14 +225,14 @@ def test_what_waits_in_a_spool_is_had_without_saving(folder: Path) -> None:
     ledger = opened(folder)
     (top,) = ledger.take(1)
     spool = ledger.spool(top)
-    spool.add(Directory("/", State.LISTED, directories=(Entry("a", FOLDER), Entry("b", FOLDER))))
+    spool.add(Directory("/", DirectoryState.LISTED, directories=(Entry("a", FOLDER), Entry("b", FOLDER))))
     assert ledger.waiting == 0
-    spool.keep(Directory("/", State.LISTED, directories=(Entry("c", FOLDER),)))
+    spool.keep(Directory("/", DirectoryState.LISTED, directories=(Entry("c", FOLDER),)))
     assert ledger.waiting == 3
     assert ledger.due
     assert sorted(each.dir for each in ledger.take(9)) == ["/a", "/b", "/c"]
     with pytest.raises(BrokenInvariant):
-        spool.add(Directory("/", State.LISTED))
+        spool.add(Directory("/", DirectoryState.LISTED))
     ledger.close()
 
 
@@ -241,11 +241,11 @@ def test_a_dropped_spool_leaves_nothing(folder: Path) -> None:
     before = sorted(os.listdir(folder))
     (top,) = ledger.take(1)
     spool = ledger.spool(top)
-    spool.add(Directory("/", State.LISTED, files=(Entry("f", FILE),), directories=(Entry("a", FOLDER),)))
+    spool.add(Directory("/", DirectoryState.LISTED, files=(Entry("f", FILE),), directories=(Entry("a", FOLDER),)))
     spool.drop()
     spool.drop()
     assert sorted(os.listdir(folder)) == before
-    ledger.found(Directory("/", State.FAILED, "it broke off"))
+    ledger.found(Directory("/", DirectoryState.FAILED, "it broke off"))
     ledger.finish()
     ledger.close()
     assert rows_of(folder)[ENTRIES] == []
@@ -286,10 +286,10 @@ def test_rows_become_a_part_when_there_are_enough(folder: Path, monkeypatch: pyt
     monkeypatch.setattr(parts, "PART_ROWS", 100)
     ledger = opened(folder)
     ledger.take(1)
-    ledger.found(Directory("/", State.LISTED, directories=tuple(Entry(f"d{n:02}", FOLDER) for n in range(60))))
+    ledger.found(Directory("/", DirectoryState.LISTED, directories=tuple(Entry(f"d{n:02}", FOLDER) for n in range(60))))
     for waiting in ledger.take(60):
         files = tuple(Entry(f"f{n}", FILE) for n in range(4))
-        ledger.found(Directory(waiting.dir, State.LISTED, files=files))
+        ledger.found(Directory(waiting.dir, DirectoryState.LISTED, files=files))
         ledger.save()
     assert len(list(folder.glob("entries/*"))) == 2
     assert not list(folder.glob("directories/*"))
@@ -303,10 +303,10 @@ def test_rows_become_a_part_when_there_are_enough(folder: Path, monkeypatch: pyt
 def test_an_empty_listing_has_an_empty_part_of_each_table(folder: Path) -> None:
     ledger = opened(folder)
     ledger.take(1)
-    ledger.found(Directory("/", State.FAILED, "permission denied"))
+    ledger.found(Directory("/", DirectoryState.FAILED, "permission denied"))
     summary = ledger.finish()
     ledger.close()
-    assert summary.counts.top_state == State.FAILED
+    assert summary.counts.top_state == DirectoryState.FAILED
     assert not summary.complete
     assert [part.rows for part in summary.parts] == [1, 0, 0]
     assert {part.table for part in summary.parts} == set(SCHEMAS)
@@ -315,9 +315,9 @@ def test_an_empty_listing_has_an_empty_part_of_each_table(folder: Path) -> None:
 def test_a_time_that_the_tables_cannot_hold_is_left_out(folder: Path) -> None:
     ledger = opened(folder)
     ledger.take(1)
-    ledger.found(Directory("/", State.LISTED, directories=(Entry("a", Stat(Kind.DIRECTORY, 0, 2**63)),)))
+    ledger.found(Directory("/", DirectoryState.LISTED, directories=(Entry("a", Stat(Kind.DIRECTORY, 0, 2**63)),)))
     ledger.save()
-    assert ledger.take(1) == [Waiting("/a", None)]
+    assert ledger.take(1) == [WaitingDirectory("/a", None)]
     ledger.close()
 
 
@@ -338,7 +338,7 @@ def test_another_plan_is_refused_and_told_apart(folder: Path) -> None:
 
 def test_a_top_that_is_none_is_refused(folder: Path) -> None:
     with pytest.raises(BadInput):
-        opened(folder, Plan("bern", "data"))
+        opened(folder, ListingPlan("bern", "data"))
     assert not folder.exists()
 
 
@@ -444,7 +444,7 @@ def fail_all(folder: Path) -> None:
     with closing(opened(folder)) as ledger:
         while taken := ledger.take(100):
             for waiting in taken:
-                ledger.found(Directory(waiting.dir, State.FAILED))
+                ledger.found(Directory(waiting.dir, DirectoryState.FAILED))
         ledger.finish()
 
 
@@ -546,7 +546,7 @@ def test_saving_in_a_thread_tears_nothing(folder: Path) -> None:
     thread = threading.Thread(target=save)
     thread.start()
     try:
-        in_flight: list[Waiting] = []
+        in_flight: list[WaitingDirectory] = []
         while ledger.waiting or in_flight:
             in_flight += ledger.take(source.randint(1, 9))
             source.shuffle(in_flight)

@@ -30,8 +30,8 @@ from holdfast.model.errors import PeerError
 from holdfast.storage.driver import DirectoryListing, DirectoryNames, Entry, Kind, NotThere, Stat, Unnameable
 from holdfast.storage.listing import doubt
 from holdfast.storage.listing.answer import seen_in, sort_out
-from holdfast.storage.listing.doubt import LISTS_MAX, Look, Step, next_step, suspicion
-from holdfast.storage.listing.tables import Directory, Odd, State
+from holdfast.storage.listing.doubt import LISTS_MAX, DoubtStep, Look, next_step, suspicion
+from holdfast.storage.listing.tables import Directory, DirectoryState, Odd
 from holdfast.testing.memory_tree import MemoryTree
 from holdfast.testing.simulation.timeless import SimulatedClock, run
 from support.soak import examples
@@ -64,27 +64,27 @@ def test_what_is_suspicious(names: int, contradictions: int, said: str, expected
 def test_an_answer_is_believed_when_the_look_next_to_it_saw_the_same() -> None:
     few, all_of_it = Look("few", 1), Look("all", 9)
     named = all_of_it._replace(named_only=True, otherwise=True)
-    assert next_step([few], None, names_can_be_asked=True) is Step.LOOK
-    assert next_step([few], None, names_can_be_asked=False) is Step.LIST
-    assert next_step([few, named], None, names_can_be_asked=True) is Step.LIST
-    assert next_step([few, named, all_of_it], None, names_can_be_asked=True) is Step.BELIEVE
+    assert next_step([few], None, names_can_be_asked=True) is DoubtStep.LOOK
+    assert next_step([few], None, names_can_be_asked=False) is DoubtStep.LIST
+    assert next_step([few, named], None, names_can_be_asked=True) is DoubtStep.LIST
+    assert next_step([few, named, all_of_it], None, names_can_be_asked=True) is DoubtStep.BELIEVE
     # Not the first and the third: something else was seen in between.
-    assert next_step([few, named, few], None, names_can_be_asked=True) is Step.LOOK
-    assert next_step([few, few._replace(otherwise=True)], 9, names_can_be_asked=False) is Step.BELIEVE
+    assert next_step([few, named, few], None, names_can_be_asked=True) is DoubtStep.LOOK
+    assert next_step([few, few._replace(otherwise=True)], 9, names_can_be_asked=False) is DoubtStep.BELIEVE
 
 
 def test_the_same_question_at_the_same_door_counts_only_half_where_more_was_expected() -> None:
     empty = Look("", 0)
-    assert next_step([empty, empty], None, names_can_be_asked=False) is Step.BELIEVE
-    assert next_step([empty, empty], 9, names_can_be_asked=False) is Step.LIST
-    assert next_step([empty, empty, empty], 9, names_can_be_asked=False) is Step.BELIEVE
+    assert next_step([empty, empty], None, names_can_be_asked=False) is DoubtStep.BELIEVE
+    assert next_step([empty, empty], 9, names_can_be_asked=False) is DoubtStep.LIST
+    assert next_step([empty, empty, empty], 9, names_can_be_asked=False) is DoubtStep.BELIEVE
 
 
 def test_what_contradicts_itself_is_never_believed() -> None:
     odd = Look("same", 3, contradicts_itself=True)
-    assert next_step([odd], None, names_can_be_asked=True) is Step.LIST
-    assert next_step([odd] * LISTS_MAX, None, names_can_be_asked=True) is Step.DOUBT
-    assert next_step([odd, odd._replace(contradicts_itself=False)], None, names_can_be_asked=True) is Step.BELIEVE
+    assert next_step([odd], None, names_can_be_asked=True) is DoubtStep.LIST
+    assert next_step([odd] * LISTS_MAX, None, names_can_be_asked=True) is DoubtStep.DOUBT
+    assert next_step([odd, odd._replace(contradicts_itself=False)], None, names_can_be_asked=True) is DoubtStep.BELIEVE
 
 
 ALL = frozenset("abcdefghij")
@@ -97,16 +97,16 @@ def test_if_the_second_look_sees_everything_nothing_that_lacks_something_is_beli
     looks = [Look(answers[0], len(answers[0]))]
     for told in answers[1:]:
         step = next_step(looks, data.draw(st.sampled_from([None, 10])), names_can_be_asked=True)
-        if step is Step.LOOK:
+        if step is DoubtStep.LOOK:
             looks.append(Look(ALL, len(ALL), named_only=True, otherwise=True))
-        elif step is Step.LIST:
+        elif step is DoubtStep.LIST:
             looks.append(Look(told, len(told), otherwise=True))
         else:
             break
     else:
         raise AssertionError("it never ends")
     assert sum(not look.named_only for look in looks) <= LISTS_MAX
-    if step is Step.BELIEVE:
+    if step is DoubtStep.BELIEVE:
         assert next(look for look in reversed(looks) if not look.named_only).seen == ALL
 
 
@@ -115,7 +115,7 @@ def test_a_doubted_directory_has_all_that_was_seen() -> None:
     other = sort_out("/d", DirectoryListing((Entry("a", Stat(Kind.FILE, 2, 6)), Entry("b", FILE))))
     named = doubt.seen_by_names(DirectoryNames(("a", "c", "bad\udcfe"), (Unnameable(b"\xff", "why"),)))
     union = doubt.union([one.directory, other.directory], named, "because")
-    assert (union.dir, union.state, union.reason) == ("/d", State.DOUBTED, "because")
+    assert (union.dir, union.state, union.reason) == ("/d", DirectoryState.DOUBTED, "because")
     assert [(entry.name, entry.stat.size) for entry in union.files] == [("a", 2), ("b", 1)]
     assert [entry.name for entry in union.directories] == ["sub"]
     assert [(odd.raw, odd.kind, odd.reason) for odd in union.oddities] == [
@@ -209,7 +209,7 @@ def test_what_stays_contradictory_is_doubted_and_tells_what_was_seen() -> None:
 
     outcome = listed(OnlyOne(tree), sink)
     (directory,) = [directory for directory in sink.directories if directory.dir == "/d"]
-    assert directory.state is State.DOUBTED
+    assert directory.state is DirectoryState.DOUBTED
     assert directory.reason == "the answer broke off; 8 answers gave from 1 to 3 names"
     assert [entry.name for entry in directory.files] == ["one"]
     assert [odd.raw for odd in directory.oddities] == [b"three", b"two"]
@@ -226,7 +226,7 @@ def test_an_entry_that_stays_two_things_is_told() -> None:
 
     listed(Two(tree), sink)
     (directory,) = sink.directories
-    assert directory.state is State.DOUBTED
+    assert directory.state is DirectoryState.DOUBTED
     assert "named 1 entries twice" in directory.reason
     assert [(odd.raw, odd.reason) for odd in directory.oddities] == [
         (b"file", "the listing names it twice, each time as something else")
@@ -392,5 +392,5 @@ def test_a_listing_of_a_lying_site_comes_to_an_end(seed: int) -> None:
 
 
 def test_every_state_of_a_directory_is_one_that_tables_know() -> None:
-    assert {state.value for state in State} == {"listed", "failed", "skipped", "doubted"}
-    assert Directory("/", State.LISTED).reason == ""
+    assert {state.value for state in DirectoryState} == {"listed", "failed", "skipped", "doubted"}
+    assert Directory("/", DirectoryState.LISTED).reason == ""

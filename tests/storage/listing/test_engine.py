@@ -22,11 +22,11 @@ from holdfast.model.errors import InvalidName, OperatorError, PeerError
 from holdfast.storage.driver import NOT_TOLD, DirectoryListing, Entry, NotAllowed, NotThere
 from holdfast.storage.listing.door_pool import NotFinished
 from holdfast.storage.listing.engine import list_tree
-from holdfast.storage.listing.ledger import Waiting
-from holdfast.storage.listing.limits import Limits
+from holdfast.storage.listing.ledger import WaitingDirectory
+from holdfast.storage.listing.limits import ListingLimits
 from holdfast.storage.listing.memory_ledger import MemoryLedger
-from holdfast.storage.listing.progress import Outcome, Progress
-from holdfast.storage.listing.tables import Directory, State
+from holdfast.storage.listing.progress import ListingOutcome, ListingProgress
+from holdfast.storage.listing.tables import Directory, DirectoryState
 from holdfast.storage.posix.driver import PosixDriver
 from holdfast.testing.memory_driver import MemoryDriver
 from holdfast.testing.simulation.timeless import SimulatedClock, run
@@ -44,7 +44,7 @@ def test_everything_is_found_once(concurrency: int, pages: bool) -> None:
     assert sink.files == site.paths()
     assert set(sink.states) == DIRECTORIES
     size = sum(map(len, site.paths()))
-    assert outcome == Outcome(listed=8, doubted=0, failed=0, skipped=0, files=6, bytes=size, oddities=0)
+    assert outcome == ListingOutcome(listed=8, doubted=0, failed=0, skipped=0, files=6, bytes=size, oddities=0)
     assert outcome.complete
     assert sink.ended == ["finish"]
 
@@ -88,7 +88,7 @@ def test_many_directories_far_away_take_few_seconds() -> None:
 
     async def scenario() -> None:
         nonlocal ended
-        await listing(door, ListSink(), limits=Limits(in_flight_max=512))
+        await listing(door, ListSink(), limits=ListingLimits(in_flight_max=512))
         ended = asyncio.get_running_loop().time()
 
     run(scenario(), SimulatedClock())
@@ -192,7 +192,7 @@ def test_a_request_that_takes_too_long_is_given_up(pages: bool) -> None:
 
     site = a_site(pages=pages)
     door, sink = Hanging(tree=site.tree, capabilities=site.capabilities), ListSink()
-    listed(door, sink, limits=Limits(call_timeout_s=30))
+    listed(door, sink, limits=ListingLimits(call_timeout_s=30))
     assert sink.states["/a"] == ("failed", "no answer within 30 s")
     assert {path for path in sink.states if not path.startswith("/a/")} == {"/", "/a", "/b", "/c", "/c/x", "/c/x/y"}
 
@@ -335,9 +335,9 @@ class KeepingLedger(MemoryLedger):
 
     def __init__(self, sink: ListSink) -> None:
         super().__init__(sink)
-        self.taken: dict[str, Waiting] = {}
+        self.taken: dict[str, WaitingDirectory] = {}
 
-    def take(self, count: int) -> Sequence[Waiting]:
+    def take(self, count: int) -> Sequence[WaitingDirectory]:
         taken = super().take(count)
         self.taken |= {waiting.dir: waiting for waiting in taken}
         return taken
@@ -359,7 +359,7 @@ def test_a_listing_that_takes_too_long_can_be_gone_on_with() -> None:
         while True:
             runs += 1
             try:
-                await list_tree([door], ledger, limits=Limits(in_flight_max=4, overall_timeout_s=5))
+                await list_tree([door], ledger, limits=ListingLimits(in_flight_max=4, overall_timeout_s=5))
                 return runs
             except NotFinished as error:
                 told.append(error)
@@ -421,7 +421,7 @@ def test_a_door_that_comes_back_is_used_again() -> None:
 def test_when_all_doors_are_down_for_a_while_no_directory_fails() -> None:
     door, sink = Troubled(a_big_tree(5, 400), latency_s=0.1, errors=REFUSED), ListSink()
 
-    async def scenario() -> Outcome:
+    async def scenario() -> ListingOutcome:
         task = asyncio.ensure_future(listing(door, sink, concurrency=20))
         await asyncio.sleep(2)
         door.down = True
@@ -440,12 +440,12 @@ def test_a_site_that_never_comes_back_stops_the_listing_to_be_gone_on_with_later
 
     async def scenario() -> float:
         ledger = KeepingLedger(sink)
-        task = asyncio.ensure_future(list_tree([door], ledger, limits=Limits(in_flight_max=20)))
+        task = asyncio.ensure_future(list_tree([door], ledger, limits=ListingLimits(in_flight_max=20)))
         await asyncio.sleep(2)
         door.down = True
         with pytest.raises(NotFinished, match=r"no door has answered for 30[0-9] s"):
             await task
-        assert not [directory for directory in sink.directories if directory.state is not State.LISTED]
+        assert not [directory for directory in sink.directories if directory.state is not DirectoryState.LISTED]
         door.down = False
         ledger.opened_anew()
         await list_tree([door], ledger)
@@ -489,7 +489,7 @@ def test_a_door_is_questioned_by_what_it_could_answer_before(pages: bool) -> Non
         site.put(f"/bad{number}/file", b"")
     door, sink = Forgetful(tree=site.tree, capabilities=site.capabilities), ListSink()
     door.asked = []
-    outcome = listed(door, sink, limits=Limits(in_flight_max=1))
+    outcome = listed(door, sink, limits=ListingLimits(in_flight_max=1))
     assert (outcome.failed, outcome.listed) == (6, 9)
     asked_again = [path for path in door.asked if not path.startswith("/bad")]
     assert 2 <= len(asked_again) - 9 <= 6
@@ -529,7 +529,7 @@ def test_a_ledger_that_is_slow_to_save_holds_the_listing_back() -> None:
     async def scenario() -> None:
         sink = ListSink()
         ledger = Slow(sink)
-        await list_tree([Troubled(tree, latency_s=0)], ledger, limits=Limits(in_flight_max=8))
+        await list_tree([Troubled(tree, latency_s=0)], ledger, limits=ListingLimits(in_flight_max=8))
         check_no_silent_gap(tree, sink)
         # What is found while a save is under way, and what was asked for before that was full.
         assert 10 <= ledger.held_most <= 10 + 8
@@ -541,10 +541,10 @@ def test_a_ledger_that_is_slow_to_save_holds_the_listing_back() -> None:
 
 
 def test_progress_is_told_seldom_and_adds_up_to_the_outcome() -> None:
-    seen: list[tuple[float, Progress]] = []
+    seen: list[tuple[float, ListingProgress]] = []
     door = Troubled(a_big_tree(9, 400), latency_s=0.05, errors=REFUSED, p=0.05)
 
-    async def scenario() -> Outcome:
+    async def scenario() -> ListingOutcome:
         now = asyncio.get_running_loop().time
         return await listing(door, ListSink(), concurrency=10, progress=lambda told: seen.append((now(), told)))
 
@@ -579,7 +579,7 @@ def test_progress_is_told_seldom_and_adds_up_to_the_outcome() -> None:
 def test_faults_give_a_complete_listing_or_directories_marked(seed: int, p: float, errors: Any) -> None:
     tree, sink = a_big_tree(seed), ListSink()
     door = Troubled(tree, seed=seed, p=p, errors=errors)
-    outcome = listed(door, sink, seed=seed, limits=Limits(call_timeout_s=20))
+    outcome = listed(door, sink, seed=seed, limits=ListingLimits(call_timeout_s=20))
     check_no_silent_gap(tree, sink)
     if all(isinstance(error, float) or error.retryable for error in errors):
         assert outcome.failed <= 1, "four failures at the same place are rare"

@@ -23,15 +23,15 @@ from holdfast.model import names
 from holdfast.model.errors import HoldfastError, PeerError
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.doors import open_driver
-from holdfast.storage.listing.limits import Limits
+from holdfast.storage.listing.limits import ListingLimits
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.site_listing import list_site
-from holdfast.storage.listing.summary import Plan
-from holdfast.storage.listing.tables import ENTRIES, State
+from holdfast.storage.listing.summary import ListingPlan
+from holdfast.storage.listing.tables import ENTRIES, DirectoryState
 from support import real
 
 if TYPE_CHECKING:
-    from holdfast.testing.servers.delay_proxy import DelayProxy, Faults
+    from holdfast.testing.servers.delay_proxy import DelayProxy, ProxyFaults
 
 DIRECTORIES = 200
 FILES = 6
@@ -104,14 +104,14 @@ def _port(endpoint: str) -> int:
     return int(endpoint.rpartition(":")[2].strip("/"))
 
 
-def faults_of(protocol: str, share: float) -> Faults:
+def faults_of(protocol: str, share: float) -> ProxyFaults:
     """Every kind of fault, ``share`` of all together."""
-    from holdfast.testing.servers.delay_proxy import Faults
+    from holdfast.testing.servers.delay_proxy import ProxyFaults
 
     kinds = [*BREAKING]
     if protocol != "xroot":
         kinds += ["unavailable", "forbidden", "half_body"]
-    return Faults(**dict.fromkeys(kinds, share / len(kinds)), stall_s=2.0)
+    return ProxyFaults(**dict.fromkeys(kinds, share / len(kinds)), stall_s=2.0)
 
 
 def list_through_faults(protocol: str, root: str, keys: Path | None, folder: Path) -> None:
@@ -122,13 +122,13 @@ def list_through_faults(protocol: str, root: str, keys: Path | None, folder: Pat
 async def _list(protocol: str, root: str, keys: Path | None, folder: Path) -> None:
     """The listing, gone on with as long as it says that it could not go on."""
     access = Access(AccessSettings(keys=keys, connect_timeout_s=2.0, call_timeout_s=1.0))
-    limits = Limits(in_flight_max=16, attempts=5, pause_s=0.02, door_retry_s=0.2, give_up_s=10.0)
+    limits = ListingLimits(in_flight_max=16, attempts=5, pause_s=0.02, door_retry_s=0.2, give_up_s=10.0)
     driver = open_driver(protocol, root, site="SITE", access=access)
     said: HoldfastError = PeerError("not begun")
     try:
         for _ in range(RUNS_MAX):
             try:
-                await list_site([driver], folder, Plan("SITE", "/", (driver.label,)), limits=limits)
+                await list_site([driver], folder, ListingPlan("SITE", "/", (driver.label,)), limits=limits)
                 return
             except HoldfastError as error:
                 said = error
@@ -152,25 +152,25 @@ def test_nothing_is_silently_absent(name: str, share: float, sites: dict[str, Si
         site.proxy.faults = type(site.proxy.faults)()
     listing = Listing.open(tmp_path / "listing")
     injected = {kind: count - before.get(kind, 0) for kind, count in site.proxy.counts.items() if count}
-    states = {row.dir: State(row.state) for row in listing.directories()}
+    states = {row.dir: DirectoryState(row.state) for row in listing.directories()}
     found = _found(listing)
     for dir, state in states.items():
         assert dir in TREE, f"{dir!r} was made up"
-        if state is State.LISTED:
+        if state is DirectoryState.LISTED:
             assert found.get(dir, {}) == TREE[dir], injected
     for dir in TREE.keys() - states.keys():
         assert _hidden(dir, states), f"nobody came to {dir}, and nothing says why: {injected}"
     # One refusal of the top hides all; otherwise most of the tree has to be there.
-    if states["/"] is State.LISTED:
-        assert sum(states.get(dir) is State.LISTED for dir in TREE) >= len(TREE) * (1 - 5 * share)
+    if states["/"] is DirectoryState.LISTED:
+        assert sum(states.get(dir) is DirectoryState.LISTED for dir in TREE) >= len(TREE) * (1 - 5 * share)
     assert share < 0.1 or sum(injected.get(kind, 0) for kind in BREAKING)
 
 
-def _hidden(dir: str, states: dict[str, State]) -> bool:
+def _hidden(dir: str, states: dict[str, DirectoryState]) -> bool:
     while dir != "/":
         dir = names.split(dir)[0]
         if dir in states:
-            return states[dir] in (State.FAILED, State.DOUBTED)
+            return states[dir] in (DirectoryState.FAILED, DirectoryState.DOUBTED)
     return False
 
 

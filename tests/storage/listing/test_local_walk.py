@@ -29,7 +29,7 @@ from holdfast.storage.listing.local_handles import LocalHandles
 from holdfast.storage.listing.local_walk import LocalProgress, walk_local
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.rows import DirectoryRow
-from holdfast.storage.listing.summary import Plan
+from holdfast.storage.listing.summary import ListingPlan
 from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES, ODDITIES
 from holdfast.storage.posix.driver import PosixDriver
 from storage.listing.ledgers import rows_of
@@ -47,7 +47,7 @@ def folder() -> Iterator[Path]:
 
 def walked(root: Path, listing: Path, *, top: str = "/", **options: Any) -> dict[str, list[Any]]:
     """All rows that the local walk writes."""
-    ledger = DiskLedger.open(listing, Plan("bern", top))
+    ledger = DiskLedger.open(listing, ListingPlan("bern", top))
     try:
         assert walk_local(root, ledger, **{"workers": 1, **options}) is not None
     finally:
@@ -59,7 +59,7 @@ def asked(root: Path, listing: Path, *, top: str = "/", **options: Any) -> dict[
     """All rows that the engine writes."""
 
     async def list_it() -> None:
-        ledger, driver = DiskLedger.open(listing, Plan("bern", top)), PosixDriver(root)
+        ledger, driver = DiskLedger.open(listing, ListingPlan("bern", top)), PosixDriver(root)
         try:
             await list_tree([driver], ledger, **options)
         finally:
@@ -281,7 +281,7 @@ def test_a_huge_directory_is_broken_off_when_all_is_stopped(folder: Path, monkey
     for number in range(200):
         (root / f"huge/file{number}").touch()
     monkeypatch.setattr(local_packet, "HUGE_ENTRIES", 10)
-    ledger = DiskLedger.open(folder / "walked", Plan("bern"))
+    ledger = DiskLedger.open(folder / "walked", ListingPlan("bern"))
     looks = 0
 
     def stopped() -> bool:
@@ -431,7 +431,7 @@ def test_workers_that_die_one_after_the_other_end_the_walk(folder: Path, way: st
 def test_stopped_it_can_be_gone_on_with_by_the_engine(folder: Path) -> None:
     root = folder / "root"
     plant_many(root, 100, 3)
-    ledger = DiskLedger.open(folder / "listing", Plan("bern"))
+    ledger = DiskLedger.open(folder / "listing", ListingPlan("bern"))
     told: list[LocalProgress] = []
     ended = walk_local(root, ledger, workers=1, rows_max=20, progress=told.append, stopped=lambda: len(told) > 3)
     ledger.close()
@@ -442,7 +442,7 @@ def test_stopped_it_can_be_gone_on_with_by_the_engine(folder: Path) -> None:
 
 
 def test_a_root_that_cannot_be_opened_is_told(folder: Path) -> None:
-    ledger = DiskLedger.open(folder / "listing", Plan("bern"))
+    ledger = DiskLedger.open(folder / "listing", ListingPlan("bern"))
     with pytest.raises(OperatorError, match="the root of the storage cannot be opened"):
         walk_local(folder / "nowhere", ledger)
     ledger.close()

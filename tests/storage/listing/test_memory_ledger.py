@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from holdfast.model.errors import BrokenInvariant, InvalidName
 from holdfast.storage.driver import Entry, Kind, Stat
 from holdfast.storage.listing import memory_ledger
-from holdfast.storage.listing.ledger import Waiting
+from holdfast.storage.listing.ledger import WaitingDirectory
 from holdfast.storage.listing.memory_ledger import MemoryLedger
-from holdfast.storage.listing.tables import Directory, State
+from holdfast.storage.listing.tables import Directory, DirectoryState
 from storage.listing.ledgers import a_tree, find
 
 FOLDER = Stat(Kind.DIRECTORY, 0, 5)
@@ -60,12 +60,12 @@ def test_the_sink_gets_every_directory_once_and_whole(seed: int) -> None:
 
 def test_it_begins_with_its_top_and_gives_the_newest_first() -> None:
     ledger = MemoryLedger(ListSink(), "/data")
-    assert (ledger.waiting, ledger.take(5)) == (1, [Waiting("/data")])
-    ledger.found(Directory("/data", State.LISTED, directories=(Entry("a", FOLDER), Entry("b", FOLDER))))
-    assert ledger.take(1) == [Waiting("/data/a", 5)]
-    assert ledger.take(5) == [Waiting("/data/b", 5)]
+    assert (ledger.waiting, ledger.take(5)) == (1, [WaitingDirectory("/data")])
+    ledger.found(Directory("/data", DirectoryState.LISTED, directories=(Entry("a", FOLDER), Entry("b", FOLDER))))
+    assert ledger.take(1) == [WaitingDirectory("/data/a", 5)]
+    assert ledger.take(5) == [WaitingDirectory("/data/b", 5)]
     with pytest.raises(BrokenInvariant):
-        ledger.found(Directory("/data", State.LISTED))
+        ledger.found(Directory("/data", DirectoryState.LISTED))
     with pytest.raises(InvalidName):
         MemoryLedger(ListSink(), "data")
 
@@ -74,7 +74,7 @@ def test_closed_before_its_end_the_sink_leaves_nothing() -> None:
     sink = ListSink()
     ledger = MemoryLedger(sink)
     ledger.take(1)
-    ledger.found(Directory("/", State.LISTED))
+    ledger.found(Directory("/", DirectoryState.LISTED))
     ledger.close()
     ledger.close()
     assert (sink.batches, sink.ended) == ([], ["abandon"])
@@ -88,7 +88,7 @@ def test_a_sink_that_fails_is_abandoned() -> None:
     sink = FailingSink()
     ledger = MemoryLedger(sink)
     ledger.take(1)
-    ledger.found(Directory("/", State.LISTED))
+    ledger.found(Directory("/", DirectoryState.LISTED))
     with pytest.raises(OSError, match="no space"):
         ledger.finish()
     ledger.close()
@@ -107,7 +107,7 @@ def test_it_is_not_abandoned_under_the_sinks_feet() -> None:
     sink = SlowSink()
     ledger = MemoryLedger(sink)
     ledger.take(1)
-    ledger.found(Directory("/", State.LISTED))
+    ledger.found(Directory("/", DirectoryState.LISTED))
     saving = threading.Thread(target=ledger.save)
     saving.start()
     began.wait(10)

@@ -13,10 +13,10 @@ import pytest
 from holdfast.model.errors import Conflict, PeerError
 from holdfast.storage.driver import NotThere, StorageDriver
 from holdfast.storage.listing.door_pool import NotFinished
-from holdfast.storage.listing.limits import Limits
+from holdfast.storage.listing.limits import ListingLimits
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.site_listing import list_site
-from holdfast.storage.listing.summary import Plan
+from holdfast.storage.listing.summary import ListingPlan
 from holdfast.storage.posix.driver import PosixDriver
 from storage.listing.engine_world import a_site
 from storage.listing.ledgers import rows_of
@@ -24,7 +24,7 @@ from storage.listing.ledgers import rows_of
 
 def listing_of(door: StorageDriver, folder: Path, top: str = "/", **options: Any) -> Listing:
     doors: Sequence[StorageDriver] = [door]
-    return asyncio.run(list_site(doors, folder, Plan("bern", top), **{"workers": 1, **options}))
+    return asyncio.run(list_site(doors, folder, ListingPlan("bern", top), **{"workers": 1, **options}))
 
 
 def a_door(kind: str, root: Path) -> StorageDriver:
@@ -64,7 +64,7 @@ def test_a_top_that_could_not_be_listed_is_asked_for_again_by_the_same_call(tmp_
 
     door.faults = away
     with pytest.raises(PeerError, match="away"):
-        listing_of(door, tmp_path / "listing", limits=Limits(attempts=2, pause_s=0.001))
+        listing_of(door, tmp_path / "listing", limits=ListingLimits(attempts=2, pause_s=0.001))
     with pytest.raises(Conflict, match="not complete"):
         Listing.open(tmp_path / "listing")
     door.faults = None
@@ -77,7 +77,7 @@ def test_a_top_that_could_not_be_listed_is_asked_for_again_by_the_same_call(tmp_
 def test_the_time_for_the_whole_holds_and_it_can_be_gone_on_with(kind: str, tmp_path: Path) -> None:
     door = a_door(kind, tmp_path / "root")
     with pytest.raises(NotFinished, match="1 known directories are left"):
-        listing_of(door, tmp_path / "listing", limits=Limits(overall_timeout_s=1e-9))
+        listing_of(door, tmp_path / "listing", limits=ListingLimits(overall_timeout_s=1e-9))
     assert listing_of(door, tmp_path / "listing").summary.complete
 
 

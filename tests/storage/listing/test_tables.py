@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from holdfast.model.errors import OperatorError
 from holdfast.storage.driver import NOT_TOLD, Entry, Kind, Stat
 from holdfast.storage.listing import part_files, rows, tables
-from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES, ODDITIES, SCHEMAS, Directory, State, show_raw
+from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES, ODDITIES, SCHEMAS, Directory, DirectoryState, show_raw
 from storage.listing.ledgers import a_tree, rows_wanted
 from storage.listing.parquet_sink import ParquetSink
 
@@ -39,7 +39,7 @@ def test_the_schemas_are_those_the_docstring_names() -> None:
         assert f"``{table.removesuffix('.parquet')}``" in (tables.__doc__ or "")
         for field in schema:
             assert field.name in (tables.__doc__ or "")
-    for state in State:
+    for state in DirectoryState:
         assert state.value in (tables.__doc__ or "")
     assert pa.types.is_int64(SCHEMAS[ENTRIES].field("mtime").type)
 
@@ -68,7 +68,7 @@ def test_rows_of_a_directory_stand_together_in_their_order(tmp_path: Path) -> No
     sink = ParquetSink(tmp_path)
     names = ["a", "z", "é", "\U0001f600"]
     files = tuple(Entry(name, FILE) for name in names)
-    sink.add([Directory(f"/{number}", State.LISTED, files=files) for number in range(5)])
+    sink.add([Directory(f"/{number}", DirectoryState.LISTED, files=files) for number in range(5)])
     sink.finish()
     found = pq.read_table(tmp_path / ENTRIES)
     assert found["dir"].to_pylist() == [f"/{number}" for number in range(5) for _ in names]
@@ -77,7 +77,7 @@ def test_rows_of_a_directory_stand_together_in_their_order(tmp_path: Path) -> No
 
 def test_a_moment_before_1970_is_rounded_down(tmp_path: Path) -> None:
     sink = ParquetSink(tmp_path)
-    sink.add([Directory("/", State.LISTED, files=(Entry("file", Stat(Kind.FILE, 3, -2)),))])
+    sink.add([Directory("/", DirectoryState.LISTED, files=(Entry("file", Stat(Kind.FILE, 3, -2)),))])
     sink.finish()
     (row,) = pq.read_table(tmp_path / ENTRIES).to_pylist()
     assert (row["mtime"], row["mtime_ns"], row["changed_ns"], row["version"]) == (-1, -2, None, "")
@@ -86,7 +86,7 @@ def test_a_moment_before_1970_is_rounded_down(tmp_path: Path) -> None:
 def test_what_was_not_told_is_null(tmp_path: Path) -> None:
     sink = ParquetSink(tmp_path)
     files = (Entry("file", Stat(Kind.FILE, NOT_TOLD, NOT_TOLD)),)
-    sink.add([Directory("/", State.LISTED, files=files, mtime_ns=NOT_TOLD)])
+    sink.add([Directory("/", DirectoryState.LISTED, files=files, mtime_ns=NOT_TOLD)])
     sink.finish()
     (row,) = pq.read_table(tmp_path / ENTRIES).to_pylist()
     assert (row["size"], row["mtime"], row["mtime_ns"], row["changed_ns"]) == (None, None, None, None)
@@ -140,7 +140,7 @@ def test_a_full_disk_under_the_tables_is_told(tmp_path: Path, monkeypatch: pytes
     try:
         sink = ParquetSink(folder)
         with pytest.raises(OperatorError, match="no space left"):
-            sink.add([Directory("/", State.LISTED, files=files)])
+            sink.add([Directory("/", DirectoryState.LISTED, files=files)])
         sink.abandon()
         assert os.listdir(folder) == []
     finally:

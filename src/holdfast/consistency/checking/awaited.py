@@ -78,7 +78,7 @@ class Awaited:
         files = self._view.files(key)
         for ordinal in lacking:
             lfn = files.lfn(ordinal)
-            path = pfn.path_of(self._site.doors[0].rules, lfn)
+            path = pfn.path_of(self._site.first_door.rules, lfn)
             if path is None:
                 yield Finding(Class.UNLISTED, lfn, "the site's rules have no path for it", lfn=lfn)
                 continue

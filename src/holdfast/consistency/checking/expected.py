@@ -58,7 +58,7 @@ def write_expected(view: Snapshot, site: Site, target: Path) -> Expected:
     with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
         for replica in view.replicas(site=site.name):
             if replica.block.dataset in visible and replica.n_files:
-                columns = _columns(replica, view.files(replica.block), site.doors[0].rules, without_path)
+                columns = _columns(replica, view.files(replica.block), site.first_door.rules, without_path)
                 writer.write_table(pa.table(columns, schema=SCHEMA))
                 files += len(columns["name"])
                 size += sum(columns["size"])

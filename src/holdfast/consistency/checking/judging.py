@@ -101,7 +101,7 @@ class _Found:
 
     def _empty(self) -> Iterator[Finding]:
         settings, listing = self._state.settings, Listing.open(self._state.folder.listing)
-        fixed = pfn.common_beginnings(self._state.site.doors[0].rules)
+        fixed = pfn.common_beginnings(self._state.site.first_door.rules)
         return empty_findings(
             empty_directories(listing, settings.limits, fixed=fixed),
             self._view,
@@ -135,5 +135,5 @@ def tell_proved(state: Run, proved: Counter[BlockKey], at_us: int) -> None:
     for start in range(0, len(whole), BLOCKS_A_COMMIT):
         change = FilesVerified(state.site.name, tuple(whole[start : start + BLOCKS_A_COMMIT]), at_us)
         # What was read behind another door than the present one proves nothing.
-        required = (SameDoor(state.site.name, state.site.doors[0]),)
+        required = (SameDoor(state.site.name, state.site.first_door),)
         state.store.commit(ChangeSet((change,), actor=state.actor, cause=cause, requirements=required))

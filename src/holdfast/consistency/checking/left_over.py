@@ -16,12 +16,12 @@ from holdfast.consistency.run_folder import EXPECTED, RunFolder
 from holdfast.model.errors import HoldfastError
 from holdfast.storage.listing.ledger_file import LEDGER, LedgerFile
 from holdfast.storage.listing.reading import Listing
-from holdfast.storage.listing.summary import LISTING, Plan
+from holdfast.storage.listing.summary import LISTING, ListingPlan
 
 _log = logs.get("consistency")
 
 
-def opens(left: RunFolder, plan: Plan) -> bool:
+def opens(left: RunFolder, plan: ListingPlan) -> bool:
     """Whether the tables of an interrupted run, whose listing was begun with ``plan``, can be opened."""
     try:
         reason = _fault(left, plan)
@@ -32,7 +32,7 @@ def opens(left: RunFolder, plan: Plan) -> bool:
     return not reason
 
 
-def listing_opens(listing: Path, plan: Plan) -> bool:
+def listing_opens(listing: Path, plan: ListingPlan) -> bool:
     """Whether a listing that was begun with ``plan``, complete or not, can be opened; none at all can."""
     try:
         _open_listing(listing, plan)
@@ -42,7 +42,7 @@ def listing_opens(listing: Path, plan: Plan) -> bool:
     return True
 
 
-def _fault(left: RunFolder, plan: Plan) -> str:
+def _fault(left: RunFolder, plan: ListingPlan) -> str:
     rows = pq.read_metadata(left.path / EXPECTED).num_rows
     if left.begun is None or rows != left.begun.expected.files:
         return f"{EXPECTED} has {rows} rows"
@@ -50,14 +50,14 @@ def _fault(left: RunFolder, plan: Plan) -> str:
     return ""
 
 
-def _open_listing(listing: Path, plan: Plan) -> None:
+def _open_listing(listing: Path, plan: ListingPlan) -> None:
     if (listing / LISTING).exists():
         Listing.open(listing)
     elif (listing / LEDGER).exists():
         _open_ledger(listing, plan)
 
 
-def _open_ledger(listing: Path, plan: Plan) -> None:
+def _open_ledger(listing: Path, plan: ListingPlan) -> None:
     ledger = LedgerFile(listing, plan, 0)
     try:
         # Each of these reads another of its tables.

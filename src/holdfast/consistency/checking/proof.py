@@ -18,7 +18,7 @@ from itertools import islice
 
 from holdfast.consistency.findings import Class, Finding
 from holdfast.model import checksums
-from holdfast.model.checksums import Comparison
+from holdfast.model.checksums import ChecksumComparison
 from holdfast.model.errors import HoldfastError
 from holdfast.model.names import BlockKey
 from holdfast.storage.driver import NotThere, StorageDriver
@@ -73,7 +73,7 @@ async def _prove_one(driver: StorageDriver, suspect: Suspect) -> Finding | None:
         return replace(finding, cls=Class.IGNORED, reason="gone since the listing")
     except HoldfastError as error:
         return replace(finding, cls=Class.UNLISTED, reason=f"cannot be read: {error.message}")
-    if checksums.compare(suspect.checksums, digest.checksums) is Comparison.EQUAL:
+    if checksums.compare(suspect.checksums, digest.checksums) is ChecksumComparison.EQUAL:
         return None
     wrong = [name for name in algorithms if digest.checksums.get(name) != suspect.checksums[name]]
     return replace(

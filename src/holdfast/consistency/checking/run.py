@@ -13,7 +13,7 @@ from holdfast.inventory.store import Store
 from holdfast.model.clock import DAY_US, Clock
 from holdfast.model.records import Site
 from holdfast.storage.driver import StorageDriver
-from holdfast.storage.listing.limits import DEFAULTS, Limits
+from holdfast.storage.listing.limits import DEFAULTS, ListingLimits
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, how much of it is done, and of how much (None: not known)."""
@@ -29,7 +29,7 @@ class CheckSettings:
 
     limits: EngineLimits
     with_checksums: bool = False
-    listing: Limits = DEFAULTS
+    listing: ListingLimits = DEFAULTS
     walk_processes: int | None = None
     read_concurrency: int = 4
     ignore_age_s: int = 86_400

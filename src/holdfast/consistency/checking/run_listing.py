@@ -17,10 +17,10 @@ from holdfast.consistency.resumable import is_young
 from holdfast.consistency.run_folder import EXPECTED, RunFolder, previous_directories
 from holdfast.model.records import Site
 from holdfast.storage.driver import StorageDriver
-from holdfast.storage.listing.progress import Progress as ListingProgress
+from holdfast.storage.listing.progress import ListingProgress as ListingProgress
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.site_listing import list_site
-from holdfast.storage.listing.summary import LISTING, Plan
+from holdfast.storage.listing.summary import LISTING, ListingPlan
 
 
 def usable(
@@ -56,5 +56,5 @@ async def listed(run: SiteRun) -> Listing:
     )
 
 
-def _plan(site: Site, doors: Sequence[StorageDriver]) -> Plan:
-    return Plan(site.name, "/", tuple(door.label for door in doors))
+def _plan(site: Site, doors: Sequence[StorageDriver]) -> ListingPlan:
+    return ListingPlan(site.name, "/", tuple(door.label for door in doors))

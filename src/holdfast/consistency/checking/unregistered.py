@@ -24,7 +24,7 @@ from holdfast.model.records import Site
 
 def unregistered(view: Snapshot, site: Site, asked: Asked, paths: Sequence[str]) -> dict[str, str]:
     """Those of ``paths`` at which such files lie, each with why it stays."""
-    rules = site.doors[0].rules
+    rules = site.first_door.rules
     if not pfn.is_one_to_one(rules):
         return {}
     lfns = {path: lfn for path in paths if (lfn := pfn.lfn_of(rules, path)) is not None}

@@ -138,13 +138,13 @@ class _Asking:
         self._protected(heard)
         if not self.tools.dry_run:
             self._remembered.keep(self.site.name, heard.lengths, at_us=self.tools.clock())
-        return Protected(before.all() | heard.all(), self.site.doors[0].rules)
+        return Protected(before.all() | heard.all(), self.site.first_door.rules)
 
     async def _heard(self, lengths: dict[str, int]) -> Heard:
         return await ask(self.protecting.sources, self.site.name, lengths, self.protecting.belief)
 
     def _protected(self, heard: Heard) -> Protected:
-        protected = Protected(heard.all(), self.site.doors[0].rules)
+        protected = Protected(heard.all(), self.site.first_door.rules)
         protected.require_about(self.areas)
         return protected
 

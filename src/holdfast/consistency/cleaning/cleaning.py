@@ -41,7 +41,7 @@ from holdfast.storage.driver import NotThere, StorageDriver
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.site_listing import list_site
 from holdfast.storage.listing.skipping import Skip, enter_all
-from holdfast.storage.listing.summary import Plan
+from holdfast.storage.listing.summary import ListingPlan
 
 Spares = Callable[[str], Reason | None]
 """Why what has a path stays, whatever its age; None if nothing speaks for it."""
@@ -87,7 +87,7 @@ class Cleaning:
 
     async def _list(self, number: int) -> PlaceCleaned:
         tools, place, folder = self.tools, self.places[number], self.folder.listing(number)
-        plan = Plan(tools.site, place.path, tuple(door.label for door in self.doors), place.skip_words)
+        plan = ListingPlan(tools.site, place.path, tuple(door.label for door in self.doors), place.skip_words)
         if not left_over.listing_opens(folder, plan):
             shutil.rmtree(folder)
         listing = list_site(

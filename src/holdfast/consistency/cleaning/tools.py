@@ -11,14 +11,14 @@ from holdfast.consistency.comparing.duckdb_session import EngineLimits
 from holdfast.consistency.history.states import SiteState
 from holdfast.inventory.store import Store
 from holdfast.model.clock import Clock
-from holdfast.storage.listing.limits import DEFAULTS, Limits
-from holdfast.storage.listing.progress import Progress
+from holdfast.storage.listing.limits import DEFAULTS, ListingLimits
+from holdfast.storage.listing.progress import ListingProgress
 
-OnListing = Callable[[Progress], None]
+OnListing = Callable[[ListingProgress], None]
 """Told how far a listing is."""
 
 
-def _silent(progress: Progress) -> None:
+def _silent(progress: ListingProgress) -> None:
     """Progress that nobody sees."""
 
 
@@ -38,7 +38,7 @@ class CleaningTools:
     new_id: Callable[[], str]
     state: Callable[[], SiteState]
     limits: EngineLimits
-    listing: Limits = DEFAULTS
+    listing: ListingLimits = DEFAULTS
     walk_processes: int | None = None
     resume_age_s: int = 604_800
     ignored: Ignored = NOTHING

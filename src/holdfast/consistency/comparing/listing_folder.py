@@ -89,11 +89,11 @@ def _opened(source: Path) -> Listing | None:
 def _sight(listing: Listing, *, is_storage: bool, partial: bool) -> Sight:
     # As above: it reads the listing's tables.
     from holdfast.consistency.unlisted import Unlisted
-    from holdfast.storage.listing.tables import State
+    from holdfast.storage.listing.tables import DirectoryState
 
     top, state = listing.summary.plan.top, listing.summary.counts.top_state
     problem = f"is a listing of {top} only" if top != "/" else ""
-    if state not in (State.LISTED, State.DOUBTED):
+    if state not in (DirectoryState.LISTED, DirectoryState.DOUBTED):
         problem = f"is a listing whose top {top} is {state or 'not listed'}"
     if problem and not partial:
         raise BadInput(

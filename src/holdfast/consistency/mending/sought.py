@@ -80,7 +80,7 @@ def sought_files(view: Snapshot, site: str, wrong: Iterable[Finding]) -> Sought:
 
 def _expected_in(view: Snapshot, site: str, places: Collection[str]) -> Iterator[tuple[str, int]]:
     """LFN and size of the files that a site should have at or below some places."""
-    rules = view.site(site).doors[0].rules
+    rules = view.site(site).first_door.rules
     for replica in view.replicas(site=site) if places else ():
         columns = view.files(replica.block)
         for ordinal in replica.files(len(columns)):

@@ -37,12 +37,12 @@ from holdfast.model import names, pfn
 from holdfast.model.errors import BadInput, InvalidName
 from holdfast.model.pfn import PfnRules
 from holdfast.model.records import Site
-from holdfast.storage.driver import Taken
+from holdfast.storage.abilities import Taken
 from holdfast.storage.dump import values as dump_values
-from holdfast.storage.dump.layout import Form, Layout, role_of
+from holdfast.storage.dump.layout import DumpLayout, RowForm, role_of
 from holdfast.storage.dump.options import DumpOptions
 from holdfast.storage.dump.plan import rows_of
-from holdfast.storage.dump.reading import Piece
+from holdfast.storage.dump.reading import DumpPiece
 from holdfast.storage.dump.rows import FILE, UNNAMEABLE, Normaliser
 
 pc: Any = compute
@@ -62,13 +62,13 @@ KNOWN_SCHEMA = pa.schema(_FIELDS[:2])
 class Reading:
     """How pieces are to be read: the options of a dump, and whether names are LFNs that ``rules`` make paths of."""
 
-    layout: Layout
+    layout: DumpLayout
     options: DumpOptions
     taken: Taken
     rules: PfnRules = field(default_factory=PfnRules)
 
 
-def write(pieces: Iterable[Piece], reading: Reading, target: Path, *, known_too: Sequence[Path] = ()) -> Written:
+def write(pieces: Iterable[DumpPiece], reading: Reading, target: Path, *, known_too: Sequence[Path] = ()) -> Written:
     """Write what stands in ``pieces`` to ``target`` and to the table beside it; ``Written.taken`` is not set.
 
     What is in the tables ``known_too`` is known besides.
@@ -118,7 +118,7 @@ def write_batches(batches: Iterable[pa.RecordBatch], site: Site, target: Path, *
     first = next(rest, None)
     columns = tuple(first.schema.names) if first is not None else ("path",)
     check_columns(columns, place)
-    rules = site.doors[0].rules if "lfn" in map(str.lower, columns) else PfnRules()
+    rules = site.first_door.rules if "lfn" in map(str.lower, columns) else PfnRules()
     reading = Reading(layout_of(columns), DumpOptions(Path()), Taken(0, 0, ""), rules)
     return write(pieces_of(chain([] if first is None else [first], rest), place), reading, target)
 
@@ -134,20 +134,20 @@ def check_columns(columns: Sequence[str], place: str) -> None:
         raise BadInput(f"there is no path and no lfn, but {found}", place=place, hint="name the columns so")
 
 
-def pieces_of(batches: Iterable[pa.RecordBatch], place: str) -> Iterator[Piece]:
+def pieces_of(batches: Iterable[pa.RecordBatch], place: str) -> Iterator[DumpPiece]:
     """Rows with named columns as pieces; columns of names that nothing is known of are left out."""
     number = 1
     for batch in batches:
         roles = {name: role_of(name) for name in batch.schema.names}
         columns = {role: _plain(batch.column(name)) for name, role in roles.items() if role}
-        yield Piece(place, "row", columns, np.arange(number, number + batch.num_rows))
+        yield DumpPiece(place, "row", columns, np.arange(number, number + batch.num_rows))
         number += batch.num_rows
 
 
-def layout_of(columns: Iterable[str]) -> Layout:
+def layout_of(columns: Iterable[str]) -> DumpLayout:
     """The layout of pieces with these columns."""
     columns = tuple(columns)
-    return Layout("rows", Form.PARQUET, tuple(role_of(name) for name in columns), columns)
+    return DumpLayout("rows", RowForm.PARQUET, tuple(role_of(name) for name in columns), columns)
 
 
 def _plain(column: Any) -> Any:
@@ -160,7 +160,7 @@ def _plain(column: Any) -> Any:
     return column
 
 
-def _by_state(piece: Piece, states: frozenset[str]) -> Iterator[tuple[Piece, bool]]:
+def _by_state(piece: DumpPiece, states: frozenset[str]) -> Iterator[tuple[DumpPiece, bool]]:
     """The rows that count, and those that are only known."""
     if "state" not in piece.columns:
         yield piece, True
@@ -171,7 +171,7 @@ def _by_state(piece: Piece, states: frozenset[str]) -> Iterator[tuple[Piece, boo
         if kept.any():
             mask = pa.array(kept)
             columns = {role: column.filter(mask) for role, column in piece.columns.items() if role != "state"}
-            yield Piece(piece.place, piece.unit, columns, piece.numbers[kept]), wanted
+            yield DumpPiece(piece.place, piece.unit, columns, piece.numbers[kept]), wanted
 
 
 def _rows(rows: pa.Table, rules: PfnRules) -> tuple[pa.Table, list[str]]:

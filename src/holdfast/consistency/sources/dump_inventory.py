@@ -49,15 +49,15 @@ from holdfast.consistency.sources.inventory import Written, known_beside
 from holdfast.model.errors import BadInput
 from holdfast.model.pfn import PfnRules
 from holdfast.model.records import Site
-from holdfast.storage.driver import Taken
+from holdfast.storage.abilities import Taken
 from holdfast.storage.dump import options as dump_options
 from holdfast.storage.dump import plan as dump_plan
 from holdfast.storage.dump import reading as dump_reading
 from holdfast.storage.dump import sources as dump_sources
-from holdfast.storage.dump.layout import Layout
+from holdfast.storage.dump.layout import DumpLayout
 from holdfast.storage.dump.options import DumpOptions
-from holdfast.storage.dump.plan import Plan
-from holdfast.storage.dump.reading import Piece
+from holdfast.storage.dump.plan import DumpPlan
+from holdfast.storage.dump.reading import DumpPiece
 
 _DIRAC = {"layout": "csv", "delimiter": "pipe", "header": "no"}
 _DIRAC_COLUMNS = {4: "-,path,adler32,size", 3: "path,adler32,size"}
@@ -117,12 +117,12 @@ class DumpInventory:
             )
         return replace(written, taken=sources.taken)
 
-    def _rules(self, site: Site, layout: Layout) -> PfnRules:
+    def _rules(self, site: Site, layout: DumpLayout) -> PfnRules:
         are_lfns = self._are_lfns
         if are_lfns is None:
             names_lfn = any(column.strip().lower() == "lfn" for column in layout.columns)
             are_lfns = names_lfn or self._layout in _OF_LFNS or layout.name in _OF_LFNS
-        return site.doors[0].rules if are_lfns else PfnRules()
+        return site.first_door.rules if are_lfns else PfnRules()
 
     def _dirac(self) -> str:
         """The dump's root with the options that say how DIRAC writes; how many columns there are, the file shows."""
@@ -162,12 +162,12 @@ class DumpInventory:
         return written
 
 
-def _pieces_of(connection: duckdb.DuckDBPyConnection, layout: Layout, place: str) -> Iterator[Piece]:
+def _pieces_of(connection: duckdb.DuckDBPyConnection, layout: DumpLayout, place: str) -> Iterator[DumpPiece]:
     number = 1
     while rows := connection.fetchmany(_BATCH_ROWS):
         values = zip(layout.roles, zip(*rows, strict=True), strict=True)
         columns = {role: pa.array(column, pa.string()).cast(pa.binary()) for role, column in values}
-        yield Piece(place, "line", columns, np.arange(number, number + len(rows)))
+        yield DumpPiece(place, "line", columns, np.arange(number, number + len(rows)))
         number += len(rows)
 
 
@@ -216,7 +216,7 @@ def _begins_with_brace(sources: dump_sources.DumpSources) -> bool:
     return dump_reading.head(sources.files[0], _HEAD_BYTES).lstrip().startswith(b"{")
 
 
-def _check_whole(planned: Plan) -> None:
+def _check_whole(planned: DumpPlan) -> None:
     own = planned.sources.own
     if own is not None and not own.summary.complete:
         raise BadInput(

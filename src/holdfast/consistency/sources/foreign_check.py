@@ -50,7 +50,8 @@ from holdfast.model import steps
 from holdfast.model.clock import Clock
 from holdfast.model.errors import BadInput, OperatorError
 from holdfast.model.records import Site
-from holdfast.storage.driver import StorageDriver, Taken
+from holdfast.storage.abilities import Taken
+from holdfast.storage.driver import StorageDriver
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.tables import ENTRIES
 
@@ -206,7 +207,7 @@ def _compare(state: _Run, listing: Listing, said_after: Written) -> None:
     judgement = Judgement(
         Unlisted.read(listing),
         settings.ignored,
-        state.site.doors[0].rules,
+        state.site.first_door.rules,
         now_ns - settings.ignore_age_s * window_findings.SECOND_NS,
     )
     findings.write_table(window_findings.findings(tables, judgement, settings.limits), path / FINDINGS)

@@ -13,7 +13,7 @@ from typing import Any
 
 from holdfast.consistency.findings import Class
 from holdfast.consistency.sources.inventory import Written
-from holdfast.storage.driver import Taken
+from holdfast.storage.abilities import Taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from holdfast.model.records import Site
-from holdfast.storage.driver import Taken
+from holdfast.storage.abilities import Taken
 
 SHOWN_MAX = 20
 """So many names for which there is no path are shown."""

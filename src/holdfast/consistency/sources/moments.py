@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from holdfast.consistency.sources.inventory import Written
 from holdfast.model.clock import show_time
 from holdfast.model.errors import BadInput
-from holdfast.storage.driver import StorageDriver, Taken, TakenDriver
+from holdfast.storage.abilities import Taken, TakenDriver
+from holdfast.storage.driver import StorageDriver
 from holdfast.storage.listing.reading import Listing
 
 

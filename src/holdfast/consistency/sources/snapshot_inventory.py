@@ -54,7 +54,7 @@ def _write_known(view: Snapshot, site: Site, target: Path) -> int:
             is_visible = replica.block.dataset in visible
             lfns = view.files(replica.block).lfns()
             lacking = (lfn for row, lfn in enumerate(lfns) if not (is_visible and replica.holds(row)))
-            paths = (pfn.path_of(site.doors[0].rules, lfn) for lfn in lacking)
+            paths = (pfn.path_of(site.first_door.rules, lfn) for lfn in lacking)
             places = [names.split(path) for path in paths if path is not None]
             columns = {"dir": [dir for dir, _ in places], "name": [name for _, name in places]}
             writer.write_table(pa.table(columns, schema=KNOWN_SCHEMA))

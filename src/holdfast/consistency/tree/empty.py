@@ -23,7 +23,7 @@ from holdfast.consistency.tree.columns import ORDER, Columns, columns
 from holdfast.model import names
 from holdfast.model.records import EmptyDirectory
 from holdfast.storage.listing.reading import Listing
-from holdfast.storage.listing.tables import DIRECTORIES, State
+from holdfast.storage.listing.tables import DIRECTORIES, DirectoryState
 
 
 def empty_directories(listing: Listing, limits: EngineLimits, *, fixed: Sequence[str]) -> Iterator[EmptyDirectory]:
@@ -32,7 +32,7 @@ def empty_directories(listing: Listing, limits: EngineLimits, *, fixed: Sequence
         return
     with columns(limits, listing.folder) as found:
         directories = found.table("directories", listing.parts(DIRECTORIES))
-        has_nothing = f"state = '{State.LISTED}' AND files = 0 AND oddities = 0"
+        has_nothing = f"state = '{DirectoryState.LISTED}' AND files = 0 AND oddities = 0"
         found.run(f"""
             CREATE TEMP TABLE candidate AS
             SELECT dir, above(dir) AS parent, directories, mtime_ns FROM {directories}

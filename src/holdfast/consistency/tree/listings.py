@@ -32,10 +32,10 @@ from holdfast.consistency.tree.directory_info import DirectoryInfo
 from holdfast.inventory.store import Store
 from holdfast.storage.driver import StorageDriver
 from holdfast.storage.listing import site_listing
-from holdfast.storage.listing.limits import DEFAULTS, Limits
+from holdfast.storage.listing.limits import DEFAULTS, ListingLimits
 from holdfast.storage.listing.reading import Listing
-from holdfast.storage.listing.summary import Plan
-from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES, ODDITIES, Odd, State
+from holdfast.storage.listing.summary import ListingPlan
+from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES, ODDITIES, DirectoryState, Odd
 
 _log = logs.get("consistency")
 
@@ -63,7 +63,7 @@ def remote_listing(folder: Path, *, limits: EngineLimits | None = None) -> Direc
             SELECT * FROM (
                 SELECT dir, name, size, mtime_ns, changed_ns, NULL::BOOLEAN FROM {entries}
                 UNION ALL
-                SELECT dir, '', NULL, mtime_ns, NULL, state = '{State.LISTED}' FROM {directories})
+                SELECT dir, '', NULL, mtime_ns, NULL, state = '{DirectoryState.LISTED}' FROM {directories})
             ORDER BY {ORDER}, name"""
         return build(_rows(found, query), is_listed=False, others=_others(listing))
 
@@ -73,7 +73,7 @@ async def list_remote(
     site: str,
     folder: Path | None = None,
     *,
-    listing: Limits = DEFAULTS,
+    listing: ListingLimits = DEFAULTS,
     limits: EngineLimits | None = None,
 ) -> DirectoryInfo:
     """What is at a site now, listed through ``doors``, which show the same tree.
@@ -81,7 +81,7 @@ async def list_remote(
     The listing is written to ``folder`` and stays there, and one that was broken off there is gone on with; a complete
     one is taken as it is. Without a folder it is forgotten.
     """
-    plan = Plan(site, "/", tuple(door.label for door in doors))
+    plan = ListingPlan(site, "/", tuple(door.label for door in doors))
     with tempfile.TemporaryDirectory(prefix="holdfast-tree-", dir=limits.temp_dir if limits else None) as temporary:
         place = folder or Path(temporary) / "listing"
         await site_listing.list_site(doors, place, plan, limits=listing)

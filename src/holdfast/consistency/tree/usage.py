@@ -13,7 +13,7 @@ from typing import Any
 import holdfast
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
 from holdfast.consistency.tree.columns import ORDER, columns
-from holdfast.storage.listing.tables import State
+from holdfast.storage.listing.tables import DirectoryState
 
 MICROSECONDS = 1_000_000
 
@@ -41,7 +41,7 @@ def usage(table: Path, limits: EngineLimits, *, depth: int = 1) -> list[Usage]:
         found.run(f"""
             CREATE TEMP TABLE cut AS
             SELECT cut(dir, {int(depth)}) AS dir, sum(files) AS files, sum(size) AS size, count(*) AS directories,
-                   count(*) FILTER (state <> '{State.LISTED}') AS unlisted
+                   count(*) FILTER (state <> '{DirectoryState.LISTED}') AS unlisted
             FROM {found.table("tree", [table])} GROUP BY ALL""")
         query = f"""
             SELECT dir, sum(files)::HUGEINT, sum(size)::HUGEINT, sum(directories)::BIGINT - 1, sum(unlisted)::BIGINT

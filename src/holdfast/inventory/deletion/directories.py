@@ -35,7 +35,7 @@ def directory_obstacles(view: Snapshot, site: Site, paths: Sequence[str], *, now
     below = _Below(view, site, locks).obstacles(filter(is_plain, paths))
     found = []
     for path in paths:
-        obstacle = _unfit(path, site.doors[0].rules) or _being_published(path, stagings) or below.get(path)
+        obstacle = _unfit(path, site.first_door.rules) or _being_published(path, stagings) or below.get(path)
         if obstacle is not None:
             found.append(obstacle)
     return found
@@ -69,7 +69,7 @@ class _Below:
 
     def __init__(self, view: Snapshot, site: Site, locks: Sequence[Lock]) -> None:
         self._view, self._site, self._locks = view, site, locks
-        self._rules = site.doors[0].rules
+        self._rules = site.first_door.rules
 
     def obstacles(self, paths: Iterable[str]) -> dict[str, Obstacle]:
         """Why some of these directories must stay, by path."""

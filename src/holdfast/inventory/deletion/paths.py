@@ -50,7 +50,7 @@ def obstacles(view: Snapshot, site: Site, paths: Sequence[str], *, now_us: int) 
 
 
 def _obstacles(view: Snapshot, site: Site, paths: Sequence[str], now_us: int) -> list[Obstacle]:
-    rules = site.doors[0].rules
+    rules = site.first_door.rules
     lfns = [pfn.lfn_of(rules, path) for path in paths]
     known = [lfn for lfn in lfns if lfn is not None]
     records = dict(zip(known, view.lookup(known), strict=True))
@@ -92,7 +92,7 @@ def _other_files(view: Snapshot, site: Site, paths: Sequence[str]) -> dict[str, 
     Going back from a path finds one LFN. That is enough where the rules give
     no two LFNs the same path; elsewhere every file at the site has to be asked.
     """
-    rules = site.doors[0].rules
+    rules = site.first_door.rules
     found: dict[str, Obstacle] = {}
     if pfn.is_one_to_one(rules):
         return found

@@ -12,13 +12,13 @@ from holdfast.inventory import proofs, replicas, requested
 from holdfast.inventory.image import apply_files, apply_replicas
 from holdfast.inventory.image.layered import GONE
 from holdfast.inventory.image.snapshot import ImageSnapshot
-from holdfast.inventory.image.tables import Tables
+from holdfast.inventory.image.tables import ImageTables
 from holdfast.model import changes as c
 from holdfast.model.names import BlockKey
 from holdfast.model.records import CopyRequest, Dataset, Group, Request, Restore
 
 
-def apply(change: c.Change, tables: Tables, *, at_us: int, position: int) -> Tables:
+def apply(change: c.Change, tables: ImageTables, *, at_us: int, position: int) -> ImageTables:
     """The tables after ``change``, which stands in the entry at ``position``."""
     tables = _touched(change, tables, position)
     match change:
@@ -71,7 +71,7 @@ def apply(change: c.Change, tables: Tables, *, at_us: int, position: int) -> Tab
             return replace(tables, restore=tables.restore and replace(tables.restore, is_confirmed=True))
 
 
-def _touched(change: c.Change, tables: Tables, position: int) -> Tables:
+def _touched(change: c.Change, tables: ImageTables, position: int) -> ImageTables:
     datasets, sites = requested.touched(change, ImageSnapshot(tables))
     if datasets:
         tables = replace(tables, touched_datasets=tables.touched_datasets.with_items(dict.fromkeys(datasets, position)))
@@ -80,11 +80,11 @@ def _touched(change: c.Change, tables: Tables, position: int) -> Tables:
     return tables
 
 
-def _saved(dataset: Dataset, tables: Tables) -> Tables:
+def _saved(dataset: Dataset, tables: ImageTables) -> ImageTables:
     return replace(tables, datasets=tables.datasets.with_item(dataset.key, dataset))
 
 
-def _request_copy(request: CopyRequest, tables: Tables, at_us: int) -> Tables:
+def _request_copy(request: CopyRequest, tables: ImageTables, at_us: int) -> ImageTables:
     tables = tables.with_request(request)
     blocks = [BlockKey(request.dataset, part.block) for part in request.scope]
     lacking = [key for key in blocks if tables.replica_at(key, request.site) is None]
@@ -93,7 +93,7 @@ def _request_copy(request: CopyRequest, tables: Tables, at_us: int) -> Tables:
     )
 
 
-def _ended(change: c.CloseRequest | c.ReduceRequest, tables: Tables) -> Tables:
+def _ended(change: c.CloseRequest | c.ReduceRequest, tables: ImageTables) -> ImageTables:
     before = _request(change.id, tables)
     now = requested.after(change, before, ImageSnapshot(tables))
     if now is before:
@@ -103,14 +103,14 @@ def _ended(change: c.CloseRequest | c.ReduceRequest, tables: Tables) -> Tables:
     return tables.without_replicas(left, before.site) if left else tables
 
 
-def _deleted(change: c.FilesDeleted, tables: Tables, at_us: int) -> Tables:
+def _deleted(change: c.FilesDeleted, tables: ImageTables, at_us: int) -> ImageTables:
     gone, now = requested.deleted(_request(change.request, tables), change, ImageSnapshot(tables))
     if not gone:
         return tables
     return apply_replicas.delete_files(change.block, change.site, gone, tables.with_request(now), at_us=at_us)
 
 
-def _request(id: str, tables: Tables) -> Request:
+def _request(id: str, tables: ImageTables) -> Request:
     request = tables.request(id)
     if request is None:
         raise LookupError(f"request {id}")

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from holdfast.inventory import replicas
 from holdfast.inventory.image.layered import GONE, Gone
-from holdfast.inventory.image.tables import Tables
+from holdfast.inventory.image.tables import ImageTables
 from holdfast.model import changes as c
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import FileColumns, Permission
 
 
-def register(change: c.RegisterFiles, tables: Tables, *, at_us: int) -> Tables:
+def register(change: c.RegisterFiles, tables: ImageTables, *, at_us: int) -> ImageTables:
     """New files at the end of a block."""
     key, files = change.block, change.files
     row = tables.blocks.row(key)
@@ -36,7 +36,7 @@ def register(change: c.RegisterFiles, tables: Tables, *, at_us: int) -> Tables:
     return tables.with_replicas(each for each in put if each != present.get(each.site))
 
 
-def abandon(key: DatasetKey, tables: Tables) -> Tables:
+def abandon(key: DatasetKey, tables: ImageTables) -> ImageTables:
     """A staged dataset with all that belongs to it is forgotten."""
     if key not in tables.datasets:
         raise LookupError(str(key))
@@ -56,7 +56,7 @@ def abandon(key: DatasetKey, tables: Tables) -> Tables:
     )
 
 
-def remove(change: c.RemoveFiles, tables: Tables) -> Tables:
+def remove(change: c.RemoveFiles, tables: ImageTables) -> ImageTables:
     """Files are forgotten; those behind them move up, in the replicas' bitmaps, too."""
     files, present = _files(change.block, tables), tables.replicas_of(change.block)
     going = set(change.ordinals)
@@ -67,7 +67,7 @@ def remove(change: c.RemoveFiles, tables: Tables) -> Tables:
     return tables.with_replicas(replicas.of_shrunk_block(each, change.ordinals, len(files)) for each in present)
 
 
-def rename(change: c.RenameFiles, tables: Tables) -> Tables:
+def rename(change: c.RenameFiles, tables: ImageTables) -> ImageTables:
     """Files get new LFNs, and what is known of their owners goes with them; who holds one is no longer proved."""
     files = _files(change.block, tables)
     new = [(change.dirs[place], name) for place, name in zip(change.dir_index, change.names, strict=True)]
@@ -87,14 +87,14 @@ def _place(files: FileColumns, ordinal: int) -> tuple[str, str]:
     return files.dirs[files.dir_index[ordinal]], files.names[ordinal]
 
 
-def _files(key: BlockKey, tables: Tables) -> FileColumns:
+def _files(key: BlockKey, tables: ImageTables) -> FileColumns:
     row = tables.blocks.row(key)
     if row is None:
         raise LookupError(str(key))
     return tables.files.files_of(row.number)
 
 
-def _with_files(key: BlockKey, files: FileColumns, tables: Tables) -> Tables:
+def _with_files(key: BlockKey, files: FileColumns, tables: ImageTables) -> ImageTables:
     """The tables with other files in a known block."""
     blocks, number = tables.blocks.with_row(key, len(files), sum(files.sizes))
     table = tables.files.without_block(number)

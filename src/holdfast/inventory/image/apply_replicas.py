@@ -9,13 +9,13 @@ from holdfast.inventory import replicas, requested
 from holdfast.inventory.image import row_changes
 from holdfast.inventory.image.replica_columns import ReplicaRow
 from holdfast.inventory.image.snapshot import ImageSnapshot
-from holdfast.inventory.image.tables import Tables
+from holdfast.inventory.image.tables import ImageTables
 from holdfast.model import changes as c
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
 
 
-def move_files(change: c.FilesArrived | c.FilesGone, tables: Tables, *, at_us: int) -> Tables:
+def move_files(change: c.FilesArrived | c.FilesGone, tables: ImageTables, *, at_us: int) -> ImageTables:
     """Files of one block came to a site, or are there no more."""
     replica, block = tables.replica_at(change.block, change.site), tables.block(change.block)
     if replica is None:
@@ -29,7 +29,7 @@ def move_files(change: c.FilesArrived | c.FilesGone, tables: Tables, *, at_us: i
     return tables if new == replica else tables.with_replicas((new,))
 
 
-def delete_files(key: BlockKey, site: str, gone: FileSet, tables: Tables, *, at_us: int) -> Tables:
+def delete_files(key: BlockKey, site: str, gone: FileSet, tables: ImageTables, *, at_us: int) -> ImageTables:
     """Files of one block were deleted at a site; the replica goes with the last one, unless it is awaited."""
     found = tables.replica_at(key, site)
     if found is None:
@@ -40,7 +40,7 @@ def delete_files(key: BlockKey, site: str, gone: FileSet, tables: Tables, *, at_
     return tables if new == found else tables.with_replicas((new,))
 
 
-def unproved(site: str, tables: Tables) -> Tables:
+def unproved(site: str, tables: ImageTables) -> ImageTables:
     """Nothing that a site holds is proved any more."""
     number = tables.site_numbers.by_word.get(site)
     if number is None:
@@ -52,11 +52,13 @@ def unproved(site: str, tables: Tables) -> Tables:
     return replace(tables, replicas=tables.replicas.with_rows_at(number, changed))
 
 
-def _size_of(key: BlockKey, tables: Tables, files: FileSet) -> int:
+def _size_of(key: BlockKey, tables: ImageTables, files: FileSet) -> int:
     return int(tables.files.sizes_of(tables.number(key))[list(files)].sum())
 
 
-def change_many(change: c.BlocksArrived | c.FilesVerified | c.AssignReplicas, tables: Tables, *, at_us: int) -> Tables:
+def change_many(
+    change: c.BlocksArrived | c.FilesVerified | c.AssignReplicas, tables: ImageTables, *, at_us: int
+) -> ImageTables:
     """One thing happens to the replicas of many blocks at one site."""
     numbers = tables.blocks.numbers(change.blocks)
     group = None if isinstance(change, c.FilesVerified) else change.group
@@ -76,7 +78,7 @@ Rows = list[tuple[int, ReplicaRow | None]]
 def _changed(
     change: c.BlocksArrived | c.FilesVerified | c.AssignReplicas,
     rows: Rows,
-    tables: Tables,
+    tables: ImageTables,
     owner: int | None,
     at_us: int,
 ) -> dict[int, ReplicaRow]:

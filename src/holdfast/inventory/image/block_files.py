@@ -24,7 +24,7 @@ DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class BlockPart:
     """What one chunk has of a block: slots and ordinals."""
 
     chunk: FileChunk
@@ -32,22 +32,22 @@ class Part:
     ordinals: I64
 
 
-def parts_of(chunks: Sequence[FileChunk], block: int) -> list[Part]:
+def parts_of(chunks: Sequence[FileChunk], block: int) -> list[BlockPart]:
     """What the chunks have of a block."""
     return [part for part in _parts(chunks, block) if len(part.slots)]
 
 
-def _parts(chunks: Sequence[FileChunk], block: int) -> Iterator[Part]:
+def _parts(chunks: Sequence[FileChunk], block: int) -> Iterator[BlockPart]:
     for chunk in chunks:
         segments = chunk.segments
         if segments.block_min <= block <= segments.block_max:
             found = segments.of_block(block)
             counts = segments.lengths(found)
             slots = arrays.spread(segments.first_slots[found], counts)
-            yield Part(chunk, slots, arrays.spread(segments.first_ordinals[found], counts))
+            yield BlockPart(chunk, slots, arrays.spread(segments.first_ordinals[found], counts))
 
 
-def sizes_of(parts: Sequence[Part]) -> I64:
+def sizes_of(parts: Sequence[BlockPart]) -> I64:
     """The sizes of the files, by ordinal."""
     if not parts:
         return np.empty(0, "<i8")
@@ -56,7 +56,7 @@ def sizes_of(parts: Sequence[Part]) -> I64:
     return sizes if order is None else sizes[order]
 
 
-def files_of(parts: Sequence[Part]) -> FileColumns:
+def files_of(parts: Sequence[BlockPart]) -> FileColumns:
     """The files, by ordinal."""
     names = [name for part in parts for name in part.chunk.names.taken(part.slots).texts()]
     prefixes: dict[bytes, int] = {}
@@ -91,13 +91,13 @@ def adler32_texts(adler32: U32, known: Bools) -> list[str | None]:
     return [text if is_known else None for text, is_known in zip(texts, known.tolist(), strict=True)]
 
 
-def _order(parts: Sequence[Part]) -> Numbers | None:
+def _order(parts: Sequence[BlockPart]) -> Numbers | None:
     """What puts the parts' rows in the order of ordinals; None: they are."""
     ordinals = np.concatenate([part.ordinals for part in parts]) if parts else np.empty(0, "<i8")
     return None if (ordinals[1:] > ordinals[:-1]).all() else np.argsort(ordinals, kind="stable")
 
 
-def _directory(part: Part, prefixes: dict[bytes, int]) -> list[int]:
+def _directory(part: BlockPart, prefixes: dict[bytes, int]) -> list[int]:
     """The column of directories, by their numbers in ``prefixes``."""
     column = part.chunk.directory[part.slots].tolist()
     texts = dict.fromkeys(column)

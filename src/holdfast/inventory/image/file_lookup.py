@@ -66,7 +66,7 @@ def encoded(lfn: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class FoundFiles:
     """For each LFN the row, the block and the ordinal; -1 where there is none."""
 
     rows: I64
@@ -74,7 +74,7 @@ class Found:
     ordinals: I64
 
     @classmethod
-    def none(cls, rows: I64) -> Found:
+    def none(cls, rows: I64) -> FoundFiles:
         """No blocks and ordinals yet."""
         return cls(rows, np.full(len(rows), NOT_FOUND, "<i8"), np.full(len(rows), NOT_FOUND, "<i8"))
 
@@ -85,26 +85,26 @@ class Found:
         self.rows[at], self.blocks[at], self.ordinals[at] = row, block, ordinal
 
 
-def find(table: FileTable, lfns: Sequence[str]) -> Found:
+def find(table: FileTable, lfns: Sequence[str]) -> FoundFiles:
     """Where each LFN is."""
     found = [_find_batch(table, lfns[first : first + BATCH]) for first in range(0, len(lfns), BATCH)]
     if len(found) == 1:
         return found[0]
     none = np.empty(0, "<i8")
-    return Found(
+    return FoundFiles(
         np.concatenate([none, *(each.rows for each in found)]),
         np.concatenate([none, *(each.blocks for each in found)]),
         np.concatenate([none, *(each.ordinals for each in found)]),
     )
 
 
-def _find_batch(table: FileTable, lfns: Sequence[str]) -> Found:
+def _find_batch(table: FileTable, lfns: Sequence[str]) -> FoundFiles:
     if len(lfns) <= FEW:
-        found = Found.none(np.full(len(lfns), NOT_FOUND, "<i8"))
+        found = FoundFiles.none(np.full(len(lfns), NOT_FOUND, "<i8"))
         doubtful: Sequence[int] = range(len(lfns))
     else:
         queries = Queries.of(lfns, table.hash)
-        found = Found.none(_candidates(table, queries.hashes))
+        found = FoundFiles.none(_candidates(table, queries.hashes))
         # Another LFN with the same hash, or a dead row of this one: seldom, so one by one.
         doubtful = np.flatnonzero(~_matched(table, queries, found)).tolist()
     for at in doubtful:
@@ -130,7 +130,7 @@ def _candidates(table: FileTable, hashes: U64) -> I64:
     return rows
 
 
-def _matched(table: FileTable, queries: Queries, found: Found) -> Bools:
+def _matched(table: FileTable, queries: Queries, found: FoundFiles) -> Bools:
     """Which of the rows found are alive and have the LFN beside them, or are none; their places are noted."""
     right: Bools = found.rows == NOT_FOUND
     for chunk, asked in by_chunk(table, found.rows):

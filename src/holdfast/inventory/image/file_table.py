@@ -41,7 +41,7 @@ ROWS_MAX = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class FileTableSizes:
     """How large pieces grow, in rows."""
 
     chunk: int = 1 << 19
@@ -61,7 +61,7 @@ class FileTable:
     """
 
     hash: Hash
-    sizes: Sizes
+    sizes: FileTableSizes
     chunks: tuple[FileChunk, ...]
     index: LfnIndex
     deltas: tuple[Delta, ...] = ()
@@ -78,7 +78,7 @@ class FileTable:
         object.__setattr__(self, "_starts", tuple([chunk.start for chunk in every]))
 
     @classmethod
-    def empty(cls, hash: Hash = xxhash.xxh3_64_intdigest, sizes: Sizes = Sizes()) -> FileTable:
+    def empty(cls, hash: Hash = xxhash.xxh3_64_intdigest, sizes: FileTableSizes = FileTableSizes()) -> FileTable:
         """A table without files. ``hash`` is for tests; what is published has the default's."""
         return cls(hash, sizes, (), LfnIndex.empty())
 
@@ -205,7 +205,7 @@ class FileTable:
         found = file_lookup.find(self, lfns)
         return found.blocks, found.ordinals
 
-    def located(self, lfns: Sequence[str]) -> file_lookup.Found:
+    def located(self, lfns: Sequence[str]) -> file_lookup.FoundFiles:
         """Rows, blocks and ordinals of many files; -1 where there is none. Rows mean something to this table only."""
         return file_lookup.find(self, lfns)
 

@@ -27,8 +27,8 @@ from holdfast.inventory.image import apply
 from holdfast.inventory.image.file_table import FileTable
 from holdfast.inventory.image.layered import Layered
 from holdfast.inventory.image.snapshot import ImageSnapshot
-from holdfast.inventory.image.tables import Tables
-from holdfast.inventory.store import Entry, Head, Snapshot, Store
+from holdfast.inventory.image.tables import ImageTables
+from holdfast.inventory.store import Head, JournalEntry, Snapshot, Store
 from holdfast.model import steps
 from holdfast.model.changes import StartEpoch
 from holdfast.model.errors import BrokenInvariant, ResyncNeeded
@@ -38,17 +38,17 @@ from holdfast.model.records import Request, RequestState
 class Image:
     """The inventory in memory. Any number of threads read; those who write wait for one another."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: ImageTables) -> None:
         self._tables = tables
         self._writing = threading.Lock()
 
     @classmethod
     def empty(cls, epoch: str = "") -> Image:
         """An image before the first entry, which may be of any epoch unless ``epoch`` says which."""
-        return cls(Tables.empty(epoch))
+        return cls(ImageTables.empty(epoch))
 
     @property
-    def tables(self) -> Tables:
+    def tables(self) -> ImageTables:
         """The state itself, for reading; it never changes."""
         return self._tables
 
@@ -61,11 +61,11 @@ class Image:
         """The inventory as the image has it now, held still."""
         return ImageSnapshot(self._tables)
 
-    def apply(self, entry: Entry) -> None:
+    def apply(self, entry: JournalEntry) -> None:
         """Take in the next entry; ResyncNeeded if it is not the next."""
         self.apply_all((entry,))
 
-    def apply_all(self, entries: Iterable[Entry], *, checked: bool = False) -> None:
+    def apply_all(self, entries: Iterable[JournalEntry], *, checked: bool = False) -> None:
         """Take in the next entries, together; ``checked``: raise what the rules say against one of their changes."""
         with self._writing:
             tables = self._tables
@@ -133,11 +133,11 @@ def load(snapshot: Snapshot) -> Image:
     return Image(tables.with_replicas(snapshot.replicas()))
 
 
-def small_tables(snapshot: Snapshot) -> Tables:
+def small_tables(snapshot: Snapshot) -> ImageTables:
     """All that ``snapshot`` shows but blocks, files and replicas."""
     datasets, sites = snapshot.last_touched()
     requests: list[Request] = [*snapshot.copy_requests(only_open=False), *snapshot.deletion_requests(only_open=False)]
-    return Tables(
+    return ImageTables(
         snapshot.head,
         sites=Layered({site.name: site for site in snapshot.sites()}),
         groups=Layered(dict.fromkeys(snapshot.groups())),
@@ -152,7 +152,7 @@ def small_tables(snapshot: Snapshot) -> Tables:
     )
 
 
-def _after(tables: Tables, entry: Entry, *, checked: bool) -> Tables:
+def _after(tables: ImageTables, entry: JournalEntry, *, checked: bool) -> ImageTables:
     _check_next(tables.head, entry)
     try:
         for change in entry.changes:
@@ -165,7 +165,7 @@ def _after(tables: Tables, entry: Entry, *, checked: bool) -> Tables:
     return replace(tables, head=Head(entry.epoch, entry.position, entry.digest, entry.at_us))
 
 
-def _check_next(head: Head, entry: Entry) -> None:
+def _check_next(head: Head, entry: JournalEntry) -> None:
     """ResyncNeeded unless ``entry`` is what follows ``head`` on one history."""
     if entry.position != head.position + 1:
         raise _resync(head, f"position {entry.position} does not follow {head.position}")

@@ -24,7 +24,7 @@ from holdfast.inventory.image.mapped_records import MappedRecords, encoded
 from holdfast.inventory.image.part import Part as FilePart
 from holdfast.inventory.image.replica_columns import ReplicaColumns, ReplicaRow
 from holdfast.inventory.image.replica_table import ReplicaTable
-from holdfast.inventory.image.tables import Numbers, Tables
+from holdfast.inventory.image.tables import ImageTables, Numbers
 from holdfast.inventory.record_text import body_of, record_adapter
 from holdfast.inventory.store import Head
 from holdfast.model.names import BlockKey, DatasetKey
@@ -46,7 +46,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class TableForm:
     """How the keys and values of a small table become text, and come back."""
 
     to_text: Callable[[Any], str]
@@ -89,21 +89,21 @@ def _none(_: str) -> None:
     return None
 
 
-FORMS: Mapping[str, Form] = {
-    "sites": Form(_same, _same, body_of, partial(_record, Site)),
-    "groups": Form(_same, _same, _nothing, _none),
-    "datasets": Form("\0".join, _dataset_key, body_of, partial(_record, Dataset)),
-    "locks": Form(_same, _same, body_of, partial(_record, Lock)),
-    "open_requests": Form(_same, _same, _request_text, _request),
-    "closed_requests": Form(_same, _same, _request_text, _request),
-    "permissions": Form("\0".join, _pair, body_of, partial(_record, Permission)),
-    "touched_datasets": Form("\0".join, _dataset_key, str, int),
-    "touched_sites": Form(_same, _same, str, int),
+FORMS: Mapping[str, TableForm] = {
+    "sites": TableForm(_same, _same, body_of, partial(_record, Site)),
+    "groups": TableForm(_same, _same, _nothing, _none),
+    "datasets": TableForm("\0".join, _dataset_key, body_of, partial(_record, Dataset)),
+    "locks": TableForm(_same, _same, body_of, partial(_record, Lock)),
+    "open_requests": TableForm(_same, _same, _request_text, _request),
+    "closed_requests": TableForm(_same, _same, _request_text, _request),
+    "permissions": TableForm("\0".join, _pair, body_of, partial(_record, Permission)),
+    "touched_datasets": TableForm("\0".join, _dataset_key, str, int),
+    "touched_sites": TableForm(_same, _same, str, int),
 }
 """The small tables by name."""
 
 
-def parts(tables: Tables) -> Iterator[Part]:
+def parts(tables: ImageTables) -> Iterator[Part]:
     """Every part of ``tables``."""
     for name, form in FORMS.items():
         base = getattr(tables, name).base
@@ -116,7 +116,7 @@ def parts(tables: Tables) -> Iterator[Part]:
         yield Part(f"files/{part.name}", None, partial(_of_files, part))
 
 
-def state(tables: Tables) -> dict[str, Any]:
+def state(tables: ImageTables) -> dict[str, Any]:
     """All the rest of ``tables``, as JSON values."""
     head, restore = tables.head, tables.restore
     return {
@@ -137,11 +137,11 @@ def state(tables: Tables) -> dict[str, Any]:
     }
 
 
-def read(state: Mapping[str, Any], part: Read) -> Tables:
+def read(state: Mapping[str, Any], part: Read) -> ImageTables:
     """The tables that ``state`` and the parts describe, over their arrays."""
     changes, numbers = state["changes"], state["numbers"]
     small = {name: _table(part(name)[0], changes[name], form) for name, form in FORMS.items()}
-    return Tables(
+    return ImageTables(
         Head(*state["head"]),
         blocks=_blocks(BlockColumns(part("blocks")[0]), state["blocks"]),
         replicas=_replicas(state["replicas"], part),
@@ -153,7 +153,7 @@ def read(state: Mapping[str, Any], part: Read) -> Tables:
     )
 
 
-def _small(base: Mapping[Any, Any], form: Form) -> tuple[Arrays, dict[str, Any]]:
+def _small(base: Mapping[Any, Any], form: TableForm) -> tuple[Arrays, dict[str, Any]]:
     return encoded({form.to_text(key): form.encode(value) for key, value in base.items()}), {}
 
 
@@ -169,13 +169,13 @@ def _of_files(part: FilePart) -> tuple[Arrays, dict[str, Any]]:
     return dict(part.arrays), dict(part.meta)
 
 
-def _changes(table: Layered[Any, Any], form: Form) -> list[list[str | None]]:
+def _changes(table: Layered[Any, Any], form: TableForm) -> list[list[str | None]]:
     return [
         [form.to_text(key), None if value is GONE else form.encode(value)] for key, value in table.changes().items()
     ]
 
 
-def _table(arrays: Arrays, changes: list[list[str | None]], form: Form) -> Layered[Any, Any]:
+def _table(arrays: Arrays, changes: list[list[str | None]], form: TableForm) -> Layered[Any, Any]:
     base: Mapping[Any, Any] = MappedRecords(arrays, to_text=form.to_text, from_text=form.from_text, decode=form.decode)
     items = {form.from_text(key or ""): GONE if body is None else form.decode(body) for key, body in changes}
     return Layered(base).with_items(items)

@@ -22,7 +22,7 @@ import xxhash
 from holdfast.inventory.image import layout, part_file
 from holdfast.inventory.image.publisher import FORMAT, MANIFEST, boot
 from holdfast.inventory.image.snapshot import ImageSnapshot
-from holdfast.inventory.image.tables import Tables
+from holdfast.inventory.image.tables import ImageTables
 from holdfast.model.errors import BrokenInvariant, OperatorError, UnknownName
 
 TRIES_MAX = 20
@@ -37,14 +37,14 @@ class PublishedImage:
         self._mapped: dict[str, tuple[layout.Arrays, dict[str, Any]]] = {}
         self._slots: dict[str, tuple[layout.Arrays, dict[str, Any]]] = {}
         self._seen: tuple[int, int, int] | None = None
-        self._tables: Tables | None = None
+        self._tables: ImageTables | None = None
         self._opening = threading.Lock()
 
     def snapshot(self) -> ImageSnapshot:
         """The newest publication."""
         return ImageSnapshot(self.tables())
 
-    def tables(self) -> Tables:
+    def tables(self) -> ImageTables:
         """The tables of the newest publication."""
         tables = self._tables
         if tables is not None and self._seen == self._manifest_now():
@@ -57,7 +57,7 @@ class PublishedImage:
         """The names of the files that are mapped."""
         return sorted(self._mapped)
 
-    def _open(self) -> Tables:
+    def _open(self) -> ImageTables:
         for _ in range(TRIES_MAX):
             seen = self._manifest_now()
             if self._tables is not None and self._seen == seen:

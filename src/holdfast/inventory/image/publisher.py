@@ -27,7 +27,7 @@ from types import TracebackType
 import xxhash
 
 from holdfast.inventory.image import layout, part_file
-from holdfast.inventory.image.tables import Tables
+from holdfast.inventory.image.tables import ImageTables
 from holdfast.model import steps
 from holdfast.model.errors import Conflict, OperatorError
 
@@ -55,7 +55,7 @@ class Publisher:
             os.close(self._lock)
             raise Conflict("another process publishes into this folder", place=str(folder)) from error
 
-    def publish(self, tables: Tables) -> None:
+    def publish(self, tables: ImageTables) -> None:
         """Publish ``tables``; OperatorError if the folder cannot be written, and then the last publication stands."""
         try:
             files = {part.slot: self._file(part) for part in layout.parts(tables)}

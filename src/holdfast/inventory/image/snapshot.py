@@ -15,7 +15,7 @@ import numpy as np
 from holdfast.inventory.image import sums as image_sums
 from holdfast.inventory.image import whereabouts
 from holdfast.inventory.image.directories import prefix_of
-from holdfast.inventory.image.tables import Tables
+from holdfast.inventory.image.tables import ImageTables
 from holdfast.inventory.store import Head
 from holdfast.model import names
 from holdfast.model.errors import unknown_name
@@ -44,7 +44,7 @@ class ImageSnapshot:
 
     __slots__ = ("tables",)
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: ImageTables) -> None:
         self.tables = tables
 
     @property

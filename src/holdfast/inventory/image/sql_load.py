@@ -28,7 +28,7 @@ from holdfast.inventory.image.file_table import FileTable
 from holdfast.inventory.image.image import Image, small_tables
 from holdfast.inventory.image.replica_columns import ReplicaColumns, ReplicaRow, columns_of
 from holdfast.inventory.image.replica_table import ReplicaTable
-from holdfast.inventory.image.tables import Numbers, Sizes, Tables
+from holdfast.inventory.image.tables import ImageTables, Numbers, TableSizes
 from holdfast.inventory.sql_snapshot import SqlSnapshot
 from holdfast.model.errors import BrokenInvariant
 from holdfast.model.names import DatasetKey
@@ -42,9 +42,9 @@ UNKNOWN = -1
 """In place of an adler32 that is not known."""
 
 
-def load(connection: Connection, *, sizes: Sizes | None = None, progress: Progress | None = None) -> Image:
+def load(connection: Connection, *, sizes: TableSizes | None = None, progress: Progress | None = None) -> Image:
     """An image of what the open transaction shows."""
-    tables = small_tables(SqlSnapshot(connection)).of_sizes(sizes or Sizes())
+    tables = small_tables(SqlSnapshot(connection)).of_sizes(sizes or TableSizes())
     blocks, numbers = _blocks(connection)
     tables = replace(tables, blocks=replace(tables.blocks, base=blocks, n_numbers=len(blocks)))
     tables = _with_replicas(connection, tables, numbers)
@@ -69,7 +69,7 @@ def _blocks(connection: Connection) -> tuple[BlockColumns, dict[int, int]]:
     return columns, {row[2]: number for number, row in enumerate(rows)}
 
 
-def _with_replicas(connection: Connection, tables: Tables, numbers: dict[int, int]) -> Tables:
+def _with_replicas(connection: Connection, tables: ImageTables, numbers: dict[int, int]) -> ImageTables:
     replica = schema.replica.c
     names = {row.id: row.name for row in connection.execute(select(schema.site.c.id, schema.site.c.name))}
     columns = (replica.block_id, replica.site_id, replica.owner_group, replica.is_custodial, replica.held)

@@ -15,7 +15,7 @@ import numpy as np
 from holdfast.inventory.image.block_columns import BlockColumns
 from holdfast.inventory.image.replica_columns import Array, ReplicaColumns, ReplicaRow
 from holdfast.inventory.image.replica_table import is_partial
-from holdfast.inventory.image.tables import Tables
+from holdfast.inventory.image.tables import ImageTables
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import Dataset, DatasetStatus, ReplicaSum
 
@@ -28,7 +28,7 @@ Counts = list[int]
 """Replicas, complete ones, files, bytes."""
 
 
-def sums(tables: Tables) -> list[ReplicaSum]:
+def sums(tables: ImageTables) -> list[ReplicaSum]:
     """One sum for each site, group, status and visibility that has a replica, in that order."""
     sites, owners = tables.site_numbers.words, tables.owner_numbers.words
     records = [
@@ -39,7 +39,7 @@ def sums(tables: Tables) -> list[ReplicaSum]:
     return sorted(records, key=lambda each: (each.site, each.group, each.status, each.is_staged))
 
 
-def sizes_by_site_and_group(tables: Tables) -> dict[tuple[str, str], int]:
+def sizes_by_site_and_group(tables: ImageTables) -> dict[tuple[str, str], int]:
     """The bytes of all block replicas."""
     sites, owners = tables.site_numbers.words, tables.owner_numbers.words
     found: dict[tuple[str, str], int] = {}
@@ -50,7 +50,7 @@ def sizes_by_site_and_group(tables: Tables) -> dict[tuple[str, str], int]:
     return found
 
 
-def _counts(tables: Tables) -> dict[Key, Counts]:
+def _counts(tables: ImageTables) -> dict[Key, Counts]:
     found: dict[Key, Counts] = defaultdict(lambda: [0, 0, 0, 0])
     base = tables.blocks.base
     for chunk in tables.replicas.chunks:
@@ -84,7 +84,7 @@ def _add_rows(
         _add(found[site, row.owner, kind], [1, row.held is None, *own], sign)
 
 
-def _changed(tables: Tables) -> Iterator[int]:
+def _changed(tables: ImageTables) -> Iterator[int]:
     """The blocks of which something has changed since the columns were made: replicas, totals, or the dataset."""
     blocks = set(tables.replicas.changed)
     for key, row in tables.blocks.rows.items():
@@ -100,7 +100,7 @@ def _kind(dataset: Dataset) -> int:
     return 2 * STATUSES.index(dataset.status) + (not dataset.is_visible)
 
 
-def _kinds(tables: Tables) -> Array:
+def _kinds(tables: ImageTables) -> Array:
     """By block number: the kind of its dataset, as they were when the columns of blocks were made."""
     base, datasets = tables.blocks.base, tables.datasets.base
     known: Array | None = base.remembered.get(datasets)
@@ -112,7 +112,7 @@ def _kinds(tables: Tables) -> Array:
     return known
 
 
-def _totals_of(chunk: ReplicaColumns, tables: Tables) -> dict[Key, Counts]:
+def _totals_of(chunk: ReplicaColumns, tables: ImageTables) -> dict[Key, Counts]:
     """The sums over a chunk, with the blocks and datasets as they were when the columns of blocks were made."""
     kinds = _kinds(tables)
     known: dict[Key, Counts] | None = chunk.remembered.get(kinds)

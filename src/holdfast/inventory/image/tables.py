@@ -52,16 +52,16 @@ class Numbers:
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
+class TableSizes:
     """How large pieces grow, and how many changes make it pay to bring them into columns."""
 
     chunk_blocks: int = replica_table.CHUNK_BLOCKS
     changed_min: int = replica_table.CHANGED_MIN
-    files: file_table.Sizes = field(default_factory=file_table.Sizes)
+    files: file_table.FileTableSizes = field(default_factory=file_table.FileTableSizes)
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
+class ImageTables:
     """See the module's docstring."""
 
     head: Head
@@ -84,11 +84,11 @@ class Tables:
     restore: Restore | None = None
 
     @classmethod
-    def empty(cls, epoch: str, sizes: Sizes | None = None) -> Tables:
+    def empty(cls, epoch: str, sizes: TableSizes | None = None) -> ImageTables:
         """The state before the first entry; ``epoch`` is "" where it is not known yet."""
-        return cls(Head(epoch, 0, journal.genesis(epoch) if epoch else "", 0)).of_sizes(sizes or Sizes())
+        return cls(Head(epoch, 0, journal.genesis(epoch) if epoch else "", 0)).of_sizes(sizes or TableSizes())
 
-    def of_sizes(self, sizes: Sizes) -> Tables:
+    def of_sizes(self, sizes: TableSizes) -> ImageTables:
         """These tables, which must hold no file yet, with pieces of other sizes from now on."""
         replicas = replace(self.replicas, chunk_blocks=sizes.chunk_blocks, changed_min=sizes.changed_min)
         blocks = replace(self.blocks, changed_min=sizes.changed_min)
@@ -155,7 +155,7 @@ class Tables:
         """A request, open or not."""
         return self.open_requests.get(id) or self.closed_requests.get(id)
 
-    def with_request(self, request: Request) -> Tables:
+    def with_request(self, request: Request) -> ImageTables:
         """These tables after a request was put, a new one or one that has changed; a closed one stays closed."""
         if request.state is RequestState.OPEN:
             return replace(self, open_requests=self.open_requests.with_item(request.id, request))
@@ -164,7 +164,7 @@ class Tables:
             left = left.with_item(request.id, GONE)
         return replace(self, open_requests=left, closed_requests=self.closed_requests.with_item(request.id, request))
 
-    def with_replicas(self, replicas: Iterable[BlockReplica]) -> Tables:
+    def with_replicas(self, replicas: Iterable[BlockReplica]) -> ImageTables:
         """These tables after replicas of known blocks were put."""
         sites, owners = self.site_numbers, self.owner_numbers
         changes: dict[int, dict[int, ReplicaRow | None]] = {}
@@ -181,7 +181,7 @@ class Tables:
         table = self.replicas.with_rows(changes)
         return replace(self, replicas=table, site_numbers=sites, owner_numbers=owners)
 
-    def without_replicas(self, keys: Iterable[BlockKey], site: str) -> Tables:
+    def without_replicas(self, keys: Iterable[BlockKey], site: str) -> ImageTables:
         """These tables without the replicas of some blocks at a site."""
         number = self.site_numbers.by_word.get(site)
         if number is None:
@@ -190,7 +190,7 @@ class Tables:
         changes: dict[int, Mapping[int, ReplicaRow | None]] = {self.number(key): {number: None} for key in there}
         return replace(self, replicas=self.replicas.with_rows(changes))
 
-    def settled(self, changed_max: int) -> Tables:
+    def settled(self, changed_max: int) -> ImageTables:
         """The same tables with at most so many changes beside each small table, and each chunk of replicas."""
         replicas = self.replicas
         while (chunk := replicas.folding(changed_max)) is not None:
@@ -199,7 +199,7 @@ class Tables:
         folded = {name: table.folded() for name, table in small.items() if table.n_changes > changed_max}
         return replace(self, replicas=replicas, **folded)
 
-    def with_folded_blocks(self) -> Tables | None:
+    def with_folded_blocks(self) -> ImageTables | None:
         """The same tables after one bounded step of bringing blocks or replicas into columns; None if none pays."""
         if self.blocks.wants_folding:
             return replace(self, blocks=self.blocks.folded())

@@ -10,7 +10,7 @@ import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from holdfast.inventory.image.tables import Tables
+from holdfast.inventory.image.tables import ImageTables
 from holdfast.model import names, pfn
 from holdfast.model.pfn_by_directory import ByDirectory
 from holdfast.model.records import Door, Site
@@ -19,7 +19,7 @@ FEW = 32
 """So few LFNs are looked up one by one: the start of a bulk look-up costs more."""
 
 
-def pfns(tables: Tables, lfns: Sequence[str]) -> list[list[str] | None]:
+def pfns(tables: ImageTables, lfns: Sequence[str]) -> list[list[str] | None]:
     """For each LFN its PFNs at all sites that hold it, by site, through their first doors; None: no such file.
 
     InvalidName if one that is not registered cannot be an LFN at all.
@@ -40,7 +40,7 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _pfns(tables: Tables, lfns: Sequence[str]) -> list[list[str] | None]:
+def _pfns(tables: ImageTables, lfns: Sequence[str]) -> list[list[str] | None]:
     doors, holders = _doors_of(tables), _Holders(tables)
     new, n_old, holding = doors.new, doors.n_old, holders.holding
     old = doors.old if doors.keep_short(lfns) else None
@@ -59,7 +59,7 @@ def _pfns(tables: Tables, lfns: Sequence[str]) -> list[list[str] | None]:
     return found
 
 
-def _files(tables: Tables, lfns: Sequence[str]) -> Iterable[tuple[int, int]]:
+def _files(tables: ImageTables, lfns: Sequence[str]) -> Iterable[tuple[int, int]]:
     if len(lfns) <= FEW:
         return [tables.files.find(lfn) or (-1, -1) for lfn in lfns]
     return zip(*(column.tolist() for column in tables.files.find_all(lfns)), strict=True)
@@ -73,7 +73,7 @@ class _Doors:
     """
 
     def __init__(self, sites: Mapping[str, Site], words: Sequence[str]) -> None:
-        doors = [sites[word].doors[0] if word in sites else None for word in words]
+        doors = [sites[word].first_door if word in sites else None for word in words]
         known = [(_exchange(door), door) for door in doors if door is not None]
         olds = {exchange[0] for exchange, _ in known if exchange is not None}
         prefix = olds.pop() if len(olds) == 1 and all(exchange is not None for exchange, _ in known) else None
@@ -103,7 +103,7 @@ class _Doors:
 _last: tuple[Mapping[str, Site], Sequence[str], _Doors] | None = None
 
 
-def _doors_of(tables: Tables) -> _Doors:
+def _doors_of(tables: ImageTables) -> _Doors:
     """The doors of these tables' sites; those of the last call, as long as no site has changed."""
     global _last
     last = _last  # Another thread may put another: then both are right, each for its own tables.
@@ -116,7 +116,7 @@ def _doors_of(tables: Tables) -> _Doors:
 class _Holders:
     """Which sites hold the files of a block, remembered for one call."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: ImageTables) -> None:
         self._replicas, self._doors = tables.replicas, _doors_of(tables)
         self._blocks: dict[int, list[int]] = {}
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from holdfast.inventory.sql_many import fetched
 from holdfast.model.fileset import FileSet
-from holdfast.operations.batch import Batch, BatchState, Kind, QueuedRequest
+from holdfast.operations.batch import Batch, BatchState, QueuedRequest, RequestKind
 from holdfast.operations.batches import joining, rows
 from holdfast.operations.batches.rows import BatchRow
 
@@ -27,7 +27,7 @@ def begun(connection: Connection) -> list[Batch]:
     query = f"""SELECT {rows.BATCH} FROM operations_batch
         JOIN operations_order ON operations_order.number = operations_batch.request
         WHERE operations_batch.left_behind <> '' AND operations_batch.state <> '{BatchState.ACTIVE}'
-        AND operations_order.kind = '{Kind.REPLICAS}'"""
+        AND operations_order.kind = '{RequestKind.REPLICAS}'"""
     found = [*map(BatchRow._make, fetched(connection, query, ()))]
     return rows.with_requests(connection, sorted(found, key=lambda row: (row.request, row.id)))
 

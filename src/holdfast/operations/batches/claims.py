@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from holdfast.inventory.sql_many import fetched, listed, mark
 from holdfast.model.errors import BrokenInvariant
 from holdfast.model.fileset import FileSet
-from holdfast.operations.batch import Batch, BatchState, Failure, Settled
+from holdfast.operations.batch import Batch, BatchFailure, BatchState, Settled
 from holdfast.operations.batches import joining, rows, unwanted
 from holdfast.operations.batches.rows import BatchRow
 
@@ -230,7 +230,7 @@ def finish(connection: Connection, claim: str, done: FileSet, size: int, n_found
     return bool(settle(connection, [Settled(claim, done, size, n_found)], now_us=0))
 
 
-def fail(connection: Connection, claim: str, failures: Sequence[Failure], *, now_us: int) -> bool:
+def fail(connection: Connection, claim: str, failures: Sequence[BatchFailure], *, now_us: int) -> bool:
     """Files of a claim have failed, or are given back. False, and nothing changed: not our claim any more."""
     return bool(settle(connection, [Settled(claim, failures=tuple(failures))], now_us=now_us))
 
@@ -277,7 +277,7 @@ def _unclaimed(row: BatchRow, now_us: int) -> BatchRow:
     return row._replace(id=0, since_us=now_us, worker="", claim="", source="", engine="", handle="")
 
 
-def _failed(row: BatchRow, failure: Failure, *, now_us: int) -> BatchRow:
+def _failed(row: BatchRow, failure: BatchFailure, *, now_us: int) -> BatchRow:
     left = " ".join(failure.left) if failure.left is not None else rows.left_behind(row)
     return _unclaimed(row.having(failure.files, failure.size), now_us)._replace(
         state=failure.state,

@@ -17,7 +17,7 @@ _WORST_FIRST = (BatchState.FAILED, BatchState.HELD, BatchState.RETRY, BatchState
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class FileCounts:
     """How many files of a request stand where, and their bytes. What is done stands in the request."""
 
     n_files: Mapping[BatchState, int] = field(default_factory=dict)
@@ -32,17 +32,17 @@ class Counts:
         return sum(self.sizes.get(state, 0) for state in states)
 
 
-def counts(connection: Connection, number: int) -> Counts:
+def counts(connection: Connection, number: int) -> FileCounts:
     """Of one request."""
-    return _counts(connection, _batch.request == number).get(number, Counts())
+    return _counts(connection, _batch.request == number).get(number, FileCounts())
 
 
-def all_counts(connection: Connection) -> dict[int, Counts]:
+def all_counts(connection: Connection) -> dict[int, FileCounts]:
     """Of all requests that have anything in the queue, by their numbers."""
     return _counts(connection)
 
 
-def _counts(connection: Connection, *conditions: object) -> dict[int, Counts]:
+def _counts(connection: Connection, *conditions: object) -> dict[int, FileCounts]:
     columns = (_batch.request, _batch.state, func.sum(_batch.n_files).label("n"), func.sum(_batch.size).label("bytes"))
     query = select(*columns).group_by(_batch.request, _batch.state)
     for condition in conditions:
@@ -52,7 +52,7 @@ def _counts(connection: Connection, *conditions: object) -> dict[int, Counts]:
     for number, state, n, size in connection.execute(query):
         n_files.setdefault(number, {})[BatchState(state)] = int(n)
         sizes.setdefault(number, {})[BatchState(state)] = int(size)
-    return {number: Counts(found, sizes[number]) for number, found in n_files.items()}
+    return {number: FileCounts(found, sizes[number]) for number, found in n_files.items()}
 
 
 def problems(connection: Connection, number: int, limit: int) -> list[Batch]:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from holdfast.model.fileset import FileSet
 from holdfast.model.records import CopyRequest, Request
-from holdfast.operations.batch import FINAL, Batch, BatchState, Kind, NewBatch, QueuedRequest
+from holdfast.operations.batch import FINAL, Batch, BatchState, NewBatch, QueuedRequest, RequestKind
 from holdfast.operations.batches import joining, rows, tables, unwanted
 from holdfast.operations.batches.rows import BatchRow
 
@@ -69,7 +69,13 @@ def _forget_closed(connection: Connection) -> None:
 
 
 def _row(request: Request) -> dict[str, Any]:
-    kind = Kind.COPY if isinstance(request, CopyRequest) else Kind.REPLICAS if request.dataset else Kind.ORPHANS
+    kind = (
+        RequestKind.COPY
+        if isinstance(request, CopyRequest)
+        else RequestKind.REPLICAS
+        if request.dataset
+        else RequestKind.ORPHANS
+    )
     name, version = request.dataset or (None, None)
     return {
         "id": request.id,
@@ -176,7 +182,7 @@ def drop(connection: Connection, number: int, *, now_us: int) -> list[Batch]:
     unwanted.note(connection, gone, now_us=now_us)
     left = rows.with_requests(connection, sorted(gone))
     of_request = _batch.request == number
-    if any(each.request.kind is Kind.REPLICAS for each in left):
+    if any(each.request.kind is RequestKind.REPLICAS for each in left):
         of_request &= (_batch.claim == "") & (_batch.left_behind == "")
     connection.execute(delete(tables.batch).where(of_request))
     connection.execute(update(tables.request).where(_request.number == number).values(is_closed=True))
@@ -198,7 +204,7 @@ def is_idle(connection: Connection, number: int) -> bool:
 def idle(connection: Connection, numbers: Sequence[int]) -> set[int]:
     """Those of some requests that are planned to their end, and of which nothing is left."""
     is_undone = _batch.state.not_in(FINAL)
-    is_begun = (_request.kind == Kind.REPLICAS) & (_batch.left_behind != "")
+    is_begun = (_request.kind == RequestKind.REPLICAS) & (_batch.left_behind != "")
     is_busy = exists().where(_batch.request == _request.number, is_undone | is_begun)
     found: set[int] = set()
     for start in range(0, len(numbers), rows.INSERT_ROWS):

@@ -23,7 +23,7 @@ from holdfast.inventory.store import Store
 from holdfast.model.records import Request
 from holdfast.operations.batch import Batch, NewBatch, QueuedRequest, claim_of
 from holdfast.operations.batches import begun, by_hand, claims, counting, due, orders, tables, unwanted
-from holdfast.operations.batches.counting import Counts
+from holdfast.operations.batches.counting import FileCounts
 
 
 class Queue:
@@ -157,7 +157,7 @@ class Queue:
             found = orders.idle(connection, [request.number for request in requests])
         return [request for request in requests if request.number in found]
 
-    def counts(self, request: QueuedRequest) -> Counts:
+    def counts(self, request: QueuedRequest) -> FileCounts:
         """How many files of a request stand where."""
         with self._room.read() as connection:
             return counting.counts(connection, request.number)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from holdfast.inventory.sql_many import fetched, joined, listed, mark
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import DatasetKey
-from holdfast.operations.batch import Batch, BatchState, Held, Kind, QueuedRequest
+from holdfast.operations.batch import Batch, BatchState, Held, QueuedRequest, RequestKind
 from holdfast.operations.batches import tables
 from holdfast.operations.codes import Code
 
@@ -105,7 +105,7 @@ def request_of(row: Sequence[Any]) -> QueuedRequest:
     name, version = values.pop("dataset_name"), values.pop("dataset_version")
     dataset = None if name is None else DatasetKey(name, version)
     values |= {flag: bool(values[flag]) for flag in ("is_planned", "is_closed", "is_replacing")}
-    return QueuedRequest(kind=Kind(values.pop("kind")), dataset=dataset, **values)
+    return QueuedRequest(kind=RequestKind(values.pop("kind")), dataset=dataset, **values)
 
 
 def batch_of(row: BatchRow, request: QueuedRequest) -> Batch:

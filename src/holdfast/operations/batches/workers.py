@@ -26,7 +26,7 @@ _batch = tables.batch.c
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
+class NewWorker:
     """Who works. ``id`` is never used again."""
 
     id: str
@@ -57,7 +57,7 @@ class Workers:
     def __init__(self, store: Store) -> None:
         self._room = store.room(tables.metadata)
 
-    def register(self, worker: Worker, *, now_us: int = 0) -> None:
+    def register(self, worker: NewWorker, *, now_us: int = 0) -> None:
         """Be known as a worker; its lock file is held already (``WorkerFile``)."""
         values = {"id": worker.id, "host": worker.host, "pid": worker.pid, "lease_s": worker.lease_s}
         values |= {"seen_us": now_us}

@@ -29,7 +29,7 @@ from holdfast.operations.actor import ACTOR
 from holdfast.operations.batch import Batch
 from holdfast.operations.batches.queue import Queue
 from holdfast.operations.deleting.blank import is_blank
-from holdfast.operations.places import Door, Places
+from holdfast.operations.places import OpenDoor, Places
 from holdfast.storage.driver import NotADirectory, NotThere
 
 AT_ONCE = 20
@@ -79,7 +79,7 @@ def _is_anybodys(view: Snapshot, batch: Batch) -> bool:
     return is_open or batch.block_key in view.find_replicas([batch.block_key], batch.site)
 
 
-async def _is_there(gate: asyncio.Semaphore, door: Door, lfn: str) -> bool | None:
+async def _is_there(gate: asyncio.Semaphore, door: OpenDoor, lfn: str) -> bool | None:
     """None: that cannot be said."""
     async with gate:
         try:

@@ -10,7 +10,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -22,14 +22,14 @@ from holdfast.model.changes import ChangeSet
 from holdfast.model.errors import BadInput, Conflict
 from holdfast.model.records import DeletionRequest
 from holdfast.model.requirements import Requirement
-from holdfast.operations.actor import ACTOR
-from holdfast.operations.batch import Batch, BatchState, Failure
+from holdfast.operations.actor import ACTOR, cause_of
+from holdfast.operations.batch import Batch, BatchFailure, BatchState
+from holdfast.operations.carrying.outcomes import ERROR_CHARS
+from holdfast.operations.carrying.outside import Tools
+from holdfast.operations.carrying.taking import Decided, Taking, WantedFiles, size_of
 from holdfast.operations.codes import Code
 from holdfast.operations.deleting import gate
 from holdfast.operations.planning.sizes import Sizes
-from holdfast.operations.work.outcomes import ERROR_CHARS
-from holdfast.operations.work.outside import Tools
-from holdfast.operations.work.taking import Decided, Taking, Wanted, size_of
 
 TRIES = 20
 """How often one claim is made smaller because more must stay, before it waits for the next turn."""
@@ -53,14 +53,15 @@ class DeletionClaims:
         self._worker = worker
         self._requests = requests
         self._sizes = sizes
-        self.decided: list[Decided] = []
-        """What was left alone, or waits, and is written down as that."""
+        self._decided: list[Decided] = []
+        """What stands in the queue already, of that which ``claim`` will answer."""
 
-    def claim(self, wanted: Sequence[Wanted]) -> list[Passed]:
-        """All that passes."""
+    def claim(self, wanted: Sequence[WantedFiles]) -> tuple[list[Passed], list[Decided]]:
+        """All that passes; and what is left alone, or waits, and is written down as that."""
+        self._decided = []
         wanted = [each for each in wanted if each.batch.request.id in self._requests]
         if not wanted:
-            return []
+            return [], []
         try:
             passed = self._commit(wanted)
         except (Conflict, BadInput):
@@ -68,9 +69,9 @@ class DeletionClaims:
         if passed:
             steps.reach("deletion.claimed")
             _log.info("deletions claimed", batches=len(passed), files=sum(each.batch.n_files for each in passed))
-        return passed
+        return passed, self._decided
 
-    def _claim_one(self, wanted: Wanted) -> list[Passed]:
+    def _claim_one(self, wanted: WantedFiles) -> list[Passed]:
         decided: list[Decided] = []
         for _ in range(TRIES):
             try:
@@ -88,7 +89,7 @@ class DeletionClaims:
                 wanted = replace(wanted, files=left, size=size_of(wanted.batch, left, self._sizes))
         return []
 
-    def _commit(self, wanted: Sequence[Wanted], decided: Sequence[Decided] = ()) -> list[Passed]:
+    def _commit(self, wanted: Sequence[WantedFiles], decided: Sequence[Decided] = ()) -> list[Passed]:
         claimed: list[Batch] = []
         written: list[Decided] = []
         outside = self._tools.outside
@@ -105,13 +106,13 @@ class DeletionClaims:
             request = self._requests[each.batch.request.id]
             required += gate.requirements(request, each.batch.block, each.files)
         batches = [each.batch for each in wanted] + [each.batch for each in decided]
-        cause = cause_of("deletion", [batch.request.id for batch in batches])
+        cause = cause_of(batch.request for batch in batches)
         change_set = ChangeSet((), actor=ACTOR, cause=cause, requirements=tuple(required))
         head = self._tools.store.commit(change_set, also=also)
-        self.decided += written
+        self._decided += written
         return [Passed(batch, head) for batch in claimed]
 
-    def _refused(self, wanted: Wanted) -> list[Decided]:
+    def _refused(self, wanted: WantedFiles) -> list[Decided]:
         """What must stay of a claim, and how that goes on; nothing if that is not what is wrong."""
         batch, request = wanted.batch, self._requests[wanted.batch.request.id]
         now_us = self._tools.outside.clock()
@@ -124,12 +125,8 @@ class DeletionClaims:
             size = size_of(batch, files, self._sizes)
             state = BatchState.HELD if held else BatchState.SKIPPED
             reason = removed.reason[:ERROR_CHARS]
-            failure = Failure(files, size, state, batch.attempts, Code.MUST_STAY, reason, held=held, left=batch.left)
+            failure = BatchFailure(
+                files, size, state, batch.attempts, Code.MUST_STAY, reason, held=held, left=batch.left
+            )
             found.append(Decided(batch, failure))
         return found
-
-
-def cause_of(what: str, ids: Iterable[str]) -> str:
-    """Why something is written, for the journal."""
-    first, *others = dict.fromkeys(ids)
-    return f"{what} {first}" + (f" and {len(others)} more" if others else "")

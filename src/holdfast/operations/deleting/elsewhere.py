@@ -29,11 +29,11 @@ from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import Block, BlockReplica, Dataset, DeletionRequest, SiteStatus
 from holdfast.operations.batch import Batch
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.codes import Code
-from holdfast.operations.deleting.removal import Removed, Target
-from holdfast.operations.deleting.report import PathState
+from holdfast.operations.deleting.removal import Target
+from holdfast.operations.deletion_report import PathState, Removed
 from holdfast.operations.places import Places
-from holdfast.operations.work.outside import Tools
 from holdfast.storage.driver import Kind, NotADirectory, NotThere
 
 SKEW_US = 300_000_000
@@ -47,7 +47,7 @@ Copy = tuple[str, FileSet, int]
 """Another copy of a block: its site, the files that it holds to stay, when they were proved (0: never)."""
 
 
-class Looks(Protocol):
+class CopyLooks(Protocol):
     """What has to be seen before a file goes."""
 
     async def object_to(self, target: Target) -> Removed | None:
@@ -151,11 +151,11 @@ class OtherCopies:
         self._doomed: dict[DatasetKey, Mapping[tuple[str, str], FileSet]] = {}
         self._read({batch.block_key: None for batch in batches if batch.request.dataset is not None})
 
-    def looks(self, batch: Batch, asked: DeletionRequest) -> Looks:
+    def looks(self, batch: Batch, asked: DeletionRequest) -> CopyLooks:
         """The looks for one batch of a request."""
         if asked.dataset is not None:
             return self._elsewhere(batch.block_key, batch.site, batch.files)
-        rules = self._view.site(asked.site).doors[0].rules
+        rules = self._view.site(asked.site).first_door.rules
         lfns = {
             ordinal: pfn.lfn_of(rules, _was(asked.orphans[ordinal].path))
             for ordinal in batch.files

@@ -15,8 +15,8 @@ from holdfast.model import steps
 from holdfast.model.errors import HoldfastError
 from holdfast.operations.codes import Code
 from holdfast.operations.deleting import directories
-from holdfast.operations.deleting.removal import Objection, Removed, Target, without_it
-from holdfast.operations.deleting.report import PathState
+from holdfast.operations.deleting.removal import Objection, Target, without_it
+from holdfast.operations.deletion_report import PathState, Removed
 from holdfast.storage.driver import NOT_TOLD, DirectoryNotEmpty, Kind, StorageDriver
 
 NOT_EMPTY = Removed(PathState.SKIPPED, Code.CHANGED, "it is not empty")

@@ -21,7 +21,7 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from holdfast.inventory.deletion import Ground, directory_obstacles, obstacles, replica_obstacles
 from holdfast.inventory.store import Head, Snapshot
@@ -32,21 +32,22 @@ from holdfast.model.names import BlockKey
 from holdfast.model.records import DeletionRequest
 from holdfast.model.requirements import RequestIsOpen, Requirement, StillDeletable, StillNeedless, StillOrphans
 from holdfast.operations.actor import ACTOR
-from holdfast.operations.batch import Batch, Held, Kind
+from holdfast.operations.batch import Batch, Held, RequestKind
+from holdfast.operations.carrying.claimed import Claimed
+from holdfast.operations.carrying.fence import Fence, Shared
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.codes import Code
-from holdfast.operations.deleting.elsewhere import Looks, OtherCopies
-from holdfast.operations.deleting.removal import Removed, Target, must_stay
-from holdfast.operations.deleting.report import PathState
+from holdfast.operations.deleting.elsewhere import CopyLooks, OtherCopies
+from holdfast.operations.deleting.removal import Target, must_stay
 from holdfast.operations.deleting.since import Since
+from holdfast.operations.deletion_report import PathState, Removed
 from holdfast.operations.engine import ClaimLost
-from holdfast.operations.work.fence import Fence, Shared
-from holdfast.operations.work.outside import Tools
 
 _NO_NAMES: Mapping[int, str] = {}
 
 
-class Gate:
-    """The check of one claim. ``request``: as the inventory has it; ``left``: files that nothing was said of yet."""
+class ClaimGate:
+    """The check of one claim. ``request``: as the inventory has it; ``claimed``: what is still open of it."""
 
     def __init__(
         self,
@@ -57,9 +58,9 @@ class Gate:
         since: Since,
         *,
         checked: Head,
-        left: Callable[[], FileSet],
+        claimed: Claimed,
         lfns: Mapping[int, str],
-        looks: Looks,
+        looks: CopyLooks,
     ) -> None:
         """``lfns``: of replicas, for which file each ordinal is taken; ``looks``: at the other copies, for now."""
         self._tools = tools
@@ -68,7 +69,7 @@ class Gate:
         self._request = request
         self._since = since
         self._checked = checked
-        self._left = left
+        self._claimed = claimed
         self._lfns = lfns
         self._looks = looks
         self._refused: dict[int, Removed] = {}
@@ -99,7 +100,7 @@ class Gate:
             else:
                 self._checked = head
 
-    def _looks_anew(self) -> Looks:
+    def _looks_anew(self) -> CopyLooks:
         with self._tools.store.snapshot() as view:
             return OtherCopies(view, self._tools, [self._batch]).looks(self._batch, self._request)
 
@@ -107,7 +108,7 @@ class Gate:
         """The whole check for all that is left; what must stay is noted with its reason."""
         store = self._tools.store
         while True:
-            files = FileSet.of(ordinal for ordinal in self._left() if ordinal not in self._refused)
+            files = FileSet.of(ordinal for ordinal in self._claimed.rest() if ordinal not in self._refused)
             if not files:
                 return store.head()
             change_set = ChangeSet(
@@ -158,7 +159,7 @@ def refusals(
     view: Snapshot, request: DeletionRequest, batch: Batch, files: FileSet, *, now_us: int
 ) -> Sequence[tuple[FileSet, Removed, Held]]:
     """Which files must stay, why, and how they are held until that has passed; orphans are not (NOT)."""
-    if batch.request.kind is Kind.ORPHANS:
+    if batch.request.kind is RequestKind.ORPHANS:
         site = view.site(request.site)
         ordinals, directories = ({request.path(each): each for each in some} for some in _sorted(request, files))
         found = obstacles(view, site, list(ordinals), now_us=now_us)

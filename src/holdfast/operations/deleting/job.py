@@ -20,19 +20,19 @@ from itertools import groupby
 
 from holdfast.model.errors import BrokenInvariant, DatabaseAway, HoldfastError, OutcomeUnknown
 from holdfast.model.fileset import FileSet
-from holdfast.operations.batch import BatchState, Failure, Held
+from holdfast.operations.batch import BatchFailure, BatchState, Held
+from holdfast.operations.carrying import outcomes
+from holdfast.operations.carrying.claimed import Claimed
+from holdfast.operations.carrying.fence import Fence, Shared
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.codes import Code
 from holdfast.operations.deleting import directories, emptying, moving
 from holdfast.operations.deleting.below import Below, Waits
 from holdfast.operations.deleting.blank import is_blank
-from holdfast.operations.deleting.removal import Objection, Removed, Target, remove
-from holdfast.operations.deleting.report import PathState
+from holdfast.operations.deleting.removal import Objection, Target, remove
+from holdfast.operations.deletion_report import PathState, Removed
 from holdfast.operations.engine import ClaimLost
-from holdfast.operations.places import Door
-from holdfast.operations.work import outcomes
-from holdfast.operations.work.claimed import Claimed
-from holdfast.operations.work.fence import Fence, Shared
-from holdfast.operations.work.outside import Tools
+from holdfast.operations.places import OpenDoor
 
 
 class DeletionJob:
@@ -43,17 +43,15 @@ class DeletionJob:
         tools: Tools,
         fence: Fence,
         claimed: Claimed,
-        door: Door,
+        door: OpenDoor,
         targets: Sequence[Target],
         *,
         object_to: Objection,
         streams: int,
-        seen: dict[str, Removed],
         below: Below,
     ) -> None:
-        """``seen`` is told what became of each file, by its name; ``below``: what else the request names."""
+        """``object_to``: asked before each of them goes; ``below``: what else the request names."""
         self.claimed = claimed
-        self._seen = seen
         self._tools = tools
         self._check = fence.shared(claimed.batch.claim)
         self._door = door
@@ -79,7 +77,7 @@ class DeletionJob:
                 await self._delete_all(alike)
             self._wait_for_below()
             if self._deleted and self._may_remove_directories():
-                rules = self._door.site.doors[0].rules
+                rules = self._door.site.first_door.rules
                 await directories.remove_empty(self._door.driver, self._deleted, rules, self._check)
         except ClaimLost as lost:
             # If the claim is lost indeed, that is found when this is written down.
@@ -98,7 +96,7 @@ class DeletionJob:
     def _end_early(self, why: str) -> None:
         """What was not begun goes back as if nobody had claimed it; the rest is known as begun."""
         batch, untouched = self.claimed.batch, self.claimed.rest() - FileSet.of(self._begun)
-        back = Failure(untouched, 0, BatchState.QUEUED, batch.attempts, batch.code, batch.error, left=batch.left)
+        back = BatchFailure(untouched, 0, BatchState.QUEUED, batch.attempts, batch.code, batch.error, left=batch.left)
         self.claimed.decided(back)
         self.claimed.ends_early(why)
 
@@ -171,7 +169,9 @@ class DeletionJob:
         self._is_blank = await is_blank(self._door.driver)
 
     def _settle(self, target: Target, removed: Removed) -> None:
-        self._seen[target.name] = removed
+        request = self.claimed.batch.request
+        if request.dataset is None:
+            self._tools.tally.removed(request.id, target.name, removed)
         if removed.state in (PathState.SKIPPED, PathState.FAILED):
             self._fail(target, removed.code or Code.STORAGE_FAILED, removed.reason)
             return

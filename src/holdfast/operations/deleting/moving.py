@@ -22,8 +22,8 @@ from holdfast.model.clock import SECOND_US
 from holdfast.model.errors import BrokenInvariant, HoldfastError, InvalidName
 from holdfast.operations import codes
 from holdfast.operations.codes import Code
-from holdfast.operations.deleting.removal import IsLivePart, Objection, Removed, Target, cause_to_stay, without_it
-from holdfast.operations.deleting.report import PathState
+from holdfast.operations.deleting.removal import IsLivePart, Objection, Target, cause_to_stay, without_it
+from holdfast.operations.deletion_report import PathState, Removed
 from holdfast.storage.driver import AlreadyThere, NotADirectory, NotThere, StorageDriver
 
 UNSUPPORTED = Removed(

@@ -22,7 +22,7 @@ from holdfast.model import names, steps
 from holdfast.model.errors import BrokenInvariant, HoldfastError
 from holdfast.operations import codes
 from holdfast.operations.codes import Code
-from holdfast.operations.deleting.report import PathState
+from holdfast.operations.deletion_report import PathState, Removed
 from holdfast.storage import parts
 from holdfast.storage.driver import ChangedWhileRead, Kind, NotADirectory, NotThere, Stat, StorageDriver
 
@@ -54,15 +54,6 @@ class Target:
         if self.version and found.version and self.version != found.version:
             return "it was changed or replaced after it was listed"
         return ""
-
-
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """What became of a target: DELETED, MOVED, GONE, SKIPPED or FAILED; the last two with a code and a reason."""
-
-    state: PathState
-    code: Code | None = None
-    reason: str = ""
 
 
 Objection = Callable[[Target], Awaitable["Removed | None"]]

@@ -9,10 +9,10 @@ Rules
 
 from __future__ import annotations
 
-from holdfast.inventory.store import Entry, Head, Store
+from holdfast.inventory.store import Head, JournalEntry, Store
 from holdfast.model import changes as c
 from holdfast.model.errors import ResyncNeeded
-from holdfast.operations.work.fence import Shared
+from holdfast.operations.carrying.fence import Shared
 
 ENTRIES_MAX = 500
 """If more has come in between than that, the check itself is quicker than reading it."""
@@ -84,7 +84,7 @@ class Since:
             self._end = Head(last.epoch, last.position, last.digest, last.at_us)
         return True
 
-    def _take_in(self, entry: Entry) -> None:
+    def _take_in(self, entry: JournalEntry) -> None:
         for change in entry.changes:
             if isinstance(change, c.CloseRequest):
                 self._closed[change.id] = entry.position

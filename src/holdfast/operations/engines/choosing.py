@@ -54,16 +54,6 @@ class Unserved:
     rest_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Resting:
-    """An engine that is left alone for a while."""
-
-    engine: str
-    until_s: float
-    """By the clock that the engines were given."""
-    error: str
-
-
 @dataclass(slots=True)
 class _State:
     """What is remembered of one engine."""
@@ -130,12 +120,6 @@ class Engines:
         if state.n_rests:
             _log.info("an engine works again", engine=name)
             self._states[name] = _State()
-
-    def resting(self) -> list[Resting]:
-        """Those that rest now, by name."""
-        now_s = self._monotonic()
-        states = sorted(self._states.items())
-        return [Resting(name, state.until_s, state.error) for name, state in states if state.until_s > now_s]
 
     async def close(self) -> None:
         """Close every engine."""

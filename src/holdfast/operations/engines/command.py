@@ -30,12 +30,12 @@ from holdfast.operations.engine import Check, Desk, Job, Note, Outcome, Place, T
 from holdfast.operations.engines import placing
 from holdfast.operations.engines.mover import Mover, Said
 from holdfast.operations.engines.mover_batch import MoverBatch
-from holdfast.operations.engines.mover_files import Wanted, checksum_of
+from holdfast.operations.engines.mover_files import FileToMove, checksum_of
 from holdfast.operations.engines.mover_way import Bring, MoverWay
 from holdfast.operations.engines.one_by_one import OneByOne
-from holdfast.operations.engines.proving import Fault
+from holdfast.operations.engines.proving import EngineFault
 from holdfast.storage.access import Access
-from holdfast.storage.guarded.carried_out import carried_out
+from holdfast.storage.carried_out import carried_out
 
 
 class CommandEngine:
@@ -86,11 +86,13 @@ class CommandEngine:
     async def close(self) -> None:
         """Nothing is held."""
 
-    async def _bring(self, wanted: Wanted) -> Said:
+    async def _bring(self, wanted: FileToMove) -> Said:
         transfer = wanted.transfer
         lacking = sorted(self._fields.intersection(checksums.DIGITS).difference(transfer.checksums))
         if lacking:
-            raise Fault(Code.NO_CHECKSUM, f"the template wants {lacking[0]}, which the inventory does not know of it")
+            raise EngineFault(
+                Code.NO_CHECKSUM, f"the template wants {lacking[0]}, which the inventory does not know of it"
+            )
         source, destination = transfer.source, transfer.destination
         values = {
             "source": wanted.source,

@@ -31,11 +31,12 @@ from holdfast.operations import codes
 from holdfast.operations.codes import Code
 from holdfast.operations.engine import Check, Note, Outcome, Place, Transfer
 from holdfast.operations.engines import placing, proving
-from holdfast.operations.engines.proving import Depth, Fault
+from holdfast.operations.engines.proving import Depth, EngineFault
 from holdfast.operations.engines.pumping import FromSource, Pump
+from holdfast.storage.abilities import BlockingDriver, blocking
 from holdfast.storage.bounded import Bounded, Lane
 from holdfast.storage.digest import Hasher
-from holdfast.storage.driver import AlreadyThere, BlockingDriver, blocking
+from holdfast.storage.driver import AlreadyThere
 
 LARGE_BYTES = 1 << 18
 """Chunks from this size on are read ahead, and hashed in a thread while the destination writes them."""
@@ -118,11 +119,11 @@ class _Stream(placing.Way):
         except HoldfastError as error:
             raise await self._of_source(error) from error
 
-    async def blame(self, fault: Fault) -> Fault:
+    async def blame(self, fault: EngineFault) -> EngineFault:
         """The source's bytes were right when they passed: so nobody asks it again."""
         if fault.code is not Code.DAMAGED:
             return fault
-        return Fault(Code.DAMAGED, f"damaged by the destination: {fault.message}", stat=fault.stat)
+        return EngineFault(Code.DAMAGED, f"damaged by the destination: {fault.message}", stat=fault.stat)
 
     async def _write(self, path: str) -> None:
         try:
@@ -164,15 +165,15 @@ class _Stream(placing.Way):
     def _compare(self, size: int, digests: dict[str, str]) -> None:
         why = proving.compared(self._transfer, size, digests)
         if why:
-            raise Fault(Code.DAMAGED, f"{self._transfer.source}: {why}")
+            raise EngineFault(Code.DAMAGED, f"{self._transfer.source}: {why}")
 
     async def _of_source(self, error: HoldfastError) -> HoldfastError:
         """The Fault that the source's failure is, the source having been asked once more if bytes came wrong."""
         if isinstance(error, BrokenInvariant):
             return error
-        if isinstance(error, Fault):
+        if isinstance(error, EngineFault):
             return await proving.blame(self._transfer, error)
-        return Fault(codes.of_source(error), proving.at(self._transfer.source, error))
+        return EngineFault(codes.of_source(error), proving.at(self._transfer.source, error))
 
     async def _chunks(self) -> AsyncGenerator[bytes, None]:
         """The chunks; raises if the source fails or is not what the inventory knows."""

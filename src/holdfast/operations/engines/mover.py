@@ -28,7 +28,7 @@ from holdfast.config import CommandSettings, templates
 from holdfast.model.errors import HoldfastError, OperatorError, PeerError
 from holdfast.operations import codes
 from holdfast.operations.engine import EngineDown
-from holdfast.operations.engines.proving import Fault
+from holdfast.operations.engines.proving import EngineFault
 from holdfast.storage import program
 from holdfast.storage.access import Access
 from holdfast.storage.access.renewal import scrubbed
@@ -120,7 +120,7 @@ class Mover:
                 # Read, renewed and judged here; the program reads the file itself.
                 await access.token()
             except HoldfastError as error:
-                raise Fault(code_of(error), f"{site}: {error}") from error
+                raise EngineFault(code_of(error), f"{site}: {error}") from error
             found[f"HOLDFAST_{end}_PROXY"] = str(shown or NOWHERE)
             found[f"HOLDFAST_{end}_TOKEN"] = str(access.settings.token or NOWHERE)
             proxy = proxy or shown

@@ -23,8 +23,8 @@ from pathlib import Path
 
 from holdfast.operations.engine import Desk, Job
 from holdfast.operations.engines.mover import Mover, Said
-from holdfast.operations.engines.mover_files import Report, Wanted, list_text
-from holdfast.storage.guarded.carried_out import carried_out
+from holdfast.operations.engines.mover_files import FileToMove, MoverReport, list_text
+from holdfast.storage.carried_out import carried_out
 from holdfast.storage.settled import settled
 
 LOOK_S = 1.0
@@ -46,7 +46,7 @@ class MoverBatch:
         """Those that may still come to wait for the program."""
         self._inside: set[int] = set()
         """Those that have a permit."""
-        self._wanted: dict[int, Wanted] = {}
+        self._wanted: dict[int, FileToMove] = {}
         self._waiting: dict[int, asyncio.Future[Said]] = {}
         self._running: asyncio.Task[None] | None = None
 
@@ -60,7 +60,7 @@ class MoverBatch:
         self._make_room(ordinal)
         self._comes_no_more(ordinal)
 
-    async def bring(self, wanted: Wanted) -> Said:
+    async def bring(self, wanted: FileToMove) -> Said:
         """Wait until the program has been run for this file, too; what became of it."""
         transfer = wanted.transfer
         waiting: asyncio.Future[Said] = asyncio.get_running_loop().create_future()
@@ -109,7 +109,7 @@ class MoverBatch:
         folder = Path(tempfile.gettempdir(), f"holdfast-mover-{secrets.token_hex(16)}")
         try:
             await settled(folder.mkdir, mode=0o700)
-            report = Report(folder / "report")
+            report = MoverReport(folder / "report")
             wanted = [each for number, each in sorted(self._wanted.items()) if not self._waiting[number].done()]
             await settled((folder / "list").write_text, list_text(wanted, self._list_format), encoding="utf-8")
             following = asyncio.ensure_future(self._follow(report))
@@ -123,7 +123,7 @@ class MoverBatch:
         finally:
             await settled(shutil.rmtree, folder, ignore_errors=True)
 
-    async def _follow(self, report: Report) -> None:
+    async def _follow(self, report: MoverReport) -> None:
         while True:
             await asyncio.sleep(LOOK_S)
             self._tell(await settled(report.fresh))

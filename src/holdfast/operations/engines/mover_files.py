@@ -45,7 +45,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class FileToMove:
     """One file that is to be moved to ``path`` at its destination; what programs call the two ends of its way."""
 
     transfer: Transfer
@@ -62,13 +62,13 @@ def checksum_of(checksums: Mapping[str, str]) -> str:
     return ""
 
 
-def list_text(files: Iterable[Wanted], form: str) -> str:
+def list_text(files: Iterable[FileToMove], form: str) -> str:
     """The list, in one of the two forms."""
     line = _tsv if form == "tsv" else _json
     return "".join(f"{line(wanted)}\n" for wanted in files)
 
 
-def _tsv(wanted: Wanted) -> str:
+def _tsv(wanted: FileToMove) -> str:
     transfer = wanted.transfer
     columns = (
         wanted.source,
@@ -80,7 +80,7 @@ def _tsv(wanted: Wanted) -> str:
     return "\t".join(column.translate(_ESCAPES) for column in columns)
 
 
-def _json(wanted: Wanted) -> str:
+def _json(wanted: FileToMove) -> str:
     transfer = wanted.transfer
     facts = {
         "id": transfer.ordinal,
@@ -95,7 +95,7 @@ def _json(wanted: Wanted) -> str:
     return json.dumps(facts, ensure_ascii=False)
 
 
-class Report:
+class MoverReport:
     """The report of one run, read as it grows."""
 
     def __init__(self, path: Path) -> None:

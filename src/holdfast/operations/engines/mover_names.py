@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from holdfast.operations.codes import Code
 from holdfast.operations.engine import Place
-from holdfast.operations.engines.proving import Fault
+from holdfast.operations.engines.proving import EngineFault
 from holdfast.storage.doors import posix_root
 
 _ENCODED = frozenset({"http", "https", "dav", "davs", "webdav"})
@@ -44,5 +44,5 @@ def _name(place: Place, path: str, code: Code) -> str:
     if scheme == "file":
         return str(posix_root(root or "/")).rstrip("/") + path
     if scheme in _XROOT and "?" in path:
-        raise Fault(code, f"{place}: no address of its door can carry this name")
+        raise EngineFault(code, f"{place}: no address of its door can carry this name")
     return root + path

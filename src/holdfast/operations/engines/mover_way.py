@@ -21,11 +21,11 @@ from holdfast.operations.codes import Code
 from holdfast.operations.engine import Check, Transfer
 from holdfast.operations.engines import placing, proving
 from holdfast.operations.engines.mover import Ending, Said
-from holdfast.operations.engines.mover_files import Wanted
+from holdfast.operations.engines.mover_files import FileToMove
 from holdfast.operations.engines.mover_names import destination_name, source_name
-from holdfast.operations.engines.proving import Depth, Fault
+from holdfast.operations.engines.proving import Depth, EngineFault
+from holdfast.storage.carried_out import carried_out
 from holdfast.storage.driver import AlreadyThere, NotThere
-from holdfast.storage.guarded.carried_out import carried_out
 
 _CODES = {
     Ending.LATER: Code.ENGINE_FAILED,
@@ -36,7 +36,7 @@ _CODES = {
 
 _log = logs.get("operations")
 
-Bring = Callable[[Wanted], Awaitable[Said]]
+Bring = Callable[[FileToMove], Awaitable[Said]]
 """Have the program bring a file."""
 
 
@@ -83,7 +83,7 @@ class MoverWay(placing.Way):
         """Ask the source for its checksums; it is read where it tells none."""
         await proving.prove_source(self._transfer, self.depth)
 
-    async def blame(self, fault: Fault) -> Fault:
+    async def blame(self, fault: EngineFault) -> EngineFault:
         """Ask the source, too; read it if we can."""
         readable = self._transfer.source.driver.capabilities.readable
         return await proving.blame(self._transfer, fault, Depth.READ if readable else Depth.TOLD)
@@ -109,7 +109,9 @@ class MoverWay(placing.Way):
 
     async def _write(self, path: str) -> None:
         source, destination = self._transfer.source, self._transfer.destination
-        said = await self._bring(Wanted(self._transfer, path, source_name(source), destination_name(destination, path)))
+        said = await self._bring(
+            FileToMove(self._transfer, path, source_name(source), destination_name(destination, path))
+        )
         await self._require_brought(said, path)
 
     async def _require_brought(self, said: Said, path: str) -> None:
@@ -119,7 +121,7 @@ class MoverWay(placing.Way):
         if said.ending is Ending.UNKNOWN:
             try:
                 await proving.prove(self._transfer, path, self.depth)
-            except Fault as fault:
+            except EngineFault as fault:
                 raise await self._explained(Code.ENGINE_FAILED, f"{said.error}; {fault.message}") from fault
             _log.warning(
                 "a mover complains of a file that is good", site=self._transfer.destination.site, said=said.error
@@ -127,13 +129,13 @@ class MoverWay(placing.Way):
             return
         raise await self._explained(_CODES[said.ending], said.error)
 
-    async def _explained(self, code: Code, error: str) -> Fault:
+    async def _explained(self, code: Code, error: str) -> EngineFault:
         """Why the program could not bring the file: the source's fault if that says so itself."""
         try:
             await proving.prove_source(self._transfer, Depth.TOLD)
-        except Fault as fault:
-            return Fault(fault.code, f"{fault.message}; {error}")
-        return Fault(code, error)
+        except EngineFault as fault:
+            return EngineFault(fault.code, f"{fault.message}; {error}")
+        return EngineFault(code, error)
 
     async def _remove(self, path: str) -> None:
         """What the program has left under the final name, while the claim is ours."""

@@ -33,11 +33,11 @@ from holdfast.operations.codes import Code
 from holdfast.operations.engine import Check, ClaimLost, EngineDown, Outcome, Place, Transfer, Verdict
 from holdfast.operations.engines import proving, standing
 from holdfast.operations.engines.glances import Glances
-from holdfast.operations.engines.proving import NO_PATIENCE, Depth, Fault, Found, Patience
+from holdfast.operations.engines.proving import NO_PATIENCE, AskingPatience, Depth, EngineFault, ProvenFile
 from holdfast.operations.engines.standing import Standing
 from holdfast.storage import parts
+from holdfast.storage.carried_out import carried_out
 from holdfast.storage.driver import NotThere
-from holdfast.storage.guarded.carried_out import carried_out
 
 
 class Way(ABC):
@@ -55,13 +55,13 @@ class Way(ABC):
     goes_on: bool = False
     """Whether somebody else goes on writing when we stop: then only a Fault removes the part, and whoever takes the
     transfer up finds it."""
-    patience: Patience = NO_PATIENCE
+    patience: AskingPatience = NO_PATIENCE
     """With a destination that gives no answer when it is to be proved."""
     glances: Glances | None = None
     """Spares looks, where many files come to one directory."""
 
     @abstractmethod
-    async def write(self, path: str) -> Found | None:
+    async def write(self, path: str) -> ProvenFile | None:
         """Make the new file ``path`` at the destination; AlreadyThere if anything has the name.
 
         What the destination says of it, checksums included, if it said so while it was made: then it is not asked.
@@ -72,7 +72,7 @@ class Way(ABC):
         """Fault unless the source has the right bytes now."""
 
     @abstractmethod
-    async def blame(self, fault: Fault) -> Fault:
+    async def blame(self, fault: EngineFault) -> EngineFault:
         """Whose fault it is that wrong bytes have arrived."""
 
 
@@ -87,7 +87,7 @@ async def place(transfer: Transfer, check: Check, clock: Clock, way: Way) -> Out
         there.require_room(transfer)
         bring = _by_part if transfer.destination.driver.capabilities.rename else _in_place
         verified_us = await bring(transfer, check, clock, way, there)
-    except Fault as fault:
+    except EngineFault as fault:
         if way.glances is not None:
             way.glances.forget(transfer.destination)
         return fault.outcome
@@ -123,7 +123,7 @@ async def _by_part(transfer: Transfer, check: Check, clock: Clock, way: Way, the
         with _of_destination(destination):
             await destination.driver.rename(part, destination.path, replace=there.stat is not None)
     except (Exception, asyncio.CancelledError) as error:
-        if isinstance(error, Fault) or not way.goes_on:
+        if isinstance(error, EngineFault) or not way.goes_on:
             await carried_out(_remove_quietly(destination, part))
         raise
     steps.reach("copy.renamed")
@@ -154,13 +154,13 @@ async def _in_place(transfer: Transfer, check: Check, clock: Clock, way: Way, th
     return verified_us
 
 
-async def _prove(transfer: Transfer, path: str, way: Way, found: Found | None = None) -> None:
+async def _prove(transfer: Transfer, path: str, way: Way, found: ProvenFile | None = None) -> None:
     try:
         if found is None:
             await proving.prove(transfer, path, way.depth, way.patience)
         else:
             proving.require(transfer, path, found)
-    except Fault as fault:
+    except EngineFault as fault:
         raise await way.blame(fault) from fault
 
 
@@ -179,9 +179,9 @@ async def _require_size(transfer: Transfer) -> None:
         with _of_destination(destination, NotThere):
             size = (await destination.driver.stat(destination.path)).size
     except NotThere as error:
-        raise Fault(Code.DESTINATION_EMPTY, f"{destination}: is not there after it was renamed") from error
+        raise EngineFault(Code.DESTINATION_EMPTY, f"{destination}: is not there after it was renamed") from error
     if size != transfer.size:
-        raise Fault(Code.DESTINATION_FAILED, f"{destination}: has {size} bytes after it was renamed")
+        raise EngineFault(Code.DESTINATION_FAILED, f"{destination}: has {size} bytes after it was renamed")
 
 
 @contextmanager
@@ -190,9 +190,9 @@ def _of_destination(destination: Place, *passed: type[HoldfastError]) -> Iterato
     try:
         yield
     except HoldfastError as error:
-        if isinstance(error, (Fault, ClaimLost, EngineDown, BrokenInvariant, *passed)):
+        if isinstance(error, (EngineFault, ClaimLost, EngineDown, BrokenInvariant, *passed)):
             raise
-        raise Fault(codes.of_destination(error), proving.at(destination, error)) from error
+        raise EngineFault(codes.of_destination(error), proving.at(destination, error)) from error
 
 
 async def _remove_if_ours(destination: Place, check: Check) -> None:

@@ -6,7 +6,6 @@ Shared by all engines, whoever has moved the bytes.
     prove           Fault unless the file lies there
     prove_source    Fault unless the source has it
     blame           what a Fault DAMAGED really was, the source having been asked
-    prove_in_place  for engines that let others write under the final name: an Outcome
 
 Rules
   * Nothing counts without its size and one checksum at least that the
@@ -28,19 +27,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from holdfast.model import checksums
 from holdfast.model.checksums import Checksums
-from holdfast.model.clock import Clock
 from holdfast.model.errors import BrokenInvariant, HoldfastError, PeerError
 from holdfast.operations import codes
 from holdfast.operations.codes import Code
-from holdfast.operations.engine import Check, Outcome, Place, Transfer, Verdict
+from holdfast.operations.engine import Outcome, Place, Transfer, Verdict
+from holdfast.storage.abilities import copying
 from holdfast.storage.digest import ALGORITHMS, Hasher
-from holdfast.storage.driver import Kind, NotThere, Stat, copying
+from holdfast.storage.driver import NotThere, Stat
 
 CHEAPEST_FIRST = ("adler32", "crc32c", "md5", "sha256", "blake3")
 """The order in which a storage is asked for what it may tell: what most of them know comes first."""
@@ -50,7 +49,7 @@ REFUSAL_S_MAX = 5.0
 """Who says within this time that he cannot tell now may tell later; who is silent for longer is not asked again."""
 
 
-class Fault(PeerError):
+class EngineFault(PeerError):
     """A try that failed for the reason of ``code``. Raised inside engines; outside it is an Outcome."""
 
     def __init__(self, code: Code, error: str, *, stat: Stat | None = None) -> None:
@@ -76,18 +75,18 @@ class Depth(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class AskingPatience:
     """How often one asks again who gives no answer, and with which pauses between."""
 
     pauses_s: tuple[float, ...] = ()
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
 
 
-NO_PATIENCE = Patience()
+NO_PATIENCE = AskingPatience()
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ProvenFile:
     """What a storage has: checksums, and the Stat that they were taken of."""
 
     checksums: Checksums
@@ -102,12 +101,12 @@ def algorithms(transfer: Transfer) -> tuple[str, ...]:
 def require_checksum(transfer: Transfer) -> None:
     """Fault NO_CHECKSUM if no copy of it could be proved."""
     if not algorithms(transfer):
-        raise Fault(Code.NO_CHECKSUM, "the inventory has no checksum of it, so no copy could be proved")
+        raise EngineFault(Code.NO_CHECKSUM, "the inventory has no checksum of it, so no copy could be proved")
 
 
 async def prove(
-    transfer: Transfer, path: str = "", depth: Depth = Depth.CHEAP, patience: Patience = NO_PATIENCE
-) -> Found:
+    transfer: Transfer, path: str = "", depth: Depth = Depth.CHEAP, patience: AskingPatience = NO_PATIENCE
+) -> ProvenFile:
     """What the destination has under ``path``, its final one by default; Fault unless it is the file.
 
     The Fault is DESTINATION_EMPTY, DAMAGED (``blame`` tells whose fault that is), NO_CHECKSUM, or of_destination.
@@ -118,22 +117,22 @@ async def prove(
     except BrokenInvariant:
         raise
     except NotThere as error:
-        raise Fault(
+        raise EngineFault(
             Code.DESTINATION_EMPTY, f"{place}: has nothing there, though it says that it has taken it"
         ) from error
     except HoldfastError as error:
-        raise Fault(codes.of_destination(error), at(place, error)) from error
+        raise EngineFault(codes.of_destination(error), at(place, error)) from error
     return require(transfer, path, found)
 
 
-def require(transfer: Transfer, path: str, found: Found) -> Found:
+def require(transfer: Transfer, path: str, found: ProvenFile) -> ProvenFile:
     """``found``, if it is the file; else Fault DAMAGED, or NO_CHECKSUM."""
     place = replace(transfer.destination, path=path or transfer.destination.path)
     why = difference(transfer, found)
     if why:
-        raise Fault(Code.DAMAGED, f"{place}: {why}", stat=found.stat)
+        raise EngineFault(Code.DAMAGED, f"{place}: {why}", stat=found.stat)
     if not found.checksums:
-        raise Fault(Code.NO_CHECKSUM, f"{place}: tells no checksum, and is not read", stat=found.stat)
+        raise EngineFault(Code.NO_CHECKSUM, f"{place}: tells no checksum, and is not read", stat=found.stat)
     return found
 
 
@@ -145,12 +144,12 @@ async def prove_source(transfer: Transfer, depth: Depth = Depth.CHEAP) -> None:
     except BrokenInvariant:
         raise
     except HoldfastError as error:
-        raise Fault(codes.of_source(error), at(source, error)) from error
+        raise EngineFault(codes.of_source(error), at(source, error)) from error
     if why := difference(transfer, found):
-        raise Fault(Code.SOURCE_WRONG, f"source is wrong: {source}: {why}")
+        raise EngineFault(Code.SOURCE_WRONG, f"source is wrong: {source}: {why}")
 
 
-async def blame(transfer: Transfer, fault: Fault, depth: Depth = Depth.READ) -> Fault:
+async def blame(transfer: Transfer, fault: EngineFault, depth: Depth = Depth.READ) -> EngineFault:
     """Why bytes arrived wrong: SOURCE_WRONG, DAMAGED, or why the source cannot be asked. Other faults as they are.
 
     With ``Depth.TOLD`` the source is not read, and acquitted if it tells the right checksum.
@@ -165,43 +164,13 @@ async def blame(transfer: Transfer, fault: Fault, depth: Depth = Depth.READ) -> 
     except BrokenInvariant:
         raise
     except HoldfastError as error:
-        return Fault(codes.of_source(error), f"{fault.message}; {at(transfer.source, error)}", stat=fault.stat)
+        return EngineFault(codes.of_source(error), f"{fault.message}; {at(transfer.source, error)}", stat=fault.stat)
     if why:
-        return Fault(Code.SOURCE_WRONG, f"source is wrong: {transfer.source}: {why}", stat=fault.stat)
-    return Fault(Code.DAMAGED, f"damaged on the way, the source is right: {fault.message}", stat=fault.stat)
+        return EngineFault(Code.SOURCE_WRONG, f"source is wrong: {transfer.source}: {why}", stat=fault.stat)
+    return EngineFault(Code.DAMAGED, f"damaged on the way, the source is right: {fault.message}", stat=fault.stat)
 
 
-async def prove_in_place(
-    transfer: Transfer, check: Check, clock: Clock, *, reads: bool = True, has_replaced: bool = False
-) -> Outcome:
-    """COPIED if the file lies under its final path; else what is wrong there is removed, and the outcome says why.
-
-    ``reads``: files may be read through by us where a storage tells nothing. Raises ClaimLost.
-    """
-    verified_us = clock()
-    try:
-        require_checksum(transfer)
-        await prove(transfer, depth=Depth.CHEAP if reads else Depth.TOLD)
-    except Fault as fault:
-        if fault.code is not Code.DAMAGED:
-            return fault.outcome
-        blamed = await blame(transfer, fault, Depth.READ if reads else Depth.TOLD)
-        await check()
-        await _remove_wrong(transfer)
-        return blamed.outcome
-    return Outcome(Verdict.COPIED, verified_us, has_replaced=has_replaced)
-
-
-async def _remove_wrong(transfer: Transfer) -> None:
-    """Remove what was proved wrong a moment ago, unless it is the file by now; the next try looks at what is left."""
-    place = transfer.destination
-    with suppress(Fault, HoldfastError):
-        stat = await place.driver.stat(place.path)
-        if stat.kind is Kind.FILE:
-            await place.driver.delete(place.path, expected=stat)
-
-
-async def _asked(transfer: Transfer, place: Place, depth: Depth, patience: Patience) -> Found:
+async def _asked(transfer: Transfer, place: Place, depth: Depth, patience: AskingPatience) -> ProvenFile:
     """What the destination has; asked again if it refuses to say, and read at last if that is allowed."""
     wanted = algorithms(transfer)
     clock = asyncio.get_running_loop().time
@@ -219,7 +188,7 @@ async def _asked(transfer: Transfer, place: Place, depth: Depth, patience: Patie
     return await ask(place, wanted, Depth.READ, transfer.size)
 
 
-async def ask(place: Place, wanted: Sequence[str], depth: Depth, size: int = 0) -> Found:
+async def ask(place: Place, wanted: Sequence[str], depth: Depth, size: int = 0) -> ProvenFile:
     """Size and checksums of one file, asked of its storage or taken of its bytes; the errors of the driver.
 
     ``size``: how large it should be; a storage that has to read it first is waited for accordingly.
@@ -230,9 +199,9 @@ async def ask(place: Place, wanted: Sequence[str], depth: Depth, size: int = 0) 
         if able is not None:
             told = await able.told(place.path, wanted, size=size)
             if told.checksums or depth is Depth.TOLD:
-                return Found(told.checksums, told.stat)
+                return ProvenFile(told.checksums, told.stat)
         if depth is Depth.TOLD:
-            return Found({}, await driver.stat(place.path))
+            return ProvenFile({}, await driver.stat(place.path))
         likely = [each for each in wanted if each in driver.capabilities.told]
         return await _taken(place, likely[:1] or wanted, reads=False)
     strong = checksums.CRYPTOGRAPHIC.intersection(wanted)
@@ -241,21 +210,21 @@ async def ask(place: Place, wanted: Sequence[str], depth: Depth, size: int = 0) 
     return await _taken(place, wanted, reads=depth is Depth.READ)
 
 
-async def _taken(place: Place, wanted: Sequence[str], *, reads: bool) -> Found:
+async def _taken(place: Place, wanted: Sequence[str], *, reads: bool) -> ProvenFile:
     offered = [each for each in wanted if each in place.driver.capabilities.checksums]
     if not offered:
         return await _read_here(place, wanted)
     digest = await place.driver.checksum(place.path, offered, read=reads)
-    return Found(digest.checksums, digest.stat)
+    return ProvenFile(digest.checksums, digest.stat)
 
 
-async def _read_here(place: Place, wanted: Sequence[str]) -> Found:
+async def _read_here(place: Place, wanted: Sequence[str]) -> ProvenFile:
     hasher = Hasher(wanted)
     stat = await place.driver.stat(place.path)
     async with closing(place.driver.read(place.path)) as chunks:
         async for chunk in chunks:
             hasher.update(chunk)
-    return Found(hasher.hexdigests(), stat._replace(size=hasher.size))
+    return ProvenFile(hasher.hexdigests(), stat._replace(size=hasher.size))
 
 
 @asynccontextmanager
@@ -268,7 +237,7 @@ async def closing(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[b
             await chunks.aclose()
 
 
-def difference(transfer: Transfer, found: Found) -> str:
+def difference(transfer: Transfer, found: ProvenFile) -> str:
     """Why what was found is not the file; "" if nothing speaks against it."""
     return compared(transfer, found.stat.size, found.checksums)
 

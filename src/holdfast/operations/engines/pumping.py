@@ -16,8 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from holdfast.model.errors import HoldfastError
+from holdfast.storage.abilities import BlockingDriver, BlockingReader, BlockingWriter
 from holdfast.storage.digest import Hasher
-from holdfast.storage.driver import CHUNK_BYTES, BlockingDriver, BlockingReader, BlockingWriter
+from holdfast.storage.driver import CHUNK_BYTES
 
 TRIP_BYTES = 8 << 20
 """How many bytes pass before anybody hears of them, or can stop them."""

@@ -20,7 +20,7 @@ from holdfast.operations.codes import Code
 from holdfast.operations.engine import Transfer
 from holdfast.operations.engines import proving
 from holdfast.operations.engines.glances import Glances
-from holdfast.operations.engines.proving import Depth, Fault
+from holdfast.operations.engines.proving import Depth, EngineFault
 from holdfast.storage.driver import Kind, NotThere, Stat
 
 READ_FOUND_BYTES_MAX = 64 << 20
@@ -46,7 +46,7 @@ class Standing:
             return
         reason = transfer.replaceable() if transfer.replaceable is not None else "it was not asked to be replaced"
         if reason:
-            raise Fault(
+            raise EngineFault(
                 Code.DESTINATION_OCCUPIED,
                 f"{transfer.destination}: a different file is in its place ({self.difference}), and stays: {reason}",
             )
@@ -60,7 +60,9 @@ class Standing:
         except NotThere:
             return
         if not found.is_still(self.stat):
-            raise Fault(Code.DESTINATION_FAILED, f"{transfer.destination}: the file in its place has changed meanwhile")
+            raise EngineFault(
+                Code.DESTINATION_FAILED, f"{transfer.destination}: the file in its place has changed meanwhile"
+            )
 
 
 async def look(
@@ -79,15 +81,15 @@ async def look(
     except BrokenInvariant:
         raise
     except HoldfastError as error:
-        raise Fault(codes.of_destination(error), proving.at(place, error)) from error
+        raise EngineFault(codes.of_destination(error), proving.at(place, error)) from error
     if stat.kind is not Kind.FILE:
         what = "a directory" if stat.kind is Kind.DIRECTORY else "no file"
-        raise Fault(Code.DESTINATION_OCCUPIED, f"{place}: is {what}, and stays")
+        raise EngineFault(Code.DESTINATION_OCCUPIED, f"{place}: is {what}, and stays")
     if stat.size != transfer.size:
         return Standing(stat, f"has {stat.size} bytes, not {transfer.size}")
     try:
         await proving.prove(transfer, depth=_depth(transfer, reads=reads, past_us=past_us))
-    except Fault as fault:
+    except EngineFault as fault:
         if fault.code is not Code.DAMAGED:
             raise
         return Standing(stat, fault.message.removeprefix(f"{place}: "))

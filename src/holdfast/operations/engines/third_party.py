@@ -34,19 +34,17 @@ from holdfast.operations.engine import Check, Note, Outcome, Place, Transfer
 from holdfast.operations.engines import placing, proving
 from holdfast.operations.engines.accompanying import Silent, accompanied
 from holdfast.operations.engines.glances import Glances
-from holdfast.operations.engines.proving import Depth, Fault, Found, Patience
+from holdfast.operations.engines.proving import AskingPatience, Depth, EngineFault, ProvenFile
+from holdfast.storage.abilities import FarFile, ThirdPartyCopyDriver, copying
 from holdfast.storage.driver import (
     NOT_TOLD,
     AlreadyThere,
-    FarFile,
     FarNotAllowed,
     Kind,
     NoSpace,
     NotAllowed,
     StorageDriver,
-    ThirdPartyCopyDriver,
     Unsupported,
-    copying,
 )
 
 PROOF_PAUSES_S = (0.3, 1.0, 3.0)
@@ -60,7 +58,7 @@ class ThirdPartyEngine:
 
     def __init__(self, name: str, over: str, clock: Clock, *, reads: bool = True, sleep: Sleep = asyncio.sleep) -> None:
         self.reads = reads
-        self.patience = Patience(PROOF_PAUSES_S, sleep)
+        self.patience = AskingPatience(PROOF_PAUSES_S, sleep)
         self.glances = Glances()
         self._name = name
         self._over = over
@@ -87,7 +85,7 @@ class ThirdPartyEngine:
         """Bring one file, or say why not."""
         source, destination = copying(transfer.source.driver), copying(transfer.destination.driver)
         if source is None or destination is None:
-            return Fault(Code.UNSUPPORTED, self.can(transfer.source, transfer.destination)).outcome
+            return EngineFault(Code.UNSUPPORTED, self.can(transfer.source, transfer.destination)).outcome
         way = _Way(self, transfer, source, destination, note)
         return await placing.place(transfer, check, self._clock, way)
 
@@ -152,7 +150,7 @@ class _Way(placing.Way):
         self.patience = engine.patience
         self.glances = engine.glances
 
-    async def write(self, path: str) -> Found | None:
+    async def write(self, path: str) -> ProvenFile | None:
         """Let the storages make the new file ``path``; what the destination has told of it, if anything."""
         try:
             return await self._bring(path)
@@ -167,13 +165,13 @@ class _Way(placing.Way):
         """Ask the source what it has."""
         await proving.prove_source(self._transfer, self.depth)
 
-    async def blame(self, fault: Fault) -> Fault:
+    async def blame(self, fault: EngineFault) -> EngineFault:
         """Hold what has arrived against the source."""
         return await proving.blame(self._transfer, fault, Depth.READ if self.reads else Depth.TOLD)
 
-    async def _bring(self, path: str) -> Found | None:
+    async def _bring(self, path: str) -> ProvenFile | None:
         progress = _Progress(self._note)
-        found: Found | None = None
+        found: ProvenFile | None = None
         if self._engine.fetches(self._transfer.destination.driver):
             try:
                 found = await self._fetch(path, progress)
@@ -187,7 +185,7 @@ class _Way(placing.Way):
         progress(self._transfer.size)
         return found
 
-    async def _fetch(self, path: str, progress: _Progress) -> Found | None:
+    async def _fetch(self, path: str, progress: _Progress) -> ProvenFile | None:
         source, wanted = self._transfer.source, proving.algorithms(self._transfer)
         far = await self._far(source, self._source)
         try:
@@ -198,14 +196,14 @@ class _Way(placing.Way):
                 every_s=LOOK_EVERY_S,
             )
         except Silent as silent:
-            raise Fault(Code.SOURCE_FAILED, proving.at(source, silent.error)) from silent
+            raise EngineFault(Code.SOURCE_FAILED, proving.at(source, silent.error)) from silent
         except FarNotAllowed as error:
-            raise Fault(Code.SOURCE_REFUSED, f"{source}: lets the destination read nothing: {error}") from error
+            raise EngineFault(Code.SOURCE_REFUSED, f"{source}: lets the destination read nothing: {error}") from error
         except (AlreadyThere, BrokenInvariant, NoSpace, NotAllowed, Unsupported):
             raise
         except HoldfastError as error:
             raise await self._whose(error) from error
-        return Found(digest.checksums, digest.stat) if digest.checksums else None
+        return ProvenFile(digest.checksums, digest.stat) if digest.checksums else None
 
     async def _send(self, path: str, progress: _Progress, refused: Unsupported | None) -> None:
         source, destination = self._transfer.source, self._transfer.destination
@@ -219,16 +217,16 @@ class _Way(placing.Way):
                 every_s=LOOK_EVERY_S,
             )
         except Silent as silent:
-            raise Fault(Code.DESTINATION_FAILED, proving.at(destination, silent.error)) from silent
+            raise EngineFault(Code.DESTINATION_FAILED, proving.at(destination, silent.error)) from silent
         except Unsupported as error:
             self._engine.has_failed_to_send(source.driver)
             why = f"{destination.site} does not fetch it and {source.site} does not send it: {refused or error}"
             is_ours = not self._engine.can(source, destination)
-            raise Fault(Code.UNSUPPORTED if is_ours else Code.ENGINE_FAILED, why) from error
+            raise EngineFault(Code.UNSUPPORTED if is_ours else Code.ENGINE_FAILED, why) from error
         except (AlreadyThere, BrokenInvariant, FarNotAllowed, NoSpace):
             raise
         except NotAllowed as error:
-            raise Fault(Code.SOURCE_REFUSED, proving.at(source, error)) from error
+            raise EngineFault(Code.SOURCE_REFUSED, proving.at(source, error)) from error
         except HoldfastError as error:
             raise await self._whose(error) from error
         self._engine.has_sent(source.driver)
@@ -241,7 +239,7 @@ class _Way(placing.Way):
             raise
         except HoldfastError as error:
             of = codes.of_source if driver is self._source else codes.of_destination
-            raise Fault(of(error), proving.at(place, error)) from error
+            raise EngineFault(of(error), proving.at(place, error)) from error
 
     async def _whose(self, error: HoldfastError) -> HoldfastError:
         """The source's fault, if it has one; else the error, which then is the destination's."""
@@ -251,12 +249,12 @@ class _Way(placing.Way):
         except BrokenInvariant:
             raise
         except HoldfastError as failed:
-            return Fault(codes.of_source(failed), proving.at(source, failed))
+            return EngineFault(codes.of_source(failed), proving.at(source, failed))
         if stat.kind is not Kind.FILE:
-            return Fault(Code.SOURCE_MISSING, f"{source}: is no file")
+            return EngineFault(Code.SOURCE_MISSING, f"{source}: is no file")
         if stat.size not in (self._transfer.size, NOT_TOLD):
             why = f"has {stat.size} bytes, not {self._transfer.size}"
-            return Fault(Code.SOURCE_WRONG, f"source is wrong: {source}: {why}")
+            return EngineFault(Code.SOURCE_WRONG, f"source is wrong: {source}: {why}")
         return error
 
 

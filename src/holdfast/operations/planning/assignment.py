@@ -56,7 +56,7 @@ class Remains:
 
 
 @dataclass(slots=True)
-class Piece:
+class BatchPiece:
     """Files of a batch, with their source once that is chosen, and their bytes once these are known."""
 
     batch: Batch
@@ -68,11 +68,11 @@ class Piece:
 
 
 @dataclass(slots=True)
-class Line:
+class RequestLine:
     """What waits of one request, the oldest batch first, while a schedule is made."""
 
     request: QueuedRequest
-    pieces: deque[Piece] = field(default_factory=deque)
+    pieces: deque[BatchPiece] = field(default_factory=deque)
 
 
 def in_turn(turns: Turns, room_files: int, give: Callable[[QueuedRequest, int], Assignment | None]) -> list[Assignment]:

@@ -9,8 +9,8 @@ from operator import sub
 
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
-from holdfast.operations.batch import Batch, Kind, QueuedRequest
-from holdfast.operations.planning.assignment import Assignment, HeldBatch, Line, Piece, Remains, in_turn
+from holdfast.operations.batch import Batch, QueuedRequest, RequestKind
+from holdfast.operations.planning.assignment import Assignment, BatchPiece, HeldBatch, Remains, RequestLine, in_turn
 from holdfast.operations.planning.rooms import Rooms
 from holdfast.operations.planning.served import Served
 from holdfast.operations.planning.sizes import Sizes, first
@@ -21,12 +21,12 @@ WORK_S = 20
 """How much work one assignment is, about."""
 
 
-class Copies:
+class CopyTurns:
     """Gives to copy requests."""
 
     def __init__(
         self,
-        lines: Iterable[Line],
+        lines: Iterable[RequestLine],
         rooms: Rooms,
         sources: Sources,
         sizes: Sizes,
@@ -36,7 +36,7 @@ class Copies:
         """``taken``: files that somebody has to do with, by block and site; grows."""
         self._sourceless: dict[int, tuple[Batch, tuple[HeldFiles, ...]]] = {}
         self._remains = Remains()
-        self._lines = {line.request.number: line for line in lines if line.request.kind is Kind.COPY}
+        self._lines = {line.request.number: line for line in lines if line.request.kind is RequestKind.COPY}
         self._rooms = rooms
         self._sources = sources
         self._sizes = sizes
@@ -71,7 +71,7 @@ class Copies:
             piece = line.pieces.popleft()
             taken = self._taken.get((piece.block, request.site))
             if taken is not None and taken & piece.files:
-                piece = Piece(piece.batch, piece.block, piece.files - taken, piece.source)
+                piece = BatchPiece(piece.batch, piece.block, piece.files - taken, piece.source)
             if not piece.files:
                 continue
             if not piece.source:
@@ -82,16 +82,16 @@ class Copies:
                 return self._cut(line, piece, streams, min(room_files, self._files_max))
         return None
 
-    def _choose(self, line: Line, piece: Piece) -> None:
+    def _choose(self, line: RequestLine, piece: BatchPiece) -> None:
         """Put files back into line by their sources, as far as these have room."""
         request, rooms, batch = line.request, self._rooms, piece.batch
         choice = self._sources.choose(batch, piece.files, lambda source: rooms.from_source(request, source) > 0)
         for part in reversed(choice.sources):
-            line.pieces.appendleft(Piece(batch, piece.block, part.files, part.source, part.size))
+            line.pieces.appendleft(BatchPiece(batch, piece.block, part.files, part.source, part.size))
         if choice.held:
             self._sourceless[batch.id] = batch, choice.held
 
-    def _cut(self, line: Line, piece: Piece, streams: int, files_max: int) -> Assignment:
+    def _cut(self, line: RequestLine, piece: BatchPiece, streams: int, files_max: int) -> Assignment:
         """Assign the first files of a piece, and put the rest back."""
         request, batch, source = line.request, piece.batch, piece.source
         limits = self._rooms.of_link(source, request.site)
@@ -104,7 +104,7 @@ class Copies:
         part, size = first(batch, piece.files, piece.size, self._sizes, files_max=files_max, size_max=size_max)
         if part != piece.files:
             rest = None if piece.size is None else max(0, piece.size - size)
-            line.pieces.appendleft(Piece(batch, piece.block, piece.files - part, source, rest))
+            line.pieces.appendleft(BatchPiece(batch, piece.block, piece.files - part, source, rest))
         streams = min(streams, len(part))
         self._rooms.take_copy(request, source, streams)
         for place in ((piece.block, request.site), (piece.block, source)):

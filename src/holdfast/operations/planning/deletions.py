@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
 from holdfast.operations.batch import QueuedRequest
-from holdfast.operations.planning.assignment import Assignment, Line, Piece, Remains, in_turn
+from holdfast.operations.planning.assignment import Assignment, BatchPiece, Remains, RequestLine, in_turn
 from holdfast.operations.planning.rooms import Rooms
 from holdfast.operations.planning.served import Served
 from holdfast.operations.planning.sizes import Sizes, first
@@ -20,12 +20,12 @@ STREAMS_MIN = 8
 """Up to so many there are not many."""
 
 
-class Deletions:
+class DeletionTurns:
     """Gives to deletion requests, each of which has its site to itself or shares it."""
 
     def __init__(
         self,
-        lines: Iterable[Line],
+        lines: Iterable[RequestLine],
         rooms: Rooms,
         sizes: Sizes,
         taken: dict[tuple[BlockKey | None, str], FileSet],
@@ -68,7 +68,7 @@ class Deletions:
             files_max = min(room_files, self._files_max)
             part, size = first(batch, files, None, self._sizes, files_max=files_max, size_max=None)
             if part != files:
-                pieces.appendleft(Piece(batch, piece.block, files - part))
+                pieces.appendleft(BatchPiece(batch, piece.block, files - part))
             if place is not None:
                 self._taken[place] = self._taken.get(place, FileSet()) | part
             streams = min(streams, self._streams(request, len(part), share))

@@ -46,7 +46,7 @@ _NONE = FileSet()
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PlanStep:
     """Some batches of a request, and how far it is planned with them."""
 
     batches: tuple[NewBatch, ...]
@@ -66,7 +66,7 @@ class _Part:
     n_already: int = 0
 
 
-def steps(request: Request, snapshot: Snapshot, planned_to: str = "") -> Iterator[Step]:
+def steps(request: Request, snapshot: Snapshot, planned_to: str = "") -> Iterator[PlanStep]:
     """What a request lacks beyond ``planned_to``; at least one step."""
     if isinstance(request, CopyRequest):
         parts = _parts_of_copy(request, snapshot, planned_to)
@@ -78,23 +78,23 @@ def steps(request: Request, snapshot: Snapshot, planned_to: str = "") -> Iterato
     n_files = n_already = 0
     for part in parts:
         if n_files >= STEP_FILES:
-            yield Step(tuple(batches), planned_to, False, n_already)
+            yield PlanStep(tuple(batches), planned_to, False, n_already)
             batches, n_files, n_already = [], 0, 0
         planned_to, n_already = part.planned_to, n_already + part.n_already
         if part.batch is not None:
             batches.append(part.batch)
             n_files += len(part.batch.files)
-    yield Step(tuple(batches), planned_to, True, n_already)
+    yield PlanStep(tuple(batches), planned_to, True, n_already)
 
 
 def together(
     requests: Iterable[tuple[QueuedRequest, Request]], snapshot: Snapshot
-) -> Iterator[tuple[tuple[QueuedRequest, Step], ...]]:
+) -> Iterator[tuple[tuple[QueuedRequest, PlanStep], ...]]:
     """What many requests lack, as the queue knows them: groups of steps, each for one transaction.
 
     Steps of one request follow each other. What was written with one step is to be taken for the next.
     """
-    group: list[tuple[QueuedRequest, Step]] = []
+    group: list[tuple[QueuedRequest, PlanStep]] = []
     n_files = 0
     for queued, request in requests:
         for step in steps(request, snapshot, queued.planned_to):

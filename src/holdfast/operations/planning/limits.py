@@ -37,7 +37,7 @@ class SiteLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WorkLimits:
     """Of everything."""
 
     slots: int
@@ -66,7 +66,7 @@ class Limits:
         return min(1, int(most * (1 - self.request_share) + 1e-9))
 
 
-def of_settings(settings: OperationsSettings) -> Limits:
+def of_settings(settings: OperationsSettings) -> WorkLimits:
     """The limits of a configuration."""
 
     def of_link(source: str, destination: str) -> LinkLimits:
@@ -78,7 +78,7 @@ def of_settings(settings: OperationsSettings) -> Limits:
         site = settings.for_site(name)
         return SiteLimits(site.per_site_in, site.per_site_out, site.deletions_per_site)
 
-    return Limits(
+    return WorkLimits(
         slots=settings.concurrency,
         per_owner=settings.per_owner,
         request_share=settings.request_share,

@@ -14,8 +14,8 @@ from functools import cache
 
 from holdfast.operations.batch import QueuedRequest
 from holdfast.operations.planning import usage as places
-from holdfast.operations.planning.limits import Limits
-from holdfast.operations.planning.usage import Place, Usage
+from holdfast.operations.planning.limits import WorkLimits
+from holdfast.operations.planning.usage import Place, StreamUsage
 
 UNLIMITED = 1 << 62
 
@@ -23,7 +23,7 @@ UNLIMITED = 1 << 62
 class Rooms:
     """Counts down. What is given is how many files may be under way."""
 
-    def __init__(self, limits: Limits, usage: Usage) -> None:
+    def __init__(self, limits: WorkLimits, usage: StreamUsage) -> None:
         self._limits = limits
         self._used = dict(usage.places)
         self._slots = dict(usage.slots)

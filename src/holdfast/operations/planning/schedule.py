@@ -30,17 +30,17 @@ from dataclasses import dataclass
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
 from holdfast.model.records import Site, SiteStatus
-from holdfast.operations.batch import Batch, Held, Kind, QueuedRequest
-from holdfast.operations.planning.assignment import Assignment, HeldBatch, Line, Piece
-from holdfast.operations.planning.copies import Copies
-from holdfast.operations.planning.deletions import Deletions
+from holdfast.operations.batch import Batch, Held, QueuedRequest, RequestKind
+from holdfast.operations.planning.assignment import Assignment, BatchPiece, HeldBatch, RequestLine
+from holdfast.operations.planning.copies import CopyTurns
+from holdfast.operations.planning.deletions import DeletionTurns
 from holdfast.operations.planning.holders import Holders
-from holdfast.operations.planning.limits import Limits
+from holdfast.operations.planning.limits import WorkLimits
 from holdfast.operations.planning.rooms import Rooms
 from holdfast.operations.planning.served import Served
 from holdfast.operations.planning.sizes import Sizes
 from holdfast.operations.planning.sources import Links, Sources
-from holdfast.operations.planning.usage import Busy, Usage
+from holdfast.operations.planning.usage import Busy, StreamUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class Schedule:
 def schedule(
     waiting: Sequence[Batch],
     *,
-    usage: Usage,
-    limits: Limits,
+    usage: StreamUsage,
+    limits: WorkLimits,
     holders: Holders,
     sizes: Sizes,
     links: Links,
@@ -77,17 +77,17 @@ def schedule(
     taken: dict[tuple[BlockKey | None, str], FileSet] = dict((busy or {}).items())
     lines, held, overdue = _in_line(waiting, sites, stopped or {}, now_us)
     sources = Sources(holders, links, sites, now_us=now_us, stopped=stopped)
-    copies = Copies(lines, rooms, sources, sizes, links, taken)
-    deletions = Deletions(lines, rooms, sizes, taken, files_max=limits.deletion_files)
+    copies = CopyTurns(lines, rooms, sources, sizes, links, taken)
+    deletions = DeletionTurns(lines, rooms, sizes, taken, files_max=limits.deletion_files)
     assignments = (*copies.assign(charged, room_files), *deletions.assign(charged, room_files))
     return Schedule(assignments, (*held, *copies.held()), tuple(overdue))
 
 
 def _in_line(
     waiting: Iterable[Batch], sites: Mapping[str, Site], stopped: Mapping[str, str], now_us: int
-) -> tuple[list[Line], list[HeldBatch], list[QueuedRequest]]:
+) -> tuple[list[RequestLine], list[HeldBatch], list[QueuedRequest]]:
     """What can be seen to, what is held because of its site, and what comes too late."""
-    lines: dict[int, Line] = {}
+    lines: dict[int, RequestLine] = {}
     held: list[HeldBatch] = []
     overdue: dict[int, QueuedRequest] = {}
     for batch in sorted(waiting, key=_age):
@@ -99,8 +99,10 @@ def _in_line(
         else:
             line = lines.get(request.number)
             if line is None:
-                line = lines[request.number] = Line(request)
-            line.pieces.append(Piece(batch, None if request.kind is Kind.ORPHANS else batch.block_key, batch.files))
+                line = lines[request.number] = RequestLine(request)
+            line.pieces.append(
+                BatchPiece(batch, None if request.kind is RequestKind.ORPHANS else batch.block_key, batch.files)
+            )
     return list(lines.values()), held, list(overdue.values())
 
 
@@ -113,6 +115,6 @@ def _unavailable(request: QueuedRequest, sites: Mapping[str, Site], stopped: Map
     site = sites.get(request.site)
     if site is None:
         return f"{request.site} is not known"
-    if site.status is not SiteStatus.READY and request.kind is Kind.COPY:
+    if site.status is not SiteStatus.READY and request.kind is RequestKind.COPY:
         return f"{request.site} is {site.status}"
     return f"{request.site}: {stopped[request.site]}" if request.site in stopped else ""

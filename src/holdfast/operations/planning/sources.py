@@ -56,7 +56,7 @@ Links = Mapping[tuple[str, str], LinkFigures]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SourceShare:
     """Files that come from one source."""
 
     source: str
@@ -75,15 +75,15 @@ class HeldFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SourceChoice:
     """Where the files of a batch come from. No file is in two of these; those that wait for room are in none."""
 
-    sources: tuple[Part, ...] = ()
+    sources: tuple[SourceShare, ...] = ()
     """The best ones first."""
     held: tuple[HeldFiles, ...] = ()
 
 
-def _weighed(batch: Batch, parts: list[Part]) -> tuple[Part, ...]:
+def _weighed(batch: Batch, parts: list[SourceShare]) -> tuple[SourceShare, ...]:
     """Parts, of which the size of one follows from those of the others if they are the whole batch."""
     if len(parts) == 1:
         return tuple(parts)
@@ -124,12 +124,12 @@ class Sources:
         self._stopped = stopped or {}
         self._standings: dict[tuple[str, str], _Standing | None] = {}
 
-    def choose(self, batch: Batch, files: FileSet, has_room: Callable[[str], bool] = _always) -> Choice:
+    def choose(self, batch: Batch, files: FileSet, has_room: Callable[[str], bool] = _always) -> SourceChoice:
         """Where some files of a batch come from; ``has_room``: whether a source can take part now."""
         held = self._holders(batch.block_key)
         usable = held.usable_for(batch.request)
         bad = batch.bad_sources
-        chosen: list[Part] = []
+        chosen: list[SourceShare] = []
         left, waiting, last_tier = files, _NONE, -1
         for tier, _, source in self._ranked(batch.site, usable):
             if tier != last_tier:
@@ -140,12 +140,12 @@ class Sources:
             if not has_room(source):
                 waiting |= part
                 continue
-            chosen.append(Part(source, part, held.sizes.get(source) if part == usable[source] else None))
+            chosen.append(SourceShare(source, part, held.sizes.get(source) if part == usable[source] else None))
             left -= part
             if not left:
-                return Choice(_weighed(batch, chosen))
+                return SourceChoice(_weighed(batch, chosen))
         left -= waiting
-        return Choice(tuple(chosen), tuple(self._held(batch, left, usable)) if left else ())
+        return SourceChoice(tuple(chosen), tuple(self._held(batch, left, usable)) if left else ())
 
     def _ranked(self, destination: str, names: Iterable[str]) -> list[tuple[int, float, str]]:
         """Those of some sites that may be sources, the best first, with their tier: less is better."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
-from holdfast.operations.batch import Batch, Kind
+from holdfast.operations.batch import Batch, RequestKind
 
 Place = tuple[str, ...]
 """What has a limit: one of the functions below makes it."""
@@ -46,7 +46,7 @@ def deletions(site: str) -> Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class StreamUsage:
     """How many files are under way."""
 
     places: Mapping[Place, int] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Usage:
     """The numbers of requests that have something under way, with whatever worker."""
 
 
-def usage_of(active: Iterable[Batch], worker: str, streams: Callable[[Batch], int]) -> Usage:
+def usage_of(active: Iterable[Batch], worker: str, streams: Callable[[Batch], int]) -> StreamUsage:
     """What active batches take up. ``streams``: how many files of one are under way at once at most."""
     places: Counter[Place] = Counter()
     slots: Counter[int] = Counter()
@@ -78,7 +78,7 @@ def usage_of(active: Iterable[Batch], worker: str, streams: Callable[[Batch], in
             slots[request.number] += n_files
             sites[into(batch.site)] += n_files
             sites[out(batch.source)] += n_files
-    return Usage(places, slots, sites, frozenset(requests))
+    return StreamUsage(places, slots, sites, frozenset(requests))
 
 
 def places_of_copy(of_owner: str, source: str, destination: str) -> tuple[Place, ...]:
@@ -90,7 +90,7 @@ def busy_of(active: Iterable[Batch]) -> dict[tuple[BlockKey, str], FileSet]:
     """The files that active batches write, read or delete. Orphans are of no block and are left out."""
     found: dict[tuple[BlockKey, str], FileSet] = {}
     for batch in active:
-        if batch.request.kind is not Kind.ORPHANS:
+        if batch.request.kind is not RequestKind.ORPHANS:
             for site in (batch.site, batch.source):
                 if site:
                     found[batch.block_key, site] = found.get((batch.block_key, site), FileSet()) | batch.files

@@ -39,16 +39,16 @@ asked = Table(
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BrakeLimits:
     """``share`` of what a site holds may go in a day, and ``n_files_free`` files in any case."""
 
     share: float = 1.0
     n_files_free: int = 0
 
     @staticmethod
-    def of(settings: SiteOperationsSettings) -> Limits:
+    def of(settings: SiteOperationsSettings) -> BrakeLimits:
         """Those of a site, by the configuration."""
-        return Limits(settings.brake_share, settings.brake_files_min)
+        return BrakeLimits(settings.brake_share, settings.brake_files_min)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Load:
         return self.n_before + self.n_more
 
 
-def refusal(load: Load, limits: Limits) -> Conflict | None:
+def refusal(load: Load, limits: BrakeLimits) -> Conflict | None:
     """Why so much may not go unless somebody says that it is meant so; None if it may."""
     if load.n_going <= max(limits.n_files_free, limits.share * load.n_files):
         return None
@@ -78,7 +78,7 @@ def refusal(load: Load, limits: Limits) -> Conflict | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class SiteHolding:
     """What a site holds, and how many files are left to do of each open deletion there, by request."""
 
     name: str
@@ -86,7 +86,9 @@ class Site:
     n_open: Mapping[str, int]
 
 
-def pull(connection: Connection, request: str, site: Site, n_more: int, limits: Limits | None, *, now_us: int) -> None:
+def pull(
+    connection: Connection, request: str, site: SiteHolding, n_more: int, limits: BrakeLimits | None, *, now_us: int
+) -> None:
     """Count a request that is being made, in its transaction; Conflict if it would be too much. None: no limits."""
     rows = connection.execute(select(asked).where(asked.c.site == site.name)).all()
     counted = [row for row in rows if row.asked_us > now_us - DAY_US or row.request in site.n_open]

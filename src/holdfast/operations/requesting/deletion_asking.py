@@ -21,7 +21,7 @@ from holdfast.model.requirements import DatasetUnchanged
 from holdfast.operations.batches import begun, tables
 from holdfast.operations.requesting import asking, brake, needs, opposites, scopes
 from holdfast.operations.requesting.asking import Asked, Asker
-from holdfast.operations.requesting.brake import Limits
+from holdfast.operations.requesting.brake import BrakeLimits
 from holdfast.operations.requesting.needs import Loss
 from holdfast.operations.requesting.opposites import Opposition
 
@@ -33,7 +33,7 @@ class DeletionSeen:
     loss: Loss
     joined: DeletionRequest | None
     meets: Opposition
-    site: brake.Site
+    site: brake.SiteHolding
 
 
 class DeletionAsking:
@@ -45,7 +45,7 @@ class DeletionAsking:
         wanted: DeletionRequest,
         dataset: DatasetKey,
         scope: Sequence[BlockFiles] | None,
-        limits: Limits | None,
+        limits: BrakeLimits | None,
     ) -> None:
         self._asker, self._wanted, self._dataset, self._scope, self._limits = asker, wanted, dataset, scope, limits
         self._queue = asker.store.room(tables.metadata)
@@ -70,7 +70,7 @@ class DeletionAsking:
             joined = alike[0]  # Several ask for it together.
         n_held = sum(each.n_files for each in snapshot.sums() if each.site == wanted.site)
         n_open = {each.id: needs.n_to_delete(snapshot, each) for each in there}
-        return DeletionSeen(loss, joined, meets, brake.Site(wanted.site, n_held, n_open))
+        return DeletionSeen(loss, joined, meets, brake.SiteHolding(wanted.site, n_held, n_open))
 
     def ask(self, seen: DeletionSeen, unchanged: DatasetUnchanged) -> Asked[DeletionRequest]:
         """One transaction, or none if all is so already."""

@@ -32,7 +32,7 @@ from holdfast.operations.batch import QueuedRequest
 from holdfast.operations.batches import claims, orders, tables
 from holdfast.operations.requesting import brake, needs, opposites, scopes, steering
 from holdfast.operations.requesting.asking import Asker
-from holdfast.operations.requesting.opposites import Opposition, Taken
+from holdfast.operations.requesting.opposites import Opposition, TakenBack
 from holdfast.operations.requesting.scopes import Files
 
 
@@ -51,7 +51,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    taken: Taken
+    taken: TakenBack
     """What is taken back now."""
     n_spared: int
     """Of this: what is there."""
@@ -121,7 +121,7 @@ class _Ending:
         files, parts = opposites.fitting(free, asked) if begun else (free, ())
         spared = scopes.common(files, needs.to_delete(snapshot, request))
         n_later = scopes.count(free) - scopes.count(files)
-        return _Seen(Taken(self._id, files, parts), scopes.count(spared), begun, n_later)
+        return _Seen(TakenBack(self._id, files, parts), scopes.count(spared), begun, n_later)
 
     def _end(self, seen: _Seen, unchanged: DatasetUnchanged) -> _Seen:
         changes: list[Change] = []

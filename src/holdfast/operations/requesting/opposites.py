@@ -41,7 +41,7 @@ class ClaimedMeanwhile(HoldfastError):
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TakenBack:
     """What is taken back of one request: files, and the same as its change set says it."""
 
     request: str
@@ -53,7 +53,7 @@ class Taken:
 class Opposition:
     """What a new request meets: what it takes back of earlier ones, and what it has to wait for."""
 
-    taken: tuple[Taken, ...] = ()
+    taken: tuple[TakenBack, ...] = ()
     waiting: Files = field(default_factory=dict)
     against: tuple[str, ...] = ()
     """The ids of the requests that stay as they are in some files."""
@@ -99,7 +99,7 @@ def opposition(
         files, parts = fitting(free, asked, rows_left)
         rows_left -= sum(len(part.ordinals or ()) or 1 for part in parts)
         if parts:
-            taken.append(Taken(request.id, files, parts))
+            taken.append(TakenBack(request.id, files, parts))
         for block, rest in scopes.without(both, files).items():
             waiting[block] = waiting.get(block, FileSet()) | rest
             against.append(request.id)

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from holdfast.inventory.store import Store
-from holdfast.operations.batch import Kind
+from holdfast.operations.batch import RequestKind
 from holdfast.operations.batches import counting
 from holdfast.operations.batches.queue import Queue
-from holdfast.operations.showing.overview import NOTHING, Condition, Status
+from holdfast.operations.showing.overview import NOTHING, Condition, RequestStatus
 
 REQUESTS_AT_ONCE = 10
 
@@ -34,5 +34,5 @@ def conditions(store: Store, ids: Iterable[str]) -> dict[str, Condition]:
                 request, queued = snapshot.request(id), known.get(id)
                 if request is not None:
                     counted = NOTHING if queued is None else counts.get(queued.number, NOTHING)
-                    found[id] = Status(request, Kind.of(request), queued, counted).condition
+                    found[id] = RequestStatus(request, RequestKind.of(request), queued, counted).condition
     return found

@@ -22,23 +22,23 @@ from holdfast.inventory.store import Snapshot, Store
 from holdfast.model.errors import BadInput, UnknownName, unknown_name
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import Request, RequestState
-from holdfast.operations.batch import Batch, BatchState, Kind, QueuedRequest
+from holdfast.operations.batch import Batch, BatchState, QueuedRequest, RequestKind
 from holdfast.operations.batches import counting, links
-from holdfast.operations.batches.counting import Counts
+from holdfast.operations.batches.counting import FileCounts
 from holdfast.operations.batches.queue import Queue
 from holdfast.operations.requesting import needs
 from holdfast.operations.showing import worker_overview
 from holdfast.operations.showing.worker_overview import WorkerStatus
 
-COPIES = frozenset({Kind.COPY})
-DELETIONS = frozenset({Kind.REPLICAS, Kind.ORPHANS})
+COPIES = frozenset({RequestKind.COPY})
+DELETIONS = frozenset({RequestKind.REPLICAS, RequestKind.ORPHANS})
 
-Kinds = frozenset[Kind]
+Kinds = frozenset[RequestKind]
 
 Streams = Callable[[str, str], int]
 """How many files of a batch may be under way at once from a site to another."""
 
-NOTHING = Counts()
+NOTHING = FileCounts()
 
 COUNTED_MAX = 100
 """Of so many requests that are not planned yet the files are counted."""
@@ -62,13 +62,13 @@ class Condition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class RequestStatus:
     """A request and what the queue knows of it. What failed is remembered after the end, the rest is forgotten."""
 
     request: Request
-    kind: Kind
+    kind: RequestKind
     queued: QueuedRequest | None = None
-    counts: Counts = NOTHING
+    counts: FileCounts = NOTHING
     worst: Batch | None = None
     """What people should look at first, if anything has failed or is held."""
     rate_bytes_s: float | None = None
@@ -163,22 +163,22 @@ def requests_of(
 ) -> list[Request]:
     """Requests of these kinds, oldest first."""
     found: list[Request] = []
-    if Kind.COPY in kinds:
+    if RequestKind.COPY in kinds:
         found += snapshot.copy_requests(only_open=only_open, dataset=dataset, site=site)
     if kinds & DELETIONS:
         found += snapshot.deletion_requests(only_open=only_open, dataset=dataset, site=site)
-    return [request for request in found if Kind.of(request) in kinds]
+    return [request for request in found if RequestKind.of(request) in kinds]
 
 
 def find(snapshot: Snapshot, id: str, kinds: Kinds) -> Request:
     """One request by its id or the beginning of it; UnknownName, BadInput if several begin so."""
     exact = snapshot.request(id) if id else None
-    if exact is not None and Kind.of(exact) in kinds:
+    if exact is not None and RequestKind.of(exact) in kinds:
         return exact
     known = {request.id: request for request in requests_of(snapshot, kinds, only_open=False)}
     found = [request for name, request in known.items() if id and name.startswith(id)]
     if not found:
-        raise unknown_name("deletion" if Kind.COPY not in kinds else "transfer", id, known)
+        raise unknown_name("deletion" if RequestKind.COPY not in kinds else "transfer", id, known)
     if len(found) > 1:
         raise BadInput(f"{len(found)} requests begin with {id!r}", hint="give more of the id")
     return found[0]
@@ -191,7 +191,7 @@ def statuses(
     streams: Streams = lambda source, site: 1,
     now_us: int = 0,
     is_alive: worker_overview.IsAlive = lambda row: None,
-) -> list[Status]:
+) -> list[RequestStatus]:
     """How far these requests are, in the same order. ``now_us`` and ``is_alive`` tell who of the workers is lost."""
     wanted = list(requests)
     if not wanted:
@@ -209,7 +209,9 @@ def statuses(
         for batch in active:
             at_work.setdefault(batch.request.number, set()).add(batch.worker)
         for request in wanted:
-            status = Status(request, Kind.of(request), known.get(request.id), n_workers=len(workers) - len(lost))
+            status = RequestStatus(
+                request, RequestKind.of(request), known.get(request.id), n_workers=len(workers) - len(lost)
+            )
             if status.queued is not None:
                 number = status.queued.number
                 worst = next(iter(counting.problems(connection, number, 1)), None)
@@ -225,7 +227,7 @@ def statuses(
     return _counted(store, found)
 
 
-def _counted(store: Store, statuses: Sequence[Status]) -> list[Status]:
+def _counted(store: Store, statuses: Sequence[RequestStatus]) -> list[RequestStatus]:
     """With the files of those that are not planned, as far as looking is no trouble."""
     unplanned = [each for each in statuses if each.request.state is RequestState.OPEN and not each.is_known]
     if not unplanned:

@@ -15,7 +15,7 @@ from holdfast.operations.showing import overview
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class BatchTrouble:
     """Files of one block that fare alike, and not well."""
 
     n_files: int
@@ -40,7 +40,7 @@ class Opposite:
     n_files: int
 
 
-def problems(store: Store, request: Request, limit: int = 20) -> list[Problem]:
+def problems(store: Store, request: Request, limit: int = 20) -> list[BatchTrouble]:
     """What does not go well with a request, the worst first."""
     queue = Queue(store)
     queued = queue.find(request.id)
@@ -51,8 +51,8 @@ def problems(store: Store, request: Request, limit: int = 20) -> list[Problem]:
         return [_problem(snapshot, request, batch) for batch in batches]
 
 
-def _problem(snapshot: Snapshot, request: Request, batch: Batch) -> Problem:
-    return Problem(
+def _problem(snapshot: Snapshot, request: Request, batch: Batch) -> BatchTrouble:
+    return BatchTrouble(
         batch.n_files,
         _example(snapshot, request, batch),
         batch.state,

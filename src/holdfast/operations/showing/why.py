@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from holdfast.model.clock import SECOND_US
 from holdfast.model.records import RequestState
-from holdfast.operations.batch import Batch, BatchState, Held, Kind
-from holdfast.operations.showing.overview import Condition, Status
+from holdfast.operations.batch import Batch, BatchState, Held, RequestKind
+from holdfast.operations.showing.overview import Condition, RequestStatus
 
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
-def why(status: Status, *, now_us: int) -> str:
+def why(status: RequestStatus, *, now_us: int) -> str:
     """One line; "" if all is well."""
     if status.request.state is not RequestState.OPEN:
         return status.request.detail
@@ -27,12 +27,12 @@ def why(status: Status, *, now_us: int) -> str:
     return "; ".join(filter(None, said))
 
 
-def _overdue(status: Status, now_us: int) -> str:
+def _overdue(status: RequestStatus, now_us: int) -> str:
     deadline_us = status.queued.deadline_us if status.queued is not None else None
     return "its deadline is past" if deadline_us is not None and deadline_us <= now_us else ""
 
 
-def _lost(status: Status) -> str:
+def _lost(status: RequestStatus) -> str:
     """Who should be at work on it, and is not."""
     worker = status.lost
     if worker is None or status.condition is not Condition.ACTIVE:
@@ -42,18 +42,18 @@ def _lost(status: Status) -> str:
     return f"{lost}; another one takes over{'' if status.n_workers else f': {_command(status)}'}"
 
 
-def _command(status: Status) -> str:
-    return f"`holdfast {'transfers' if status.kind is Kind.COPY else 'deletions'} run`"
+def _command(status: RequestStatus) -> str:
+    return f"`holdfast {'transfers' if status.kind is RequestKind.COPY else 'deletions'} run`"
 
 
-def _idle(status: Status) -> str:
+def _idle(status: RequestStatus) -> str:
     """What the request waits for if nothing is wrong with it."""
     if status.n_workers or status.condition in (Condition.ACTIVE, Condition.HELD):
         return ""
     return f"no worker is at work: {_command(status)}"
 
 
-def _trouble(status: Status, now_us: int) -> list[str]:
+def _trouble(status: RequestStatus, now_us: int) -> list[str]:
     """What is worst, and what has been left alone for good."""
     said = []
     if status.worst is not None and status.worst.state is not BatchState.SKIPPED:
@@ -62,7 +62,7 @@ def _trouble(status: Status, now_us: int) -> list[str]:
     return [*said, f"{n_skipped:,} left alone" if n_skipped else ""]
 
 
-def _of_batch(batch: Batch, status: Status, now_us: int) -> str:
+def _of_batch(batch: Batch, status: RequestStatus, now_us: int) -> str:
     if batch.state is BatchState.QUEUED and not batch.attempts and not batch.bad_sources:
         return ""  # It begins anew; what went wrong before tells nothing of that.
     parts = [_state(batch, status.counts.files(batch.state))]

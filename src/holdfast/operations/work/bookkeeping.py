@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from holdfast import logs
-from holdfast.operations.batch import Batch, BatchState, Failure
+from holdfast.operations.batch import Batch, BatchFailure, BatchState
+from holdfast.operations.batches.links import LinkBook
+from holdfast.operations.carrying.claimed import Gathered
+from holdfast.operations.carrying.outside import Tools
+from holdfast.operations.carrying.taking import Decided
 from holdfast.operations.codes import Code
-from holdfast.operations.work.asked import Asked
-from holdfast.operations.work.claimed import Gathered
-from holdfast.operations.work.jobs import Job, Jobs
-from holdfast.operations.work.outside import Tools
+from holdfast.operations.work.open_requests import OpenRequests
 from holdfast.operations.work.settling import FILES_MAX, Settler, Settling, first_of
-from holdfast.operations.work.taking import Decided
+from holdfast.operations.work.worker_jobs import WorkerJob, WorkerJobs
 
 SETTLE_FILES = 1000
 """Write down what has gathered when it is so many files ..."""
@@ -46,18 +47,17 @@ _log = logs.get("operations")
 class Bookkeeping:
     """The books of one worker."""
 
-    def __init__(self, tools: Tools, asked: Asked, jobs: Jobs, settler: Settler) -> None:
+    def __init__(self, tools: Tools, asked: OpenRequests, jobs: WorkerJobs, links: LinkBook) -> None:
         self._tools = tools
         self._asked = asked
         self._jobs = jobs
-        self._settler = settler
+        self._links = links
+        self._settler = Settler(tools, asked, links)
         self._unwritten: list[Gathered] = []
         self._settled_s = tools.outside.monotonic()
         self._may_be_over: dict[str, None] = {}
-        self.has_told = False
-        """The inventory knows more than when somebody looked last."""
-        self.has_failures = False
-        """Something goes on otherwise than it was asked for, since somebody looked last."""
+        self._has_told = False
+        self._has_failures = False
 
     @property
     def is_due(self) -> bool:
@@ -74,6 +74,16 @@ class Bookkeeping:
     def is_waiting(self) -> bool:
         """Whether anything is not written down yet."""
         return bool(self._unwritten) or self._jobs.has_ended
+
+    def took_news(self) -> bool:
+        """Whether the inventory was told anything since this was asked last."""
+        has_told, self._has_told = self._has_told, False
+        return has_told
+
+    def took_failures(self) -> bool:
+        """Whether anything goes on otherwise than it was asked for since this was asked last."""
+        has_failures, self._has_failures = self._has_failures, False
+        return has_failures
 
     def settle(self) -> bool:
         """Write down all that has gathered; whether there was anything."""
@@ -93,7 +103,7 @@ class Bookkeeping:
         for job in self._jobs.cancel(lambda job: job.batch.claim in result.lost):
             job.claimed.ends_early("its claim was lost", is_lost=True)
         for each in gathered:
-            self.has_told |= bool(each.told)
+            self._has_told |= bool(each.told)
             if each.batch.claim not in result.lost:
                 self._tell(each.batch, each.settled.failures, is_try=True)
                 self._may_be_over[each.batch.request.id] = None
@@ -138,7 +148,7 @@ class Bookkeeping:
                 found.append(gathered)
         return found
 
-    def _gather_from(self, job: Job) -> Gathered | None:
+    def _gather_from(self, job: WorkerJob) -> Gathered | None:
         outside, now_s = self._tools.outside, self._tools.outside.monotonic()
         seconds = max(0.0, now_s - job.begun_s) * job.streams if job.begun_s else 0.0
         gathered = job.claimed.take(self._tools.settings, now_us=outside.clock(), seed=outside.seed, seconds=seconds)
@@ -152,7 +162,7 @@ class Bookkeeping:
 
     def _note(self, gathered: Gathered, now_us: int) -> None:
         """What is learnt of the link."""
-        batch, links = gathered.batch, self._settler.links
+        batch, links = gathered.batch, self._links
         if not batch.source:
             return
         if gathered.n_copied:
@@ -175,7 +185,7 @@ class Bookkeeping:
                     now_us=now_us,
                 )
 
-    def _tell(self, batch: Batch, failures: Sequence[Failure], *, is_try: bool) -> None:
+    def _tell(self, batch: Batch, failures: Sequence[BatchFailure], *, is_try: bool) -> None:
         """Who waits is told in the report; of one that runs for ever there is only the log."""
         for failure in failures:
             n_files, is_new = len(failure.files), failure.attempts > batch.attempts
@@ -184,7 +194,7 @@ class Bookkeeping:
             )
             if failure.state is BatchState.QUEUED:
                 continue
-            self.has_failures = True
+            self._has_failures = True
             if failure.state is not BatchState.RETRY:
                 say = _log.warning if self._tools.is_service else _log.info
                 about = {"request": batch.request.id, "site": batch.site, "block": batch.block, "files": n_files}

@@ -18,12 +18,12 @@ from holdfast.model.errors import UnknownName
 from holdfast.model.fileset import FileSet
 from holdfast.model.records import DeletionRequest, Request, RequestState
 from holdfast.operations.batch import FINAL, Batch, BatchState, QueuedRequest
-from holdfast.operations.batches.counting import Counts
-from holdfast.operations.deleting.report import REASONS_MAX, PathOutcome, PathState, detail_of
-from holdfast.operations.work.outside import Tools
+from holdfast.operations.batches.counting import FileCounts
+from holdfast.operations.carrying.outside import Tools
+from holdfast.operations.deletion_report import REASONS_MAX, PathOutcome, PathState, detail_of
 
 
-def n_undone(counts: Counts) -> int:
+def n_undone(counts: FileCounts) -> int:
     """How many files are still to be tried, or are being."""
     return counts.files(*(state for state in BatchState if state not in FINAL))
 
@@ -55,7 +55,7 @@ def outcome(tools: Tools, request: QueuedRequest) -> CloseRequest | None:
     return CloseRequest(request.id, state, detail)
 
 
-def counts_of(request: QueuedRequest, counts: Counts, asked: Request) -> dict[PathState, int]:
+def counts_of(request: QueuedRequest, counts: FileCounts, asked: Request) -> dict[PathState, int]:
     """How many files of a deletion became what. What is held has failed so far."""
     is_moving = isinstance(asked, DeletionRequest) and bool(asked.into)
     return {

@@ -14,38 +14,36 @@ from collections.abc import Callable, Mapping
 
 from holdfast import logs
 from holdfast.model.errors import DatabaseAway, OutcomeUnknown
+from holdfast.operations.carrying.claimed import Claimed
+from holdfast.operations.carrying.fence import AWAY_INTERVAL_S, Fence
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.codes import Code
 from holdfast.operations.engine import ClaimLost, Outcome, Verdict
 from holdfast.operations.progress import BadSource
-from holdfast.operations.work.claimed import Claimed
-from holdfast.operations.work.fence import AWAY_INTERVAL_S, Fence
-from holdfast.operations.work.outside import Tools
-
-Stop = Callable[[str, str, Code], None]
-"""Told that a site takes nothing for now, and why."""
+from holdfast.operations.work.stops import Stops
 
 _log = logs.get("operations")
 
 
 class CopyDesk:
-    """The ``engine.Desk`` of one claim. ``names``: the LFNs by ordinal."""
+    """The ``engine.Desk`` of one claim. ``names``: the LFNs by ordinal; ``over``: told that no more comes of a file."""
 
     def __init__(
         self,
         tools: Tools,
         fence: Fence,
+        stops: Stops,
         claimed: Claimed,
         names: Mapping[int, str],
         *,
-        over: Callable[[int], None] = lambda ordinal: None,
-        stop: Stop = lambda site, why, code: None,
+        over: Callable[[int], None],
     ) -> None:
         self._tools = tools
         self._claimed = claimed
         self._names = names
         self._check = fence.shared(claimed.batch.claim)
         self._over = over
-        self._stop = stop
+        self._stops = stops
         self._stopped = ""
 
     async def check(self) -> None:
@@ -97,6 +95,6 @@ class CopyDesk:
         if code is Code.SOURCE_WRONG:
             _log.warning("source is wrong", site=batch.source, file=name, error=error)
         if code.stops_site:
-            self._stop(batch.site, error, code)
+            self._stops.stop(batch.site, error, code)
             if not batch.handle:
                 self._stopped = error

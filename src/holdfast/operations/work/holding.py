@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from holdfast.model.clock import SECOND_US
 from holdfast.model.records import Site, SiteStatus
-from holdfast.operations.batch import Batch, Held, Kind
+from holdfast.operations.batch import Batch, Held, RequestKind
 from holdfast.operations.planning.holders import Holders
 
 
@@ -68,7 +68,7 @@ def _has_changed(
     is_ready = batch.site in sites and sites[batch.site].status is SiteStatus.READY
     if batch.held is Held.SITE_UNAVAILABLE and batch.code is not None:
         return False
-    if batch.request.kind is not Kind.COPY:
+    if batch.request.kind is not RequestKind.COPY:
         return batch.held is Held.SITE_UNAVAILABLE and batch.site in sites
     if not is_ready or batch.attempts >= attempts_max:
         return False

@@ -22,11 +22,11 @@ from holdfast.model.errors import BrokenInvariant, DatabaseAway, HoldfastError, 
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import DatasetKey
 from holdfast.operations.batch import FINAL, Batch, BatchState, QueuedRequest
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.deleting import aftermath
 from holdfast.operations.requesting import ending, reconciling
-from holdfast.operations.work.asked import Asked
-from holdfast.operations.work.jobs import cancelled
-from holdfast.operations.work.outside import Tools
+from holdfast.operations.work.open_requests import OpenRequests
+from holdfast.operations.work.worker_jobs import cancelled
 
 LOOK_INTERVAL_S = 1.0
 """How often it is seen what there is to be looked at, while other things are under way."""
@@ -40,7 +40,7 @@ _log = logs.get("operations")
 class Looking:
     """The looks of one worker."""
 
-    def __init__(self, tools: Tools, asked: Asked) -> None:
+    def __init__(self, tools: Tools, asked: OpenRequests) -> None:
         self._tools = tools
         self._asked = asked
         self._task: asyncio.Task[bool] | None = None
@@ -142,19 +142,10 @@ class Looking:
     def _due_s(self, batch: Batch) -> float:
         """When it may be looked at, by our clock."""
         due_s = self._asked_s.get(_key(batch), -math.inf) + UNANSWERED_S
-        if self._outlives(batch):
+        if self._tools.places.outlives_caller(batch.site):
             first_s = max(self._seen_s.get(claim, math.inf) for claim in batch.left)
             due_s = max(due_s, first_s + self._tools.settings.call_limit_s)
         return due_s
-
-    def _outlives(self, batch: Batch) -> bool:
-        """Whether a call may be carried out though nobody waits for it any more."""
-        try:
-            return self._tools.places.door(batch.site).driver.capabilities.outlives_caller
-        except BrokenInvariant:
-            raise
-        except HoldfastError:
-            return True
 
     def _collect(self) -> bool:
         """Take in what has ended; raises bugs."""

@@ -21,60 +21,59 @@ from holdfast.model.names import BlockKey
 from holdfast.model.records import CopyRequest, DeletionRequest, FileColumns
 from holdfast.operations import replacing
 from holdfast.operations.batch import Batch
+from holdfast.operations.carrying.claimed import Claimed
+from holdfast.operations.carrying.fence import Fence
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.codes import Code
 from holdfast.operations.deleting.below import Below
 from holdfast.operations.deleting.claiming import Passed
 from holdfast.operations.deleting.elsewhere import OtherCopies
-from holdfast.operations.deleting.gate import Gate
+from holdfast.operations.deleting.gate import ClaimGate
 from holdfast.operations.deleting.job import DeletionJob
-from holdfast.operations.deleting.removal import Removed, Target
+from holdfast.operations.deleting.removal import Target
 from holdfast.operations.deleting.since import Since
-from holdfast.operations.places import Door
-from holdfast.operations.work.claimed import Claimed
-from holdfast.operations.work.columns import Columns
-from holdfast.operations.work.copying import CopyJob, Link
-from holdfast.operations.work.desk import CopyDesk, Stop
-from holdfast.operations.work.fence import Fence
-from holdfast.operations.work.jobs import Job
-from holdfast.operations.work.outside import Tools
+from holdfast.operations.places import OpenDoor
+from holdfast.operations.work.copying import BusyPlaces, CopyJob, Route
+from holdfast.operations.work.kept_columns import KeptColumns
+from holdfast.operations.work.stops import Stops
+from holdfast.operations.work.worker_jobs import WorkerJob
 
 
 class Preparing:
-    """Makes the jobs of one worker. ``removed``: what becomes of orphans, by request and path, if somebody waits."""
+    """Makes the jobs of one worker. ``stops``: told of sites that take nothing for now."""
 
-    def __init__(self, tools: Tools, columns: Columns, stop: Stop) -> None:
+    def __init__(self, tools: Tools, columns: KeptColumns, stops: Stops) -> None:
         self._tools = tools
         self._columns = columns
-        self._stop = stop
-        self._busy: set[tuple[str, str]] = set()
+        self._stops = stops
+        self._busy = BusyPlaces()
         self._since = Since(tools.store)
-        self.removed: dict[str, dict[str, Removed]] = {}
 
     def copies(
         self,
         view: Snapshot,
-        claimed: Sequence[tuple[Batch, Link]],
+        claimed: Sequence[tuple[Batch, Route]],
         requests: Mapping[str, CopyRequest],
         fence: Fence,
-    ) -> list[Job]:
+    ) -> list[WorkerJob]:
         """The jobs of copies."""
         held = self._held(view, [batch for batch, _ in claimed])
         self._columns.read(view, [batch for batch, _ in claimed])
         return [
-            self._copy(view, batch, link, held.get((batch.block_key, batch.site), FileSet()), requests, fence)
-            for batch, link in claimed
+            self._copy(view, batch, route, held.get((batch.block_key, batch.site), FileSet()), requests, fence)
+            for batch, route in claimed
         ]
 
     def deletions(
         self,
         view: Snapshot,
-        passed: Sequence[tuple[Passed, Door, int]],
+        passed: Sequence[tuple[Passed, OpenDoor, int]],
         requests: Mapping[str, DeletionRequest],
         fence: Fence,
-    ) -> list[Job]:
+    ) -> list[WorkerJob]:
         """The jobs of deletions."""
         batches = [each.batch for each, _, _ in passed]
-        others, columns = OtherCopies(view, self._tools, batches), Columns()
+        others, columns = OtherCopies(view, self._tools, batches), KeptColumns()
         columns.read(view, [batch for batch in batches if batch.request.dataset is not None])
         return [
             self._deletion(view, each, door, streams, requests[each.batch.request.id], others, columns, fence)
@@ -101,26 +100,27 @@ class Preparing:
         self,
         view: Snapshot,
         batch: Batch,
-        link: Link,
+        route: Route,
         held: FileSet,
         requests: Mapping[str, CopyRequest],
         fence: Fence,
-    ) -> Job:
+    ) -> WorkerJob:
         files = _files(view, self._columns, batch)
         if files is None:
             return _given_back(batch)
         claimed = Claimed(batch, {ordinal: files.sizes[ordinal] for ordinal in batch.files})
         job = CopyJob(
             self._tools,
+            fence,
+            self._stops,
             claimed,
-            link,
+            route,
             files,
             held=held,
             replaceable=self._replaceable(requests.get(batch.request.id), batch.site),
             busy=self._busy,
         )
-        desk = CopyDesk(self._tools, fence, claimed, job.names, over=job.over, stop=self._stop)
-        return Job(claimed, link.streams, lambda: job.carry(desk), job.ended)
+        return WorkerJob(claimed, route.streams, job.carry, job.ended)
 
     def _replaceable(self, asked: CopyRequest | None, site: str) -> Callable[[str, str], Callable[[], str] | None]:
         if asked is None or not asked.replace:
@@ -133,13 +133,13 @@ class Preparing:
         self,
         view: Snapshot,
         passed: Passed,
-        door: Door,
+        door: OpenDoor,
         streams: int,
         asked: DeletionRequest,
         others: OtherCopies,
-        columns: Columns,
+        columns: KeptColumns,
         fence: Fence,
-    ) -> Job:
+    ) -> WorkerJob:
         batch = passed.batch
         lfns: dict[int, str] = {}
         if asked.dataset is None:
@@ -152,14 +152,14 @@ class Preparing:
             claimed = Claimed(batch, {ordinal: files.sizes[ordinal] for ordinal in batch.files})
             targets = self._targets(claimed, door, files)
             lfns = {target.ordinal: target.name for target in targets}
-        gate = Gate(
+        gate = ClaimGate(
             self._tools,
             fence,
             batch,
             asked,
             self._since,
             checked=passed.head,
-            left=claimed.rest,
+            claimed=claimed,
             lfns=lfns,
             looks=others.looks(batch, asked),
         )
@@ -171,18 +171,11 @@ class Preparing:
             targets,
             object_to=gate.object_to,
             streams=streams,
-            seen=self._seen(asked),
             below=Below(asked, self._tools.queue, batch),
         )
-        return Job(claimed, streams, job.carry)
+        return WorkerJob(claimed, streams, job.carry)
 
-    def _seen(self, asked: DeletionRequest) -> dict[str, Removed]:
-        """Where it is kept what becomes of each file: whoever runs for ever is not asked in the end."""
-        if asked.dataset is not None or self._tools.is_service:
-            return {}
-        return self.removed.setdefault(asked.id, {})
-
-    def _targets(self, claimed: Claimed, door: Door, files: FileColumns) -> list[Target]:
+    def _targets(self, claimed: Claimed, door: OpenDoor, files: FileColumns) -> list[Target]:
         found = []
         for ordinal in claimed.batch.files:
             lfn = files.lfn(ordinal)
@@ -196,7 +189,7 @@ class Preparing:
         return found
 
 
-def _files(view: Snapshot, columns: Columns, batch: Batch) -> FileColumns | None:
+def _files(view: Snapshot, columns: KeptColumns, batch: Batch) -> FileColumns | None:
     try:
         files = columns.of(view, batch)
     except UnknownName:
@@ -214,7 +207,7 @@ def _named(asked: DeletionRequest, ordinal: int) -> Target:
     return Target(ordinal, each.path, each.path, each.size, each.mtime_ns, each.version, moved_to)
 
 
-def _given_back(batch: Batch) -> Job:
+def _given_back(batch: Batch) -> WorkerJob:
     """A job of which nothing is done."""
     claimed = Claimed(batch, {})
     claimed.left.clear()
@@ -223,4 +216,4 @@ def _given_back(batch: Batch) -> Job:
     async def nothing() -> None:
         pass
 
-    return Job(claimed, 1, nothing)
+    return WorkerJob(claimed, 1, nothing)

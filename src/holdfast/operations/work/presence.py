@@ -11,19 +11,28 @@ Rules
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from holdfast import logs
 from holdfast.model import steps
-from holdfast.operations.batch import Batch
 from holdfast.operations.batches import lease as leases
 from holdfast.operations.batches.lease import Lease, Watch, WorkerFile
-from holdfast.operations.batches.workers import Worker, WorkerRow, Workers
-from holdfast.operations.work.outside import Tools
+from holdfast.operations.batches.workers import NewWorker, WorkerRow, Workers
+from holdfast.operations.carrying.outside import Tools
 
 _log = logs.get("operations")
+
+
+@dataclass(frozen=True, slots=True)
+class DeadWorker:
+    """One that shows no life any more. ``is_proven``: it cannot be asleep either."""
+
+    id: str
+    dead_for_s: float
+    """How long ago we have learnt of it."""
+    is_proven: bool
 
 
 class Presence:
@@ -48,7 +57,7 @@ class Presence:
         self.id = outside.new_id()
         self._file = WorkerFile(self._folder, self.id)
         self._file.acquire()
-        self._workers.register(Worker(self.id, self._host, self._pid, lease_s), now_us=outside.clock())
+        self._workers.register(NewWorker(self.id, self._host, self._pid, lease_s), now_us=outside.clock())
         self.lease = Lease(partial(self._beat, self.id), lease_s, outside.monotonic)
         self.lease.renew()
         steps.reach("work.registered")
@@ -65,48 +74,21 @@ class Presence:
         """The workers that are known beside this one."""
         return [row for row in self._workers.known() if row.id != self.id]
 
-    def bury(
-        self, may_still_run: Callable[[Batch, float, bool], bool], can_adopt: Callable[[Batch], bool]
-    ) -> tuple[list[Batch], list[Batch]]:
-        """Take over from dead workers: what is in the queue again, as it was claimed; and what is claimed by us now.
-
-        ``may_still_run``: whether a call for a batch may still be carried out, so
-        many seconds after we have learnt of its worker's death, which is proven or
-        not. ``can_adopt``: whether we can go on with the job at a service that a
-        batch has.
-        """
+    def dead(self) -> list[DeadWorker]:
+        """Those who are dead, if it is time to look."""
         now_s = self._tools.outside.monotonic()
         if self._watched_s is not None and now_s - self._watched_s < self._tools.settings.lease_s / 6:
-            return [], []
+            return []
         self._watched_s = now_s
-        taken: list[Batch] = []
-        adopted: list[Batch] = []
-        for id in self._watch.dead(self._workers.known()):
-            if id == self.id:
-                continue  # Our own lease tells us.
-            since = self._watch.dead_for_s(id), self._watch.is_proven(id)
-            found, ours = self._bury(id, lambda batch, since=since: may_still_run(batch, *since), can_adopt)  # type: ignore[misc]
-            steps.reach("work.buried")
-            if found or ours:
-                _log.warning("a worker is dead", worker=id, batches=len(found), jobs_taken_up=len(ours))
-            leases.remove_file(self._folder, id)
-            taken += found
-            adopted += ours
-        return taken, adopted
+        return [
+            DeadWorker(id, self._watch.dead_for_s(id), self._watch.is_proven(id))
+            for id in self._watch.dead(self._workers.known())
+            if id != self.id  # Our own lease tells us.
+        ]
 
-    def _bury(
-        self, id: str, waits: Callable[[Batch], bool], can_adopt: Callable[[Batch], bool]
-    ) -> tuple[list[Batch], list[Batch]]:
-        queue, outside = self._tools.queue, self._tools.outside
-        with queue.write() as connection:
-            adopted = []
-            for batch in queue.active(connection):
-                if batch.worker == id and batch.handle and can_adopt(batch):
-                    claim = outside.new_id()
-                    mine = queue.adopt(connection, batch, worker=self.id, claim=claim, now_us=outside.clock())
-                    adopted += [mine] if mine is not None else []
-            taken = self._workers.bury(connection, id, now_us=outside.clock(), waits=waits)
-        return taken, adopted
+    def forget(self, dead: DeadWorker) -> None:
+        """Its claims were seen to: what it has left on this machine goes."""
+        leases.remove_file(self._folder, dead.id)
 
     def leave(self) -> None:
         """Be a worker no longer. What is still claimed is taken over when the lease is over."""

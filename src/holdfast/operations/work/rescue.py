@@ -16,23 +16,26 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
 from holdfast import logs
 from holdfast.inventory import deletion
 from holdfast.inventory.store import Snapshot
+from holdfast.model import steps
 from holdfast.model.errors import BrokenInvariant, HoldfastError
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
-from holdfast.operations.batch import Batch, Kind, Settled
+from holdfast.operations.batch import Batch, RequestKind, Settled
+from holdfast.operations.batches.workers import Workers
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.planning.holders import read_holders
 from holdfast.operations.work import holding
-from holdfast.operations.work.asked import Asked
-from holdfast.operations.work.copying import Link
-from holdfast.operations.work.outside import Tools
-from holdfast.operations.work.presence import Presence
+from holdfast.operations.work.copying import Route
+from holdfast.operations.work.open_requests import OpenRequests
+from holdfast.operations.work.presence import DeadWorker, Presence
 from holdfast.operations.work.stops import Stops
 
 HELD_INTERVAL_S = 30.0
@@ -41,28 +44,61 @@ HELD_INTERVAL_S = 30.0
 _log = logs.get("operations")
 
 
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """What the dead had claimed: what is in the queue again, as it was, and what is ours now, with its job."""
+
+    requeued: Sequence[Batch]
+    adopted: Sequence[tuple[Batch, Route]]
+
+
 class Rescue:
     """What one worker does for those that cannot."""
 
-    def __init__(self, tools: Tools, asked: Asked, stops: Stops, presence: Presence) -> None:
+    def __init__(self, tools: Tools, asked: OpenRequests, stops: Stops, presence: Presence) -> None:
         self._tools = tools
         self._asked = asked
         self._stops = stops
         self._presence = presence
         self._looked_s: float | None = None
 
-    def bury(self) -> tuple[list[Batch], list[Batch]]:
-        """Take over from the dead: what is in the queue again, as it was claimed, and what is ours now with its job."""
-        return self._presence.bury(self._may_still_run, self._can_adopt)
+    def bury(self) -> TakenOver:
+        """Take over from the dead."""
+        requeued: list[Batch] = []
+        adopted: list[Batch] = []
+        for dead in self._presence.dead():
+            found, ours = self._bury(dead)
+            steps.reach("work.buried")
+            if found or ours:
+                _log.warning("a worker is dead", worker=dead.id, batches=len(found), jobs_taken_up=len(ours))
+            self._presence.forget(dead)
+            requeued += found
+            adopted += ours
+        return TakenOver(requeued, [(batch, self._route(batch)) for batch in adopted])
 
-    def link(self, batch: Batch) -> Link:
+    def _bury(self, dead: DeadWorker) -> tuple[list[Batch], list[Batch]]:
+        """Its batches that are queued again, and those that are ours now."""
+        queue, outside, me = self._tools.queue, self._tools.outside, self._presence.id
+        with queue.write() as connection:
+            adopted = []
+            for batch in queue.active(connection):
+                if batch.worker == dead.id and batch.handle and self._can_adopt(batch):
+                    claim = outside.new_id()
+                    mine = queue.adopt(connection, batch, worker=me, claim=claim, now_us=outside.clock())
+                    adopted += [mine] if mine is not None else []
+            requeued = Workers.bury(
+                connection, dead.id, now_us=outside.clock(), waits=lambda batch: self._may_still_run(batch, dead)
+            )
+        return requeued, adopted
+
+    def _route(self, batch: Batch) -> Route:
         """The ends and the engine of a batch that was taken over with its job."""
         engine = self._tools.engines.named(batch.engine)
         if engine is None:
             raise BrokenInvariant(f"the engine {batch.engine} is not there any more")
         streams = self._tools.settings.for_link(batch.source, batch.site).streams
         places = self._tools.places
-        return Link(places.door(batch.source), places.door(batch.site), engine, min(streams, batch.n_files))
+        return Route(places.door(batch.source), places.door(batch.site), engine, min(streams, batch.n_files))
 
     def give_back(self, adrift: Collection[Batch]) -> None:
         """Claims in our name that nobody works on."""
@@ -84,7 +120,7 @@ class Rescue:
         if not held:
             return False
         with self._tools.store.snapshot() as view:
-            copies = {batch.block_key: None for batch in held if batch.request.kind is Kind.COPY}
+            copies = {batch.block_key: None for batch in held if batch.request.kind is RequestKind.COPY}
             again = holding.again(
                 held,
                 read_holders(view, copies),
@@ -137,22 +173,17 @@ class Rescue:
     def _ours(self, batches: Iterable[Batch]) -> list[Batch]:
         return [batch for batch in batches if batch.request.id in self._asked.known]
 
-    def _may_still_run(self, batch: Batch, dead_for_s: float, is_proven: bool) -> bool:
+    def _may_still_run(self, batch: Batch, dead: DeadWorker) -> bool:
         """Whether what a dead worker has begun for a batch may still be carried out, by somebody else or himself."""
-        if dead_for_s >= self._tools.settings.call_limit_s:
+        if dead.dead_for_s >= self._tools.settings.call_limit_s:
             return False
         if batch.handle:
             return True  # A worker that has this engine takes the job up.
         if not batch.request.kind.is_deletion:
             return self._may_still_come(batch)
-        if batch.request.kind is Kind.REPLICAS and not is_proven:
+        if batch.request.kind is RequestKind.REPLICAS and not dead.is_proven:
             return True
-        try:
-            return self._tools.places.door(batch.site).driver.capabilities.outlives_caller
-        except BrokenInvariant:
-            raise
-        except HoldfastError:
-            return True
+        return self._tools.places.outlives_caller(batch.site)
 
     def _may_still_come(self, batch: Batch) -> bool:
         """Whether a file of a copy may still be written by something that a dead worker has begun."""

@@ -34,20 +34,20 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from holdfast import logs
-from holdfast.inventory.store import Head
 from holdfast.model import steps
 from holdfast.model.changes import Change, ChangeSet, CloseRequest
 from holdfast.model.errors import BadInput, Conflict
 from holdfast.model.records import CopyRequest, RequestState
 from holdfast.model.requirements import RequestIsOpen, Requirement, SameHistory
-from holdfast.operations.actor import ACTOR
-from holdfast.operations.batch import Kind, QueuedRequest
+from holdfast.operations.actor import ACTOR, cause_of
+from holdfast.operations.batch import QueuedRequest, RequestKind
 from holdfast.operations.batches import orders, rows
 from holdfast.operations.batches.links import LinkBook
+from holdfast.operations.carrying.claimed import Gathered
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.planning import lacking
 from holdfast.operations.work import closing, telling
-from holdfast.operations.work.claimed import Gathered
-from holdfast.operations.work.outside import Tools
+from holdfast.operations.work.open_requests import OpenRequests
 
 FILES_MAX = 20_000
 """About how many files one transaction tells of."""
@@ -84,12 +84,11 @@ class Settling:
 class Settler:
     """Writes down what has gathered."""
 
-    def __init__(self, tools: Tools, saw: Callable[[Head], None], epoch: Callable[[], str]) -> None:
-        """``saw`` is told of the head after each thing that the inventory was told; ``epoch``: for which we work."""
+    def __init__(self, tools: Tools, asked: OpenRequests, links: LinkBook) -> None:
+        """``links``: what was heard of them is written down with the rest."""
         self._tools = tools
-        self._saw = saw
-        self._epoch = epoch
-        self.links = LinkBook()
+        self._asked = asked
+        self._links = links
 
     def settle(self, gathered: Sequence[Gathered]) -> Settling:
         """Write down all of it; no more than ``first_of`` gives."""
@@ -191,17 +190,17 @@ class Settler:
                     raise _NotIdleError
                 queue.close(connection, request.number)
             if is_noted:
-                self.links.write(connection)
+                self._links.write(connection)
 
         if changes:
             requests = [each.batch.request for each in gathered] + list(closed)
             required = (*self._required(gathered), *telling.all_there(changes, closed))
-            self._tell(ChangeSet(tuple(changes), ACTOR, telling.cause_of(requests), required), also)
+            self._tell(ChangeSet(tuple(changes), ACTOR, cause_of(requests), required), also)
         else:
             with queue.write() as connection:
                 also(connection)
         if is_noted:
-            self.links.clear()
+            self._links.clear()
         for kind in sorted({type(change).__name__ for change in changes}):
             if kind in _STEPS:
                 steps.reach(_STEPS[kind])
@@ -210,9 +209,9 @@ class Settler:
                 _log.info("request closed", request=change.id, state=change.state.value, detail=change.detail)
 
     def _tell(self, change_set: ChangeSet, also: Callable[[Connection], None]) -> None:
-        store, epoch = self._tools.store, self._epoch()
+        store, epoch = self._tools.store, self._asked.epoch
         try:
-            self._saw(store.commit(change_set, also=also))
+            self._asked.saw(store.commit(change_set, also=also))
         except Conflict as error:
             if epoch and store.head().epoch != epoch:
                 raise _RestoredError from error
@@ -220,8 +219,8 @@ class Settler:
 
     def _required(self, gathered: Sequence[Gathered]) -> tuple[Requirement, ...]:
         told = (each.batch.request for each in gathered if each.told)
-        still_open = (RequestIsOpen(request.id) for request in told if request.kind is not Kind.ORPHANS)
-        history = [SameHistory(epoch)] if (epoch := self._epoch()) else []
+        still_open = (RequestIsOpen(request.id) for request in told if request.kind is not RequestKind.ORPHANS)
+        history = [SameHistory(epoch)] if (epoch := self._asked.epoch) else []
         return (*history, *dict.fromkeys(still_open))
 
     def _closing(self, gathered: Sequence[Gathered]) -> list[tuple[QueuedRequest, CloseRequest]]:

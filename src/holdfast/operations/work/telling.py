@@ -11,10 +11,10 @@ from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import BlockFiles, RequestState
 from holdfast.model.requirements import CopyIsThere, Requirement
-from holdfast.operations.batch import BatchState, Failure, Kind, QueuedRequest
+from holdfast.operations.batch import BatchFailure, BatchState, QueuedRequest, RequestKind
+from holdfast.operations.carrying import outcomes
+from holdfast.operations.carrying.claimed import Gathered
 from holdfast.operations.codes import Code
-from holdfast.operations.work import outcomes
-from holdfast.operations.work.claimed import Gathered
 
 
 def changes_of(gathered: Sequence[Gathered]) -> list[Change]:
@@ -25,11 +25,11 @@ def changes_of(gathered: Sequence[Gathered]) -> list[Change]:
         batch = each.batch
         if not each.told:
             continue
-        if batch.request.kind is Kind.COPY:
+        if batch.request.kind is RequestKind.COPY:
             place = batch.block_key, batch.site
             files, verified_us = arrived.get(place, (FileSet(), each.verified_us))
             arrived[place] = files | each.told, min(verified_us, each.verified_us)
-        elif batch.request.kind is Kind.REPLICAS:
+        elif batch.request.kind is RequestKind.REPLICAS:
             key = batch.block_key, batch.site, batch.request.id
             deleted[key] = deleted.get(key, FileSet()) | each.told
     changes: list[Change] = [
@@ -50,21 +50,14 @@ def all_there(changes: Sequence[Change], closed: Iterable[QueuedRequest]) -> lis
     return [
         CopyIsThere(request.id, tuple(arriving.get((request.dataset, request.site), ())))
         for request in closed
-        if request.id in done and request.kind is Kind.COPY and request.dataset is not None
+        if request.id in done and request.kind is RequestKind.COPY and request.dataset is not None
     ]
-
-
-def cause_of(requests: Iterable[QueuedRequest]) -> str:
-    """Why it is told, for the journal."""
-    known = dict.fromkeys((request.kind.is_deletion, request.id) for request in requests)
-    (is_deletion, first), *others = known
-    return f"{'deletion' if is_deletion else 'copy'} {first}" + (f" and {len(others)} more" if others else "")
 
 
 def refused(gathered: Gathered, error: str, settings: OperationsSettings) -> Gathered:
     """What the inventory will not have, as failed for good."""
     settled = gathered.settled
-    failed = Failure(
+    failed = BatchFailure(
         settled.done,
         settled.size,
         BatchState.FAILED,

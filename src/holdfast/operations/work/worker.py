@@ -2,7 +2,7 @@
 
 Rules
   * What the inventory says next counts at the next turn. Turns come at least
-    every ``jobs.WAKE_S`` while something is under way.
+    every ``worker_jobs.WAKE_S`` while something is under way.
   * The queue and the inventory are written once for many files: when nothing is
     under way, when enough has gathered, or after a while.
   * A worker that has lost its lease ends all that it does, and begins anew under
@@ -20,58 +20,69 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 from holdfast import logs
 from holdfast.model.errors import DatabaseAway, OutcomeUnknown, WorkerStuck
-from holdfast.operations.batch import Kind, QueuedRequest
+from holdfast.model.names import DatasetKey
+from holdfast.operations.batch import QueuedRequest, RequestKind
+from holdfast.operations.batches.links import LinkBook
+from holdfast.operations.carrying.fence import Fence
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.requesting import reconciling
-from holdfast.operations.work.asked import Asked, News
 from holdfast.operations.work.bookkeeping import Bookkeeping
-from holdfast.operations.work.cleaning import Cleaning
-from holdfast.operations.work.columns import Columns
-from holdfast.operations.work.fence import Fence
-from holdfast.operations.work.jobs import WAKE_S, Jobs
+from holdfast.operations.work.kept_columns import KeptColumns
+from holdfast.operations.work.leftovers import Leftovers
 from holdfast.operations.work.looking import Looking
-from holdfast.operations.work.outside import Tools
+from holdfast.operations.work.open_requests import News, OpenRequests
+from holdfast.operations.work.pauses import Pauses
 from holdfast.operations.work.preparing import Preparing
 from holdfast.operations.work.presence import Presence
 from holdfast.operations.work.rescue import Rescue
 from holdfast.operations.work.scheduling import Scheduler
-from holdfast.operations.work.settling import Settler
 from holdfast.operations.work.stops import Stops
 from holdfast.operations.work.taker import Taker
-from holdfast.operations.work.waiting import Waiting
+from holdfast.operations.work.worker_jobs import WAKE_S, WorkerJobs
 
 _log = logs.get("operations")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerEnd:
+    """How a run ended: whether others are at what is left, and sites that could not be used, with the reason."""
+
+    is_busy: bool
+    stopped: Mapping[str, str]
 
 
 class Worker:
     """One run. What is on disk is in ``tools.queue``; everything else here may be lost."""
 
     def __init__(
-        self, tools: Tools, asked: Asked, presence: Presence, *, waiting: Callable[[str], None] | None = None
+        self, tools: Tools, asked: OpenRequests, presence: Presence, *, waiting: Callable[[str], None] | None = None
     ) -> None:
-        self.stops = Stops(tools.outside.monotonic, tools.settings.held_retry_s if tools.is_service else 0)
+        self._stops = Stops(tools.outside.monotonic, tools.settings.held_retry_s if tools.is_service else 0)
         self._tools = tools
         self._asked = asked
         self._presence = presence
-        self._columns = Columns()
-        self._jobs = Jobs(tools.tally, tools.outside.monotonic, tools.settings.concurrency)
-        self._settler = Settler(tools, asked.saw, lambda: asked.epoch)
-        self._books = Bookkeeping(tools, asked, self._jobs, self._settler)
-        self._scheduler = Scheduler(tools, asked, self._settler, self.stops)
-        self._rescue = Rescue(tools, asked, self.stops, presence)
-        self._cleaning = Cleaning(tools, self._columns)
+        self._columns = KeptColumns()
+        self._jobs = WorkerJobs(tools.tally, tools.outside.monotonic, tools.settings.concurrency)
+        links = LinkBook()
+        self._books = Bookkeeping(tools, asked, self._jobs, links)
+        self._scheduler = Scheduler(tools, asked, links, self._stops)
+        self._rescue = Rescue(tools, asked, self._stops, presence)
+        self._leftovers = Leftovers(tools, self._columns)
         self._looking = Looking(tools, asked)
-        self._waiting = Waiting(tools, asked, presence, waiting)
-        self.preparing = Preparing(tools, self._columns, self.stops.stop)
-        self._taker = Taker(tools, asked, self._scheduler, self.preparing, self._columns)
+        self._pauses = Pauses(tools, asked, presence, waiting)
+        self._taker = Taker(tools, asked, Preparing(tools, self._columns, self._stops), self._columns)
+        self._blocked: Collection[tuple[DatasetKey, str]] = ()
+        """Datasets and sites of which copies wait for deletions there, as it was when something was last chosen."""
         self._may_take = True
         self._expired: set[str] = set()
 
-    async def run(self, *, wait: bool = True) -> bool:
-        """Work until nothing is left to do, or for ever; whether others are at what is left.
+    async def run(self, *, wait: bool = True) -> WorkerEnd:
+        """Work until nothing is left to do, or for ever.
 
         ``wait``: for others, too, while they are at something that we know of.
         """
@@ -87,10 +98,10 @@ class Worker:
                     await self._tools.outside.sleep(WAKE_S)
                     continue
                 if is_over:
-                    await self._cleaning.finish()
+                    await self._leftovers.finish()
                     self._presence.leave()
                     self._tools.tally.tell(now=True)
-                    return is_busy
+                    return WorkerEnd(is_busy, self._stops.told)
         except asyncio.CancelledError:
             try:
                 await self._abandon()
@@ -107,7 +118,7 @@ class Worker:
             raise
         except WorkerStuck:
             # What is stuck may still do something. The system shows our death when that is over, with the process.
-            await self._cleaning.abandon(0)
+            await self._leftovers.abandon(0)
             await self._looking.abandon(0)
             raise
         except BaseException:
@@ -118,7 +129,7 @@ class Worker:
     async def _abandon(self) -> None:
         """End all that is under way, within the limit of a call; WorkerStuck if it does not end."""
         limit_s = self._tools.settings.call_limit_s
-        await self._cleaning.abandon(limit_s)
+        await self._leftovers.abandon(limit_s)
         await self._looking.abandon(limit_s)
         await self._jobs.abandon(limit_s)
 
@@ -136,8 +147,7 @@ class Worker:
         is_settled = self._books.is_due and self._books.settle()
         self._may_take |= is_settled
         is_closed = self._books.close()
-        if self._books.has_failures:
-            self._books.has_failures = False
+        if self._books.took_failures():
             self._may_take |= reconciling.reconcile(self._tools.store) > 0
         is_taken = self._take()
         self._jobs.begin()
@@ -146,21 +156,21 @@ class Worker:
                 self._may_take = True
             return False, False
         if is_planned or is_settled or is_closed or is_taken or self._books.is_waiting:
-            self._waiting.went_on()
+            self._pauses.went_on()
             return False, False
         return await self._pause(wait=wait)
 
     async def _wait_for_jobs(self) -> bool:
         """Until something has ended, or may be due."""
         tick = None
-        if self._jobs.has_room and (self._tools.is_service or self._waiting.is_anything_queued()):
+        if self._jobs.has_room and (self._tools.is_service or self._pauses.is_anything_queued()):
             tick = self._tools.outside.sleep(WAKE_S)
         return await self._jobs.wait(tick)
 
     async def _pause(self, *, wait: bool) -> tuple[bool, bool]:
-        if self._cleaning.is_at_work:
+        if self._leftovers.is_at_work:
             await asyncio.sleep(0)
-            await self._cleaning.finish()
+            await self._leftovers.finish()
             return False, False
         self._may_take = True
         if self._looking.turn(at_once=True):
@@ -168,13 +178,12 @@ class Worker:
         if self._looking.is_at_work:
             await self._looking.wait()
             return False, False
-        blocked = self._scheduler.blocked
-        self._waiting.tell(self._looking.waited_for(blocked))
-        is_in_vain = self._looking.is_unanswered(blocked)
-        due = self._waiting.next(wait=wait, is_looked_for=self._looking.is_awaited, is_in_vain=is_in_vain)
-        if due is None:
-            return True, self._waiting.is_busy
-        await self._tools.outside.sleep(due)
+        self._pauses.tell(self._looking.waited_for(self._blocked))
+        is_in_vain = self._looking.is_unanswered(self._blocked)
+        pause = self._pauses.next(wait=wait, is_looked_for=self._looking.is_awaited, is_in_vain=is_in_vain)
+        if pause.seconds is None:
+            return True, pause.is_busy
+        await self._tools.outside.sleep(pause.seconds)
         self._tools.tally.tell()
         return False, False
 
@@ -188,8 +197,8 @@ class Worker:
             reconciling.reconcile(self._tools.store)
             self._asked.heard()
             self._may_take = True
-        has_news, self._books.has_told = news is not None or self._books.has_told, False
-        self._may_take |= self._rescue.requeue(has_news=has_news)
+        has_told = self._books.took_news()
+        self._may_take |= self._rescue.requeue(has_news=has_told or news is not None)
         self._may_take |= self._expire()
 
     def _drop(self, news: News) -> None:
@@ -197,12 +206,12 @@ class Worker:
         if not news.gone:
             return
         # Who deletes replicas finds his claim fallen before the next file, and what he has done is looked at.
-        ids = {request.id for request in news.gone if news.is_restored or request.kind is not Kind.REPLICAS}
+        ids = {request.id for request in news.gone if news.is_restored or request.kind is not RequestKind.REPLICAS}
         if not news.is_restored:
             self._books.settle()
         for request in news.gone:
             given_up = self._tools.queue.drop(request, now_us=self._tools.outside.clock())
-            self._cleaning.begin(given_up, ours={job.batch.claim for job in self._jobs})
+            self._leftovers.begin(given_up, ours={job.batch.claim for job in self._jobs})
             _log.info("request given up", request=request.id, site=request.site)
         for job in self._jobs.cancel(lambda job: job.batch.request.id in ids):
             job.claimed.ends_early("its request was closed", is_lost=True)
@@ -222,10 +231,10 @@ class Worker:
 
     def _take_over(self) -> None:
         """What the dead had begun."""
-        taken, adopted = self._rescue.bury()
-        self._looking.are_over(taken)
-        self._may_take |= bool(taken)
-        for job in self._taker.take_up([(batch, self._rescue.link(batch)) for batch in adopted], self._fence):
+        dead = self._rescue.bury()
+        self._looking.are_over(dead.requeued)
+        self._may_take |= bool(dead.requeued)
+        for job in self._taker.take_up(dead.adopted, self._fence):
             self._jobs.add(job)
 
     def _expire(self) -> bool:
@@ -246,16 +255,16 @@ class Worker:
             chosen = self._scheduler.choose(
                 view, sizes, self._presence.id, self._jobs.streams(), has_room=self._jobs.has_room
             )
-        self._rescue.give_back(self._scheduler.adrift)
-        self._cleaning.cancel(self._scheduler.unwanted)
-        if not chosen:
-            return False
-        jobs = self._taker.take(chosen, self._presence.id, self._fence)
-        for job in jobs:
-            self._jobs.add(job)
-        self._books.decided(self._taker.decided)
-        is_anything = bool(jobs or self._taker.decided)
-        self._taker.decided.clear()
+        self._blocked = chosen.blocked
+        self._rescue.give_back(chosen.adrift)
+        self._leftovers.cancel(chosen.unwanted)
+        is_anything = False
+        for taken in self._taker.take(chosen, self._presence.id, self._fence):
+            self._scheduler.charge(taken.jobs)
+            for job in taken.jobs:
+                self._jobs.add(job)
+            self._books.decided(taken.decided)
+            is_anything |= bool(taken)
         # What was decided may have made room for others, or be held only after what was claimed.
         self._may_take = is_anything
         return is_anything

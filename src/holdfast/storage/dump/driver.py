@@ -34,6 +34,7 @@ from typing import Any
 from holdfast.model import names
 from holdfast.model.checksums import DIGITS
 from holdfast.model.errors import BadInput, BrokenInvariant, HoldfastError, OperatorError, PeerError
+from holdfast.storage.abilities import Taken
 from holdfast.storage.access import Access
 from holdfast.storage.driver import (
     NOT_TOLD,
@@ -47,15 +48,14 @@ from holdfast.storage.driver import (
     NotAllowed,
     NotThere,
     Stat,
-    Taken,
     Unnameable,
     Unsupported,
 )
 from holdfast.storage.dump import options as dump_options
 from holdfast.storage.dump.own import FAILED
-from holdfast.storage.dump.plan import Plan, plan, stage
+from holdfast.storage.dump.plan import DumpPlan, plan, stage
 from holdfast.storage.dump.rows import DIRECTORY, FILE, HERE, MARK, OTHER, UNNAMEABLE
-from holdfast.storage.dump.store import DumpStore, Range
+from holdfast.storage.dump.store import DumpStore, RowRange
 from holdfast.storage.settled import settled
 
 PAGE_ROWS = 4096
@@ -73,7 +73,7 @@ def open_door(root: str, *, site: str, access: Access) -> DumpDriver:
 class DumpDriver:
     """One dump. ``label`` names it in errors."""
 
-    def __init__(self, planned: Plan, *, label: str = "") -> None:
+    def __init__(self, planned: DumpPlan, *, label: str = "") -> None:
         self._plan = planned
         self._label = label or str(planned.options.path)
         self._staging: asyncio.Task[DumpStore] | None = None
@@ -210,7 +210,7 @@ def _errors_at(place: str) -> Iterator[None]:
         raise
 
 
-def _staged(planned: Plan) -> DumpStore:
+def _staged(planned: DumpPlan) -> DumpStore:
     try:
         folder = Path(tempfile.mkdtemp(prefix="holdfast-dump-"))
     except OSError as error:
@@ -235,7 +235,7 @@ def _no_room(error: OSError) -> OperatorError:
 # ---- from rows to what drivers say ---------------------------------------------------
 
 
-def _ranges(store: DumpStore, path: str) -> builtins.list[Range]:
+def _ranges(store: DumpStore, path: str) -> builtins.list[RowRange]:
     """Where the directory is; NotThere, NotADirectory, or why nothing is known of it."""
     ranges = store.ranges(path)
     if not ranges:
@@ -252,7 +252,7 @@ def _list(store: DumpStore, path: str) -> DirectoryListing:
     return _listing([row for page in _pages(store, _ranges(store, path)) for row in page])
 
 
-def _pages(store: DumpStore, ranges: Sequence[Range]) -> Iterator[builtins.list[dict[str, Any]]]:
+def _pages(store: DumpStore, ranges: Sequence[RowRange]) -> Iterator[builtins.list[dict[str, Any]]]:
     """The rows of a directory in the order of their names; all of one name are in one piece, with what is said of it.
 
     A very large directory is several ranges, each in order.
@@ -270,7 +270,7 @@ def _pages(store: DumpStore, ranges: Sequence[Range]) -> Iterator[builtins.list[
     yield page
 
 
-def _range(store: DumpStore, place: Range, at_once: int) -> Iterator[dict[str, Any]]:
+def _range(store: DumpStore, place: RowRange, at_once: int) -> Iterator[dict[str, Any]]:
     end = place.start + place.rows
     for start in range(place.start, end, at_once):
         yield from store.rows(start, min(at_once, end - start))

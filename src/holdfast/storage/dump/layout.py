@@ -65,7 +65,7 @@ _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _BLANKS = "delimiter=blank&columns=path,size,..."
 
 
-class Form(StrEnum):
+class RowForm(StrEnum):
     """How rows are divided into columns."""
 
     LINES = "lines"
@@ -75,7 +75,7 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class DumpLayout:
     """``roles`` says of each column, in order, what stands in it: a word of ``columns=``, "" for what is ignored.
 
     ``columns`` are the names that the columns have themselves. ``encoded``: paths are URL-encoded. ``keys``: they
@@ -83,7 +83,7 @@ class Layout:
     """
 
     name: str
-    form: Form
+    form: RowForm
     roles: tuple[str, ...]
     columns: tuple[str, ...] = ()
     delimiter: str = "\t"
@@ -105,45 +105,45 @@ def role_of(word: str) -> str:
     return _ROLES.get(plain) or told.algorithm(word) or ""
 
 
-def of_text(head: bytes, options: DumpOptions, place: str) -> Layout:
+def of_text(head: bytes, options: DumpOptions, place: str) -> DumpLayout:
     """The layout of a dump of lines that begins with ``head``, whole lines only."""
     lines = _lines(head, place)
     name = options.layout
     if name in ("text", "cms"):
-        return Layout(name, Form.LINES, ("path",))
+        return DumpLayout(name, RowForm.LINES, ("path",))
     if not name and lines[0].startswith("<"):
         hint = "get the dump again; if that is what paths look like, add layout=text to the door"
         raise BadInput("begins with '<': it is a page of the web, or XML, and no listing", place=place, hint=hint)
     delimiter = options.delimiter or _delimiter(lines, options, place)
     if not delimiter:
         _check_plain(lines, options, place)
-        return Layout("text", Form.LINES, ("path",))
-    form = Form.QUOTED if delimiter == "," or name == "csv" else Form.FIELDS
+        return DumpLayout("text", RowForm.LINES, ("path",))
+    form = RowForm.QUOTED if delimiter == "," or name == "csv" else RowForm.FIELDS
     rows = _fields(lines, delimiter, form)
     header = _has_header(rows, options)
     layout = _divided(rows, options, header, delimiter, form, place)
     return _timed(layout, rows[1:] if header else rows, options, place)
 
 
-def of_columns(columns: Sequence[str], options: DumpOptions, place: str) -> Layout:
+def of_columns(columns: Sequence[str], options: DumpOptions, place: str) -> DumpLayout:
     """The layout of a Parquet file with these columns."""
     roles = _from_option(options, place) if options.columns else tuple(role_of(word) for word in columns)
     if len(roles) != len(columns):
         message = f"has {len(columns)} columns where {len(roles)} were expected"
         raise BadInput(message, place=place, hint="correct columns= of the door")
-    return Layout("parquet", Form.PARQUET, _checked(roles, columns, place), tuple(columns), times=options.times)
+    return DumpLayout("parquet", RowForm.PARQUET, _checked(roles, columns, place), tuple(columns), times=options.times)
 
 
-def of_schema(schema: str, form: str, place: str) -> Layout:
+def of_schema(schema: str, form: str, place: str) -> DumpLayout:
     """The layout of an S3 Inventory with this ``fileSchema`` and ``fileFormat``."""
     if form.upper() == "CSV":
         columns = tuple(word.strip() for word in schema.split(","))
         roles = _checked(tuple(role_of(word) for word in columns), columns, place)
-        return Layout("inventory", Form.QUOTED, roles, columns, ",", times=Times.ISO, encoded=True, keys=True)
+        return DumpLayout("inventory", RowForm.QUOTED, roles, columns, ",", times=Times.ISO, encoded=True, keys=True)
     if form.upper() == "PARQUET":
         columns = tuple(re.findall(r"(?:required|optional)\s+\w+\s+(\w+)", schema))
         roles = _checked(tuple(role_of(word) for word in columns), columns, place)
-        return Layout("inventory", Form.PARQUET, roles, columns, times=Times.MILLISECONDS, keys=True)
+        return DumpLayout("inventory", RowForm.PARQUET, roles, columns, times=Times.MILLISECONDS, keys=True)
     raise BadInput(f"the inventory is in {form[:40]}", place=place, hint="let the storage write it as CSV or Parquet")
 
 
@@ -195,8 +195,8 @@ def _ambiguous(question: str, choice: str, place: str) -> BadInput:
     return BadInput(f"the layout is not clear: {question}", place=place, hint=f"add layout={choice} to the door")
 
 
-def _fields(lines: list[str], delimiter: str, form: Form) -> list[list[str]]:
-    if form is Form.QUOTED:
+def _fields(lines: list[str], delimiter: str, form: RowForm) -> list[list[str]]:
+    if form is RowForm.QUOTED:
         return list(csv.reader(lines, delimiter=delimiter))
     return [re.split(" +", line) if delimiter == " " else line.split(delimiter) for line in lines]
 
@@ -211,10 +211,10 @@ def _has_header(rows: list[list[str]], options: DumpOptions) -> bool:
 
 
 def _divided(
-    rows: list[list[str]], options: DumpOptions, header: bool, delimiter: str, form: Form, place: str
-) -> Layout:
+    rows: list[list[str]], options: DumpOptions, header: bool, delimiter: str, form: RowForm, place: str
+) -> DumpLayout:
     width = len(rows[0])
-    name, columns = options.layout or ("csv" if form is Form.QUOTED else "tsv"), tuple(rows[0]) if header else ()
+    name, columns = options.layout or ("csv" if form is RowForm.QUOTED else "tsv"), tuple(rows[0]) if header else ()
     if options.columns:
         roles = _from_option(options, place)
     elif header:
@@ -229,7 +229,7 @@ def _divided(
     if len(roles) != width:
         message = f"has {width} columns where {len(roles)} were expected"
         raise BadInput(message, place=place, hint="correct layout or columns of the door")
-    return Layout(name, form, _checked(roles, columns or roles, place), columns, delimiter, header)
+    return DumpLayout(name, form, _checked(roles, columns or roles, place), columns, delimiter, header)
 
 
 def _from_option(options: DumpOptions, place: str) -> tuple[str, ...]:
@@ -268,13 +268,13 @@ def _is_rucio(rows: list[list[str]]) -> bool:
     return all(len(row) in widths and row[4].isdecimal() and "/" in row[6] for row in rows)
 
 
-def _timed(layout: Layout, rows: list[list[str]], options: DumpOptions, place: str) -> Layout:
+def _timed(layout: DumpLayout, rows: list[list[str]], options: DumpOptions, place: str) -> DumpLayout:
     times = options.times
     if times is None and "mtime" in layout.roles:
         column = layout.roles.index("mtime")
         times = times_of([row[column] for row in rows if len(row) > column], place)
     name, form, roles, columns = layout.name, layout.form, layout.roles, layout.columns
-    return Layout(name, form, roles, columns, layout.delimiter, layout.header, times)
+    return DumpLayout(name, form, roles, columns, layout.delimiter, layout.header, times)
 
 
 def times_of(values: Sequence[str], place: str) -> Times | None:

@@ -36,7 +36,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from holdfast.model import names
 from holdfast.model.errors import BadInput, InvalidName
-from holdfast.storage.driver import Taken
+from holdfast.storage.abilities import Taken
 
 _T = TypeVar("_T")
 

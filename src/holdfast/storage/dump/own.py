@@ -17,19 +17,23 @@ import pyarrow as pa
 
 from holdfast.model import names
 from holdfast.model.errors import InvalidName
-from holdfast.storage.dump.layout import Form, Layout
-from holdfast.storage.dump.reading import Piece
+from holdfast.storage.dump.layout import DumpLayout, RowForm
+from holdfast.storage.dump.reading import DumpPiece
 from holdfast.storage.dump.rows import HERE, MARK, OTHER, UNNAMEABLE, Normaliser
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.rows import DirectoryRow
-from holdfast.storage.listing.tables import ODDITIES, Odd, State
+from holdfast.storage.listing.tables import ODDITIES, DirectoryState, Odd
 
-LAYOUT = Layout("holdfast", Form.PARQUET, ("path",))
+LAYOUT = DumpLayout("holdfast", RowForm.PARQUET, ("path",))
 FAILED, DOUBTED = b"failed", b"doubted"
 """The names of marks: nothing is known of the directory; not all may be known."""
 
 _ROWS = 1 << 14
-_MARKS = {State.FAILED.value: FAILED, State.SKIPPED.value: FAILED, State.DOUBTED.value: DOUBTED}
+_MARKS = {
+    DirectoryState.FAILED.value: FAILED,
+    DirectoryState.SKIPPED.value: FAILED,
+    DirectoryState.DOUBTED.value: DOUBTED,
+}
 
 
 def rows(listing: Listing, normaliser: Normaliser) -> Iterator[pa.Table]:
@@ -62,8 +66,8 @@ def _with_slash(dir: str) -> bytes:
     return dir.encode() if dir == "/" else f"{dir}/".encode()
 
 
-def _piece(place: str, paths: list[bytes]) -> Piece:
-    return Piece(place, "directory", {"path": pa.array(paths, pa.binary())}, np.arange(1, len(paths) + 1))
+def _piece(place: str, paths: list[bytes]) -> DumpPiece:
+    return DumpPiece(place, "directory", {"path": pa.array(paths, pa.binary())}, np.arange(1, len(paths) + 1))
 
 
 def _inside(normal: pa.Table) -> list[bytes]:

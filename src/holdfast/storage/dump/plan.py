@@ -29,9 +29,9 @@ from holdfast.storage.dump import layout as dump_layout
 from holdfast.storage.dump import own as dump_own
 from holdfast.storage.dump import reading as dump_reading
 from holdfast.storage.dump import sources as dump_sources
-from holdfast.storage.dump.layout import LAYOUTS, Layout
+from holdfast.storage.dump.layout import LAYOUTS, DumpLayout
 from holdfast.storage.dump.options import SECOND_NS, DumpOptions, Times
-from holdfast.storage.dump.reading import Piece
+from holdfast.storage.dump.reading import DumpPiece
 from holdfast.storage.dump.rows import NUMBERS, TEXTS, Normaliser
 from holdfast.storage.dump.sources import DumpSources, SourceFile
 from holdfast.storage.dump.staging import ROWS_HELD, Stager, schema_of
@@ -43,12 +43,12 @@ _RESOLUTIONS_NS = {Times.DAYS: 86_400 * SECOND_NS, Times.MILLISECONDS: 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DumpPlan:
     """What is known of a dump before it is read. No ``layout``: there is not a line in it."""
 
     options: DumpOptions
     sources: DumpSources
-    layout: Layout | None
+    layout: DumpLayout | None
     rows_held: int = ROWS_HELD
 
     @property
@@ -64,19 +64,19 @@ class Plan:
         return _RESOLUTIONS_NS.get(self.layout.times or Times.SECONDS, SECOND_NS)
 
 
-def plan(options: DumpOptions) -> Plan:
+def plan(options: DumpOptions) -> DumpPlan:
     """Find the files of a dump and look at the first lines."""
     if options.layout and options.layout not in LAYOUTS:
         raise BadInput(f"there is no layout {options.layout[:40]!r}", hint=f"known are {', '.join(LAYOUTS)}")
     sources = dump_sources.find(options)
     place = str(options.path)
     if sources.schema:
-        return Plan(options, sources, dump_layout.of_schema(sources.schema, sources.form, place))
+        return DumpPlan(options, sources, dump_layout.of_schema(sources.schema, sources.form, place))
     found = (_layout(file, options) for file in sources.files)
-    return Plan(options, sources, next((layout for layout in found if layout is not None), None))
+    return DumpPlan(options, sources, next((layout for layout in found if layout is not None), None))
 
 
-def _layout(file: SourceFile, options: DumpOptions) -> Layout | None:
+def _layout(file: SourceFile, options: DumpOptions) -> DumpLayout | None:
     """The layout that a file shows; None if there is not a line in it."""
     place = str(file.path)
     if options.layout == "parquet" or _begins_with(file, _PARQUET):
@@ -90,7 +90,7 @@ def _layout(file: SourceFile, options: DumpOptions) -> Layout | None:
     return dump_layout.of_text(head, options, place) if head.strip(b"\r\n") else None
 
 
-def _timed(layout: Layout, opened: pq.ParquetFile, place: str) -> Layout:
+def _timed(layout: DumpLayout, opened: pq.ParquetFile, place: str) -> DumpLayout:
     """With the way in which a Parquet file writes times, if that is not the column's type."""
     if "mtime" not in layout.roles or layout.times is not None:
         return layout
@@ -107,7 +107,7 @@ def _begins_with(file: SourceFile, magic: bytes) -> bool:
         return opened.read(len(magic)) == magic
 
 
-def stage(planned: Plan, folder: Path) -> None:
+def stage(planned: DumpPlan, folder: Path) -> None:
     """Read the whole dump into a store in ``folder``."""
     options, layout = planned.options, planned.layout
     schema = schema_of(_columns(planned))
@@ -137,7 +137,7 @@ def stage(planned: Plan, folder: Path) -> None:
         writer.close()
 
 
-def rows_of(normaliser: Normaliser, piece: Piece) -> pa.Table:
+def rows_of(normaliser: Normaliser, piece: DumpPiece) -> pa.Table:
     """The rows of a piece; BadInput where its values are such that they cannot be reckoned with."""
     try:
         return normaliser.rows(piece)
@@ -150,7 +150,7 @@ def rows_of(normaliser: Normaliser, piece: Piece) -> pa.Table:
         ) from error
 
 
-def _columns(planned: Plan) -> set[str]:
+def _columns(planned: DumpPlan) -> set[str]:
     """The columns that a row of this dump can have."""
     columns = {"changed_ns", "note"} | planned.algorithms
     if planned.layout is not None:
@@ -160,14 +160,14 @@ def _columns(planned: Plan) -> set[str]:
     return columns
 
 
-def pieces(planned: Plan) -> Iterator[Piece]:
+def pieces(planned: DumpPlan) -> Iterator[DumpPiece]:
     """What stands in the files of a dump, a piece at a time; a part that is another's is BadInput."""
     if planned.layout is not None:
         for source in planned.sources.files:
             yield from _pieces(source, planned.layout, planned.sources)
 
 
-def _pieces(source: SourceFile, layout: Layout, sources: DumpSources) -> Iterator[Piece]:
+def _pieces(source: SourceFile, layout: DumpLayout, sources: DumpSources) -> Iterator[DumpPiece]:
     checked = not sources.numbered or len(sources.files) == 1
     for piece in dump_reading.pieces(source, layout):
         if not piece.count:
@@ -177,7 +177,7 @@ def _pieces(source: SourceFile, layout: Layout, sources: DumpSources) -> Iterato
         yield piece
 
 
-def _check_part(piece: Piece, source: SourceFile, parts: int) -> None:
+def _check_part(piece: DumpPiece, source: SourceFile, parts: int) -> None:
     """BadInput if the first path of a piece does not belong into this part."""
     path = piece.columns["path"][0].as_py()
     belongs = adler32(path) % parts

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from holdfast.model.errors import BadInput
-from holdfast.storage.dump.layout import Form, Layout
+from holdfast.storage.dump.layout import DumpLayout, RowForm
 from holdfast.storage.dump.sources import SourceFile
 from holdfast.storage.packed import Compression, Readable, open_packed, read_packed
 
@@ -45,7 +45,7 @@ _ROW_OF_ERROR = re.compile(r"Row #([0-9]+): (.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class DumpPiece:
     """Some rows: by role the column, all of the same length. ``numbers`` are those of their lines (or rows)."""
 
     place: str
@@ -63,13 +63,13 @@ class Piece:
         return BadInput(problem, place=f"{self.place}, {self.unit} {self.numbers[row]}", hint=hint)
 
 
-def pieces(source: SourceFile, layout: Layout) -> Iterator[Piece]:
+def pieces(source: SourceFile, layout: DumpLayout) -> Iterator[DumpPiece]:
     """All rows of a file; what is wrong with it is raised where it is met, what is wrong with its bytes at the end."""
-    if layout.form is Form.PARQUET:
+    if layout.form is RowForm.PARQUET:
         yield from _of_parquet(source, layout)
     else:
         with closing(_Unpacked(source)) as unpacked:
-            read = {Form.LINES: _of_lines, Form.FIELDS: _of_fields, Form.QUOTED: _of_quoted}[layout.form]
+            read = {RowForm.LINES: _of_lines, RowForm.FIELDS: _of_fields, RowForm.QUOTED: _of_quoted}[layout.form]
             yield from read(unpacked, layout)
             unpacked.finish()
     source.check_unchanged()
@@ -212,12 +212,12 @@ def binary(data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.
     return pa.Array.from_buffers(pa.binary(), len(starts), buffers)
 
 
-def _of_lines(unpacked: _Unpacked, layout: Layout) -> Iterator[Piece]:
+def _of_lines(unpacked: _Unpacked, layout: DumpLayout) -> Iterator[DumpPiece]:
     for lines in _lines(unpacked):
-        yield Piece(unpacked.place, "line", {"path": binary(lines.data, lines.starts, lines.ends)}, lines.numbers)
+        yield DumpPiece(unpacked.place, "line", {"path": binary(lines.data, lines.starts, lines.ends)}, lines.numbers)
 
 
-def _of_fields(unpacked: _Unpacked, layout: Layout) -> Iterator[Piece]:
+def _of_fields(unpacked: _Unpacked, layout: DumpLayout) -> Iterator[DumpPiece]:
     """Columns divided by one character that is in no value; blanks may stand several together."""
     header = layout.header
     for lines in _lines(unpacked):
@@ -227,7 +227,7 @@ def _of_fields(unpacked: _Unpacked, layout: Layout) -> Iterator[Piece]:
         yield _divide(lines, layout, unpacked.place)
 
 
-def _divide(lines: _Lines, layout: Layout, place: str) -> Piece:
+def _divide(lines: _Lines, layout: DumpLayout, place: str) -> DumpPiece:
     width, mark = len(layout.roles), ord(layout.delimiter)
     is_mark = lines.data == mark
     if mark == ord(" "):
@@ -235,7 +235,7 @@ def _divide(lines: _Lines, layout: Layout, place: str) -> Piece:
     marks = np.flatnonzero(is_mark).astype(np.int64)
     before = np.searchsorted(marks, lines.starts)
     counts = np.searchsorted(marks, lines.ends) - before
-    empty = Piece(place, "line", {}, lines.numbers)
+    empty = DumpPiece(place, "line", {}, lines.numbers)
     wrong = np.flatnonzero(counts != width - 1)
     if len(wrong):
         raise empty.bad(int(wrong[0]), f"has {counts[wrong[0]] + 1} columns where {width} were expected")
@@ -245,7 +245,7 @@ def _divide(lines: _Lines, layout: Layout, place: str) -> Piece:
         ends = lines.ends if column == width - 1 else marks[before + column]
         if role:
             columns[role] = binary(lines.data, *_trimmed(lines.data, starts, ends, mark))
-    return Piece(place, "line", columns, lines.numbers)
+    return DumpPiece(place, "line", columns, lines.numbers)
 
 
 def _trimmed(
@@ -263,7 +263,7 @@ def _trimmed(
 # ---- CSV and Parquet -------------------------------------------------------------
 
 
-def _of_quoted(unpacked: _Unpacked, layout: Layout) -> Iterator[Piece]:
+def _of_quoted(unpacked: _Unpacked, layout: DumpLayout) -> Iterator[DumpPiece]:
     names = [f"c{number}" for number in range(len(layout.roles))]
     roles = {name: role for name, role in zip(names, layout.roles, strict=True) if role}
     number = 1
@@ -273,13 +273,15 @@ def _of_quoted(unpacked: _Unpacked, layout: Layout) -> Iterator[Piece]:
             for batch in reader:
                 numbers = np.arange(number, number + batch.num_rows)
                 number += batch.num_rows
-                yield Piece(unpacked.place, "row", {roles[name]: batch[name] for name in roles}, numbers)
+                yield DumpPiece(unpacked.place, "row", {roles[name]: batch[name] for name in roles}, numbers)
     except pa.ArrowException as error:
         if "Empty CSV" not in str(error):
             raise _of_csv_error(error, unpacked, number) from error
 
 
-def _csv_reader(unpacked: _Unpacked, layout: Layout, names: list[str], wanted: list[str]) -> pacsv.CSVStreamingReader:
+def _csv_reader(
+    unpacked: _Unpacked, layout: DumpLayout, names: list[str], wanted: list[str]
+) -> pacsv.CSVStreamingReader:
     return pacsv.open_csv(
         pa.PythonFile(unpacked, mode="r"),  # type: ignore[arg-type]
         # In one thread errors come with the number of the row.
@@ -301,7 +303,7 @@ def _of_csv_error(error: pa.ArrowException, unpacked: _Unpacked, number: int) ->
     return BadInput(f"is not CSV: {shown}", place=f"{unpacked.place}, row {row}", hint="correct it, or leave it out")
 
 
-def _of_parquet(source: SourceFile, layout: Layout) -> Iterator[Piece]:
+def _of_parquet(source: SourceFile, layout: DumpLayout) -> Iterator[DumpPiece]:
     if source.compression is not Compression.NONE:
         raise BadInput("is a packed Parquet file", place=str(source.path), hint="unpack it")
     if source.md5:
@@ -314,7 +316,7 @@ def _of_parquet(source: SourceFile, layout: Layout) -> Iterator[Piece]:
             for batch in batches:
                 numbers = np.arange(number, number + batch.num_rows)
                 number += batch.num_rows
-                yield Piece(str(source.path), "row", {roles[name]: _plain(batch[name]) for name in roles}, numbers)
+                yield DumpPiece(str(source.path), "row", {roles[name]: _plain(batch[name]) for name in roles}, numbers)
     except (pa.ArrowException, OSError, OverflowError, RecursionError, ValueError) as error:
         raise BadInput(
             f"is not a whole Parquet file: {(str(error).splitlines() or [''])[0][:80]}",
@@ -323,7 +325,7 @@ def _of_parquet(source: SourceFile, layout: Layout) -> Iterator[Piece]:
         ) from error
 
 
-def _parquet_roles(names: list[str], layout: Layout, place: str) -> dict[str, str]:
+def _parquet_roles(names: list[str], layout: DumpLayout, place: str) -> dict[str, str]:
     wanted = {name: role for name, role in zip(layout.columns, layout.roles, strict=True) if role}
     lacking = sorted(set(wanted) - set(names))
     if lacking:

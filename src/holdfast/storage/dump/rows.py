@@ -33,11 +33,11 @@ from pyarrow import compute
 
 from holdfast.model import names
 from holdfast.model.errors import InvalidName
-from holdfast.storage.driver import Taken
+from holdfast.storage.abilities import Taken
 from holdfast.storage.dump import values as dump_values
-from holdfast.storage.dump.layout import Layout
+from holdfast.storage.dump.layout import DumpLayout
 from holdfast.storage.dump.options import DumpOptions, Times
-from holdfast.storage.dump.reading import Column, Piece, binary
+from holdfast.storage.dump.reading import Column, DumpPiece, binary
 
 pc: Any = compute
 
@@ -56,14 +56,14 @@ _SHORT = names.COMPONENT_BYTES_MAX
 class Normaliser:
     """Makes rows of pieces, one layout and one door's options throughout."""
 
-    def __init__(self, layout: Layout, options: DumpOptions, taken: Taken) -> None:
+    def __init__(self, layout: DumpLayout, options: DumpOptions, taken: Taken) -> None:
         self._layout = layout
         self._options = options
         self._taken = taken
         self._absolute: bool | None = None
         self._under = options.under.removeprefix("/").encode()
 
-    def rows(self, piece: Piece) -> pa.Table:
+    def rows(self, piece: DumpPiece) -> pa.Table:
         """The rows of a piece that are files there now."""
         piece = self._present(piece)
         columns = self._named(piece)
@@ -77,7 +77,7 @@ class Normaliser:
 
     # ---- which rows count ------------------------------------------------------------
 
-    def _present(self, piece: Piece) -> Piece:
+    def _present(self, piece: DumpPiece) -> DumpPiece:
         kept = np.ones(piece.count, np.bool_)
         if "state" in piece.columns:
             states = {state.encode() for state in self._options.states}
@@ -90,11 +90,11 @@ class Normaliser:
             return piece
         mask = pa.array(kept)
         columns = {role: column.filter(mask) for role, column in piece.columns.items()}
-        return Piece(piece.place, piece.unit, columns, piece.numbers[kept])
+        return DumpPiece(piece.place, piece.unit, columns, piece.numbers[kept])
 
     # ---- names -----------------------------------------------------------------------
 
-    def _named(self, piece: Piece) -> dict[str, Column]:
+    def _named(self, piece: DumpPiece) -> dict[str, Column]:
         paths = self._relative(piece, _paths(piece))
         dirs, own, notes = _split(paths), None, None
         dir_column, name_column = dirs
@@ -108,7 +108,7 @@ class Normaliser:
         found = {"dir": dir_column, "name": name_column, "kind": pa.array(kinds)}
         return found if notes is None else found | {"note": notes}
 
-    def _relative(self, piece: Piece, paths: Column) -> Column:
+    def _relative(self, piece: DumpPiece, paths: Column) -> Column:
         """The paths without what stands before all of them, the first slash included."""
         if self._layout.encoded:
             paths = _decoded(paths)
@@ -129,7 +129,7 @@ class Normaliser:
             raise piece.bad(int(wrong[0]), f"the path {shown} is {kind}, the first one is {first}")
         return _without_first(paths, np.ones(piece.count, np.int64)) if self._absolute else paths
 
-    def _without_prefix(self, piece: Piece, paths: Column, prefix: bytes) -> Column:
+    def _without_prefix(self, piece: DumpPiece, paths: Column, prefix: bytes) -> Column:
         wrong = np.flatnonzero(~_starts_with(paths, prefix))
         if len(wrong):
             shown = dump_values.shown(paths[int(wrong[0])].as_py())
@@ -149,7 +149,7 @@ class Normaliser:
 
     # ---- times -----------------------------------------------------------------------
 
-    def _times(self, piece: Piece) -> dict[str, Column]:
+    def _times(self, piece: DumpPiece) -> dict[str, Column]:
         """``mtime_ns``; where it is not told, ``changed_ns`` is the latest that it may be."""
         found: dict[str, Column] = {}
         if "mtime_ns" in piece.columns:
@@ -170,7 +170,7 @@ class Normaliser:
 # ---- paths ---------------------------------------------------------------------------
 
 
-def _paths(piece: Piece) -> Column:
+def _paths(piece: DumpPiece) -> Column:
     if "path" in piece.columns:
         paths = dump_values.bytes_of(piece, "path")
         wrong = np.flatnonzero(_lengths(paths) == 0)

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.model.errors import BadInput, OperatorError
-from holdfast.storage.driver import Taken
+from holdfast.storage.abilities import Taken
 from holdfast.storage.dump import options as dump_options
 from holdfast.storage.dump.options import DumpOptions
 from holdfast.storage.listing.reading import Listing

@@ -40,7 +40,7 @@ _BATCHES_KEPT = 8
 _RANGE = np.dtype([("key", "<u8"), ("start", "<i8"), ("count", "<i8")])
 
 
-class Range(NamedTuple):
+class RowRange(NamedTuple):
     """Rows that stand together."""
 
     start: int
@@ -130,7 +130,7 @@ class DumpStore:
         """What a row may tell."""
         return list(self._reader.schema.names)
 
-    def ranges(self, dir: str) -> list[Range]:
+    def ranges(self, dir: str) -> list[RowRange]:
         """Where the rows of a directory are; none if it is not in the dump."""
         raw = dir.removeprefix("/").encode()
         key = np.uint64(xxh3_64_intdigest(raw))
@@ -139,7 +139,7 @@ class DumpStore:
         for place in range(first, last):
             _, start, count = self._index[place if self._order is None else self._order[place]].tolist()
             if self._row(start)["name"] == raw:
-                found.append(Range(start, count))
+                found.append(RowRange(start, count))
         return found
 
     def rows(self, start: int, count: int) -> list[dict[str, Any]]:
@@ -151,7 +151,7 @@ class DumpStore:
             start, count = start + batch.num_rows, count - batch.num_rows
         return found
 
-    def named(self, place: Range, name: bytes) -> list[dict[str, Any]]:
+    def named(self, place: RowRange, name: bytes) -> list[dict[str, Any]]:
         """The rows of one name in a range, found by halving it: what is named is sorted."""
 
         def before(row: int) -> bool:

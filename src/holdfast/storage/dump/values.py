@@ -22,7 +22,7 @@ from pyarrow import compute
 from holdfast.model.checksums import DIGITS
 from holdfast.storage import told
 from holdfast.storage.dump.options import SECOND_NS, Times
-from holdfast.storage.dump.reading import Column, Piece
+from holdfast.storage.dump.reading import Column, DumpPiece
 
 pc: Any = compute
 
@@ -34,7 +34,7 @@ _UNITS_NS = {Times.SECONDS: SECOND_NS, Times.MILLISECONDS: 1_000_000, Times.NANO
 _TRUE, _FALSE = (b"true", b"1"), (b"false", b"0", b"")
 
 
-def bytes_of(piece: Piece, role: str, *, empty: bool = False) -> Column:
+def bytes_of(piece: DumpPiece, role: str, *, empty: bool = False) -> Column:
     """The texts of a column as bytes; none of them empty, unless they may be."""
     column = piece.columns[role]
     if not pa.types.is_binary(column.type):
@@ -68,7 +68,7 @@ def is_in(column: Column, values: set[bytes]) -> NDArray[np.bool_]:
     return np.asarray(found.to_numpy(zero_copy_only=False), np.bool_)
 
 
-def truth(piece: Piece, role: str) -> NDArray[np.bool_]:
+def truth(piece: DumpPiece, role: str) -> NDArray[np.bool_]:
     """Which rows say true."""
     column = piece.columns[role]
     if pa.types.is_boolean(column.type):
@@ -81,7 +81,7 @@ def truth(piece: Piece, role: str) -> NDArray[np.bool_]:
     return np.fromiter((value in _TRUE or (role == "latest" and not value) for value in texts), np.bool_, len(texts))
 
 
-def sizes(piece: Piece) -> Column:
+def sizes(piece: DumpPiece) -> Column:
     """Sizes in bytes; null where none is told."""
     column = piece.columns["size"]
     if pa.types.is_integer(column.type):
@@ -104,7 +104,7 @@ def _values(column: Column) -> Column:
     return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 
-def moments(piece: Piece, role: str, times: Times | None) -> Column:
+def moments(piece: DumpPiece, role: str, times: Times | None) -> Column:
     """Nanoseconds since 1970; null where no time is told."""
     column = piece.columns[role]
     if pa.types.is_timestamp(column.type):
@@ -148,7 +148,7 @@ def _count(texts: Column, times: Times) -> Column:
     return pc.add(pc.multiply_checked(whole.cast(pa.int64()), SECOND_NS), fraction.cast(pa.int64()))
 
 
-def digests(piece: Piece, notes: Column | None) -> dict[str, Column]:
+def digests(piece: DumpPiece, notes: Column | None) -> dict[str, Column]:
     """A column for each algorithm that is told, and the notes with what was not believed."""
     found: dict[str, Column] = {}
     said: dict[int, str] = {}

@@ -23,9 +23,9 @@ from typing import Any, TypeVar
 
 from holdfast.model.errors import BrokenInvariant, PeerError
 from holdfast.storage import program
+from holdfast.storage.carried_out import carried_out
 from holdfast.storage.driver import CHUNK_BYTES
 from holdfast.storage.gfal.calls import GfalRefusal, Seen
-from holdfast.storage.guarded.carried_out import carried_out
 from holdfast.storage.program import Program, Running, within
 
 CHILD = Path(__file__).with_name("child.py")

@@ -27,6 +27,7 @@ from typing import TypeVar
 from holdfast.model import names
 from holdfast.model.errors import BrokenInvariant, HoldfastError, InvalidName, PeerError
 from holdfast.storage import parts
+from holdfast.storage.carried_out import carried_out
 from holdfast.storage.digest import Hasher
 from holdfast.storage.driver import (
     AlreadyThere,
@@ -44,7 +45,6 @@ from holdfast.storage.driver import (
     Stat,
     Unsupported,
 )
-from holdfast.storage.guarded.carried_out import carried_out
 from holdfast.storage.guarded.hands import Hands, Unclear
 from holdfast.storage.guarded.listing import whole_listing, whole_names
 from holdfast.storage.name_locks import NameLocks

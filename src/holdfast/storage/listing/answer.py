@@ -19,7 +19,7 @@ from typing import NamedTuple
 from holdfast.model import names
 from holdfast.model.errors import InvalidName
 from holdfast.storage.driver import NOT_TOLD, DirectoryListing, Entry, Kind, Stat
-from holdfast.storage.listing.tables import INT64_MAX, Directory, Odd, Oddity, State
+from holdfast.storage.listing.tables import INT64_MAX, Directory, DirectoryState, Odd, Oddity
 
 TWICE = "the listing names it twice, each time as something else"
 
@@ -27,7 +27,7 @@ _PLAIN_DIR_LENGTH_MAX = (names.LFN_BYTES_MAX - names.COMPONENT_BYTES_MAX - 1) //
 """Below such a directory no name makes too long a path, whatever its letters."""
 
 
-class Answer(NamedTuple):
+class DirectoryAnswer(NamedTuple):
     """A directory as LISTED, how many names were merged, how many contradicted themselves, and the driver's doubt."""
 
     directory: Directory
@@ -42,21 +42,21 @@ class Answer(NamedTuple):
         return len(directory.files) + len(directory.directories) + len(directory.oddities) - self.contradictions
 
 
-def sort_out(path: str, listing: DirectoryListing, mtime_ns: int | None = None) -> Answer:
+def sort_out(path: str, listing: DirectoryListing, mtime_ns: int | None = None) -> DirectoryAnswer:
     """What ``listing`` says of the directory ``path``; ``mtime_ns`` is what the one above it said."""
     entries = listing.entries
     if not listing.unnameable:
         found = [entry[0] for entry in entries]
         if not found:
-            return Answer(Directory(path, State.LISTED, "", mtime_ns), doubt=listing.doubt)
+            return DirectoryAnswer(Directory(path, DirectoryState.LISTED, "", mtime_ns), doubt=listing.doubt)
         if len(path) <= _PLAIN_DIR_LENGTH_MAX and names.all_plain(found) and len(set(found)) == len(found):
             # The order of code points is that of UTF-8's bytes.
             ordered = entries if sorted(found) == found else sorted(entries)
             files = [entry for entry in ordered if entry[1][0] is Kind.FILE and not _problem_of(entry[1])]
             directories = [entry for entry in ordered if entry[1][0] is Kind.DIRECTORY]
             if len(files) + len(directories) == len(entries):
-                directory = Directory(path, State.LISTED, "", mtime_ns, tuple(files), tuple(directories))
-                return Answer(directory, doubt=listing.doubt)
+                directory = Directory(path, DirectoryState.LISTED, "", mtime_ns, tuple(files), tuple(directories))
+                return DirectoryAnswer(directory, doubt=listing.doubt)
     return _sort_out_oddities(path, listing, mtime_ns)
 
 
@@ -89,7 +89,7 @@ def by_bytes(entry: Entry) -> bytes:
     return entry.name.encode()
 
 
-def _sort_out_oddities(path: str, listing: DirectoryListing, mtime_ns: int | None) -> Answer:
+def _sort_out_oddities(path: str, listing: DirectoryListing, mtime_ns: int | None) -> DirectoryAnswer:
     """The same for any listing, name by name."""
     oddities = [Oddity(entry.raw, Odd.UNNAMEABLE, entry.reason) for entry in listing.unnameable]
     taken: dict[str, Entry] = {}
@@ -118,8 +118,8 @@ def _sort_out_oddities(path: str, listing: DirectoryListing, mtime_ns: int | Non
         for entry in ordered
         if entry.stat.kind is Kind.OTHER
     ]
-    directory = Directory(path, State.LISTED, "", mtime_ns, files, directories, tuple(oddities))
-    return Answer(directory, merged, contradictions, listing.doubt)
+    directory = Directory(path, DirectoryState.LISTED, "", mtime_ns, files, directories, tuple(oddities))
+    return DirectoryAnswer(directory, merged, contradictions, listing.doubt)
 
 
 def agree(one: Stat, other: Stat) -> bool:

@@ -28,15 +28,16 @@ from typing import TypeVar, cast
 from holdfast import logs
 from holdfast.model import names
 from holdfast.model.errors import BrokenInvariant, HoldfastError, OperatorError
-from holdfast.storage.driver import DirectoryListing, NoSpace, NotAllowed, NotThere, PagingDriver, SecondLookDriver
+from holdfast.storage.abilities import PagingDriver, SecondLookDriver
+from holdfast.storage.driver import DirectoryListing, NoSpace, NotAllowed, NotThere
 from holdfast.storage.listing import doubt
 from holdfast.storage.listing.answer import sort_out
 from holdfast.storage.listing.case import Case, Found, Spooled, doubted, shown
-from holdfast.storage.listing.door_pool import Door, DoorPool, left
-from holdfast.storage.listing.doubt import Look, Step
-from holdfast.storage.listing.ledger import Ledger, Waiting
+from holdfast.storage.listing.door_pool import DoorPool, PooledDoor, left
+from holdfast.storage.listing.doubt import DoubtStep, Look
+from holdfast.storage.listing.ledger import Ledger, WaitingDirectory
 from holdfast.storage.listing.pieces import Pieces, seen_whole
-from holdfast.storage.listing.tables import Directory, State
+from holdfast.storage.listing.tables import Directory, DirectoryState
 from holdfast.storage.settled import settled
 
 _log = logs.get("storage")
@@ -56,7 +57,7 @@ LOOKED_AT_MAX = 200_000
 """Of a larger directory nobody asks for all names at once: it is listed again, piece by piece."""
 
 
-class Asker:
+class DoorAsker:
     """Asks the doors of one listing."""
 
     def __init__(self, pool: DoorPool, ledger: Ledger, expected: Expected, *, top_required: bool = False) -> None:
@@ -69,7 +70,7 @@ class Asker:
         self._names_can_be_asked = any(door.second_look for door in pool.doors)
         self.merged = 0
 
-    async def ask(self, waiting: Waiting, door: Door) -> Directory | Spooled:
+    async def ask(self, waiting: WaitingDirectory, door: PooledDoor) -> Directory | Spooled:
         """What became of a directory; ``door`` was entered for it."""
         try:
             found, door = await self._persist(self._list, waiting, door)
@@ -85,7 +86,7 @@ class Asker:
         except HoldfastError as error:
             return self._failed(waiting, error)
 
-    def _believed(self, found: Found, door: Door) -> Directory | Spooled:
+    def _believed(self, found: Found, door: PooledDoor) -> Directory | Spooled:
         self.merged += found.merged
         if isinstance(found, Spooled):
             return found
@@ -97,11 +98,11 @@ class Asker:
 
     async def _persist(
         self,
-        question: Callable[[Waiting, Door], Awaitable[T]],
-        waiting: Waiting,
-        door: Door | None = None,
-        avoid: Door | None = None,
-    ) -> tuple[T, Door]:
+        question: Callable[[WaitingDirectory, PooledDoor], Awaitable[T]],
+        waiting: WaitingDirectory,
+        door: PooledDoor | None = None,
+        avoid: PooledDoor | None = None,
+    ) -> tuple[T, PooledDoor]:
         """The answer and the door that gave it."""
         failures = forgiven = 0
         while True:
@@ -127,7 +128,7 @@ class Asker:
     def _pause_s(self, failures: int) -> float:
         return float(self._limits.pause_s * 3 ** max(0, failures - 1) * self._around.chance.uniform(0.75, 1.25))
 
-    async def _list(self, waiting: Waiting, door: Door) -> Found:
+    async def _list(self, waiting: WaitingDirectory, door: PooledDoor) -> Found:
         if door.pages:
             stopped: list[float] = []
             return await self._pool.call(door, self._page(waiting, door, stopped), stopped)
@@ -136,7 +137,7 @@ class Asker:
 
     # What comes in pieces.
 
-    async def _page(self, waiting: Waiting, door: Door, stopped: list[float]) -> Found:
+    async def _page(self, waiting: WaitingDirectory, door: PooledDoor, stopped: list[float]) -> Found:
         pieces = cast(PagingDriver, door.driver).pages(waiting.dir)
         try:
             first = await self._next(pieces)
@@ -155,7 +156,7 @@ class Asker:
 
     async def _spool(
         self,
-        waiting: Waiting,
+        waiting: WaitingDirectory,
         more: AsyncIterator[DirectoryListing],
         first: DirectoryListing,
         second: DirectoryListing | None,
@@ -170,7 +171,7 @@ class Asker:
         except BaseException:
             spool.drop()
             raise
-        return Spooled(spool, Directory(waiting.dir, State.LISTED, "", waiting.mtime_ns), pieces)
+        return Spooled(spool, Directory(waiting.dir, DirectoryState.LISTED, "", waiting.mtime_ns), pieces)
 
     # Doubt.
 
@@ -180,12 +181,12 @@ class Asker:
             while True:
                 can_look = self._names_can_be_asked and case.looks[-1].names <= LOOKED_AT_MAX
                 step = doubt.next_step(case.looks, case.expected, names_can_be_asked=can_look)
-                if step is Step.BELIEVE:
+                if step is DoubtStep.BELIEVE:
                     case.end(case.found[-1])
                     return self._believed(case.found[-1], case.door)
-                if step is Step.DOUBT:
+                if step is DoubtStep.DOUBT:
                     return doubted(case)
-                await self._look_again(case, by_names=step is Step.LOOK)
+                await self._look_again(case, by_names=step is DoubtStep.LOOK)
         except NotThere:
             case.end(None)
             raise
@@ -214,27 +215,27 @@ class Asker:
         else:
             case.hear(found, door)
 
-    async def _look(self, waiting: Waiting, door: Door) -> Found | frozenset[bytes]:
+    async def _look(self, waiting: WaitingDirectory, door: PooledDoor) -> Found | frozenset[bytes]:
         if not door.second_look:
             return await self._list(waiting, door)
         found = await self._pool.call(door, cast(SecondLookDriver, door.driver).names(waiting.dir))
         return doubt.seen_by_names(found)
 
-    def _failed(self, waiting: Waiting, error: HoldfastError) -> Directory:
+    def _failed(self, waiting: WaitingDirectory, error: HoldfastError) -> Directory:
         """A directory of which nothing is known; raises the error if it is not the directory's, or is the end."""
         if _is_ours(error) or waiting.dir == self._required:
             raise error
         reason = shown(error.message)
         _log.info("directory not listed", place=error.place or waiting.dir, reason=reason)
-        return Directory(waiting.dir, State.FAILED, reason, waiting.mtime_ns)
+        return Directory(waiting.dir, DirectoryState.FAILED, reason, waiting.mtime_ns)
 
     # Gone meanwhile.
 
-    async def _not_there(self, waiting: Waiting, error: NotThere) -> Directory:
+    async def _not_there(self, waiting: WaitingDirectory, error: NotThere) -> Directory:
         # Nobody told us of the top.
         if waiting.dir == self._ledger.top or self._expected(waiting.dir) or await self._is_named(waiting.dir):
             return self._failed(waiting, error)
-        return Directory(waiting.dir, State.LISTED, "", waiting.mtime_ns)
+        return Directory(waiting.dir, DirectoryState.LISTED, "", waiting.mtime_ns)
 
     async def _is_named(self, dir: str) -> bool:
         """Whether any door still has the name of a directory, or cannot tell: any of them may have named it."""
@@ -244,7 +245,7 @@ class Asker:
                 return True
         return False
 
-    async def _is_named_at(self, door: Door, above: str, name: str) -> bool:
+    async def _is_named_at(self, door: PooledDoor, above: str, name: str) -> bool:
         for attempt in range(self._limits.attempts):
             if attempt:
                 self._pool.retries += 1
@@ -260,7 +261,7 @@ class Asker:
                     break
         return True
 
-    async def _has(self, door: Door, above: str, name: str, stopped: list[float]) -> bool:
+    async def _has(self, door: PooledDoor, above: str, name: str, stopped: list[float]) -> bool:
         async def whole() -> AsyncIterator[DirectoryListing]:
             yield await door.driver.list(above)
 

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from holdfast import logs
 from holdfast.storage.listing import doubt
-from holdfast.storage.listing.answer import Answer, seen_in
-from holdfast.storage.listing.door_pool import Door
+from holdfast.storage.listing.answer import DirectoryAnswer, seen_in
+from holdfast.storage.listing.door_pool import PooledDoor
 from holdfast.storage.listing.doubt import Look
-from holdfast.storage.listing.ledger import Spool, Waiting
+from holdfast.storage.listing.ledger import Spool, WaitingDirectory
 from holdfast.storage.listing.pieces import Pieces, seen_whole
-from holdfast.storage.listing.tables import Directory, State
+from holdfast.storage.listing.tables import Directory, DirectoryState
 
 _log = logs.get("storage")
 
@@ -45,23 +45,23 @@ class Spooled(NamedTuple):
         return self.pieces.doubt
 
 
-Found = Answer | Spooled
+Found = DirectoryAnswer | Spooled
 
 
 @dataclass(eq=False)
 class Case:
     """A directory in doubt: why, and what was seen so far."""
 
-    waiting: Waiting
+    waiting: WaitingDirectory
     why: str
     expected: int | None
-    door: Door
+    door: PooledDoor
     """Where the last look was taken."""
     looks: list[Look] = field(default_factory=list)
     found: list[Found] = field(default_factory=list)
     named: set[bytes] = field(default_factory=set)
 
-    def hear(self, found: Found, door: Door) -> None:
+    def hear(self, found: Found, door: PooledDoor) -> None:
         """Another answer with stats."""
         otherwise = bool(self.looks) and (door is not self.door or self.looks[-1].named_only)
         seen = found.pieces.seen if isinstance(found, Spooled) else seen_whole(seen_in(found.directory))
@@ -83,9 +83,9 @@ def doubted(case: Case, last_error: str = "") -> Directory | Spooled:
     most = max(case.found, key=lambda found: found.names)
     if isinstance(most, Spooled):
         case.end(most)
-        return most._replace(last=Directory(case.waiting.dir, State.DOUBTED, why, case.waiting.mtime_ns))
+        return most._replace(last=Directory(case.waiting.dir, DirectoryState.DOUBTED, why, case.waiting.mtime_ns))
     case.end(None)
-    return doubt.union([found.directory for found in case.found if isinstance(found, Answer)], case.named, why)
+    return doubt.union([found.directory for found in case.found if isinstance(found, DirectoryAnswer)], case.named, why)
 
 
 def shown(text: str) -> str:

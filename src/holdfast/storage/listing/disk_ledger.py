@@ -33,14 +33,14 @@ from holdfast.storage.listing import ledger_file, rows, summary
 from holdfast.storage.listing.answer import bytes_in
 from holdfast.storage.listing.disk_spool import DiskSpool, below
 from holdfast.storage.listing.folder_lock import FolderLock
-from holdfast.storage.listing.found import Found, Piece, Walked
-from holdfast.storage.listing.ledger import Waiting
-from holdfast.storage.listing.ledger_file import LEDGER, LedgerFile, Step
+from holdfast.storage.listing.found import FoundRows, RowPiece, Walked
+from holdfast.storage.listing.ledger import WaitingDirectory
+from holdfast.storage.listing.ledger_file import LEDGER, LedgerFile, LedgerStep
 from holdfast.storage.listing.packed_files import WAITING, PackedFiles
 from holdfast.storage.listing.part_files import told_of
 from holdfast.storage.listing.parts import Parts
 from holdfast.storage.listing.rows import DirectoryRow
-from holdfast.storage.listing.summary import LISTING, Counts, Plan, Summary
+from holdfast.storage.listing.summary import LISTING, ListingCounts, ListingPlan, Summary
 from holdfast.storage.listing.tables import Directory
 from holdfast.storage.listing.waiting_stack import HELD_MAX, Numbered, WaitingStack
 
@@ -67,14 +67,14 @@ class DiskLedger:
         self._lock = threading.Lock()  # Held for moments: who finds and takes waits for no disk.
         self._saving = threading.RLock()  # Whoever uses the file holds it.
         self._failed = False
-        self._new = Found()
+        self._new = FoundRows()
         self._counts = self._file.counts
         self._stack = WaitingStack(self._file.waiting, self._file.end)
         self._fill()
 
     @staticmethod
     def open(
-        folder: Path, plan: Plan, *, clock: Clock = system_clock, now: Callable[[], float] = time.monotonic
+        folder: Path, plan: ListingPlan, *, clock: Clock = system_clock, now: Callable[[], float] = time.monotonic
     ) -> DiskLedger:
         """Begin a listing in the folder, which is made if need be, or go on with the one that is there."""
         names.directory(plan.top)
@@ -86,7 +86,7 @@ class DiskLedger:
             raise
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> ListingPlan:
         """What the listing was begun with."""
         return self._plan
 
@@ -101,7 +101,7 @@ class DiskLedger:
         return self._file.resumed
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> ListingCounts:
         """What has been saved so far."""
         return self._counts
 
@@ -110,7 +110,7 @@ class DiskLedger:
         """How many directories were neither taken nor done."""
         return self._stack.count
 
-    def take(self, count: int) -> Sequence[Waiting]:
+    def take(self, count: int) -> Sequence[WaitingDirectory]:
         """The newest directories that wait."""
         with self._lock:
             if len(self._stack) or not self._stack.count:
@@ -134,7 +134,7 @@ class DiskLedger:
             self._new.directories.append(directory)
             self._new.rows += 1 + len(directory.files) + len(directory.oddities)
 
-    def spool(self, waiting: Waiting) -> DiskSpool:
+    def spool(self, waiting: WaitingDirectory) -> DiskSpool:
         """Room for a directory that comes in pieces."""
         return DiskSpool(self.folder, waiting, self._kept)
 
@@ -149,7 +149,7 @@ class DiskLedger:
         with self._saving:
             self._save()
 
-    def book(self, packet: Sequence[Waiting], walked: Walked) -> None:
+    def book(self, packet: Sequence[WaitingDirectory], walked: Walked) -> None:
         """Some directories that were taken are done, their rows written by somebody else; saves at once."""
         touched = len(packet) - walked.untouched
         with self._lock:
@@ -165,7 +165,7 @@ class DiskLedger:
             self._new.counts.add(walked.counts)
         self.save()
 
-    def give_back(self, packet: Sequence[Waiting]) -> None:
+    def give_back(self, packet: Sequence[WaitingDirectory]) -> None:
         """Directories that were taken are yet to be listed."""
         with self._lock:
             self._stack.give_back([waiting.dir for waiting in packet])
@@ -230,7 +230,7 @@ class DiskLedger:
             self._new.told.append(row)
             self._new.bytes += size
             self._new.pieces += [
-                Piece(each, n, files.path(each)) for each, n in files.counts.items() if each != WAITING
+                RowPiece(each, n, files.path(each)) for each, n in files.counts.items() if each != WAITING
             ]
             # What waits in the files is to be had only after a save: let it be soon.
             self._new.rows += ROWS_DUE if WAITING in files.counts else 1 + sum(files.counts.values())
@@ -241,7 +241,7 @@ class DiskLedger:
         if self._failed:
             raise BrokenInvariant("an earlier save has failed", place=str(self.folder), hint="open the ledger anew")
         with self._lock:
-            found, self._new = self._new, Found()
+            found, self._new = self._new, FoundRows()
             end = self._stack.end
         if found.rows or last:
             self._failed = True
@@ -256,11 +256,11 @@ class DiskLedger:
         self._saved_at = self._now()
         self._fill()
 
-    def _write(self, found: Found, last: bool) -> None:
-        counts = Counts()
+    def _write(self, found: FoundRows, last: bool) -> None:
+        counts = ListingCounts()
         counts.add(self._counts)
         pieces = self._pieces(found, counts)
-        step = Step(counts, done=list(found.done))
+        step = LedgerStep(counts, done=list(found.done))
         step.waiting = [found.waiting.values(), *(_numbered(first, files) for first, files in found.files)]
         with told_of(self.folder):
             self._parts.add(step, pieces, found.written, last=last)
@@ -268,14 +268,14 @@ class DiskLedger:
         self._counts = counts
         steps.reach("listing.saved")
 
-    def _pieces(self, found: Found, counts: Counts) -> list[Piece]:
+    def _pieces(self, found: FoundRows, counts: ListingCounts) -> list[RowPiece]:
         """What is to be saved of the tables; ``counts`` is told of it."""
         told = [*map(rows.row_of, found.directories), *found.told]
         size = sum(map(bytes_in, found.directories))
         counts.note(told, size + found.bytes, self._plan.top)
         counts.add(found.counts)
         packed = [
-            Piece(table, batch.num_rows, rows.pack([batch], batch.schema))
+            RowPiece(table, batch.num_rows, rows.pack([batch], batch.schema))
             for table, batch in rows.of(found.directories, told).items()
             if batch.num_rows
         ]
@@ -299,7 +299,7 @@ class _Opened:
     """A folder in which a listing goes on, and which nobody else works on."""
 
     folder: Path
-    plan: Plan
+    plan: ListingPlan
     lock: FolderLock
     file: LedgerFile
     parts: Parts
@@ -309,7 +309,7 @@ class _Opened:
         self.lock.release()
 
 
-def _open(folder: Path, plan: Plan, now_us: int) -> _Opened:
+def _open(folder: Path, plan: ListingPlan, now_us: int) -> _Opened:
     with told_of(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _refuse_strangers(folder)
@@ -343,7 +343,7 @@ def _refuse_strangers(folder: Path) -> None:
         )
 
 
-def _refuse_complete(folder: Path, plan: Plan, lock: FolderLock) -> None:
+def _refuse_complete(folder: Path, plan: ListingPlan, lock: FolderLock) -> None:
     if not (folder / LISTING).exists():
         return
     differences = summary.read(folder).plan.differences(plan)

@@ -15,17 +15,19 @@ from holdfast.model.errors import BrokenInvariant
 from holdfast.storage.driver import Entry
 from holdfast.storage.listing import rows
 from holdfast.storage.listing.answer import bytes_in
-from holdfast.storage.listing.ledger import Waiting
+from holdfast.storage.listing.ledger import WaitingDirectory
 from holdfast.storage.listing.packed_files import PackedFiles
 from holdfast.storage.listing.part_files import told_of
 from holdfast.storage.listing.rows import DirectoryRow
-from holdfast.storage.listing.tables import ENTRIES, ODDITIES, Directory, State, told_time
+from holdfast.storage.listing.tables import ENTRIES, ODDITIES, Directory, DirectoryState, told_time
 
 
 class DiskSpool:
     """See the module's docstring; ``keep`` hands the directory's row, its bytes and the files to ``kept``."""
 
-    def __init__(self, folder: Path, waiting: Waiting, kept: Callable[[DirectoryRow, int, PackedFiles], None]) -> None:
+    def __init__(
+        self, folder: Path, waiting: WaitingDirectory, kept: Callable[[DirectoryRow, int, PackedFiles], None]
+    ) -> None:
         self._waiting = waiting
         self._files = PackedFiles(folder)
         self._kept = kept
@@ -51,7 +53,7 @@ class DiskSpool:
         self.add(last)
         self._open = False
         counts = (self._n_files, self._n_directories, self._n_oddities)
-        row = DirectoryRow(self._waiting.dir, State(last.state).value, last.reason, *counts, last.mtime_ns)
+        row = DirectoryRow(self._waiting.dir, DirectoryState(last.state).value, last.reason, *counts, last.mtime_ns)
         self._kept(row, self._bytes, self._files)
 
     def drop(self) -> None:

@@ -25,8 +25,9 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from holdfast import logs
 from holdfast.model.errors import HoldfastError, PeerError
-from holdfast.storage.driver import PagingDriver, StorageDriver
-from holdfast.storage.listing.limits import Limits
+from holdfast.storage.abilities import PagingDriver
+from holdfast.storage.driver import StorageDriver
+from holdfast.storage.listing.limits import ListingLimits
 from holdfast.storage.listing.window import Window
 
 _log = logs.get("storage")
@@ -49,7 +50,7 @@ class DoorState(NamedTuple):
 
 
 @dataclass(eq=False)
-class Door:
+class PooledDoor:
     """One door and how it does."""
 
     driver: StorageDriver
@@ -79,8 +80,8 @@ class Door:
 
 @dataclass(eq=False)
 class _Waiter:
-    future: asyncio.Future[Door]
-    avoid: Door | None
+    future: asyncio.Future[PooledDoor]
+    avoid: PooledDoor | None
 
 
 @dataclass(eq=False)
@@ -99,8 +100,8 @@ class Surroundings:
 class DoorPool:
     """See the module's docstring."""
 
-    doors: Sequence[Door]
-    limits: Limits
+    doors: Sequence[PooledDoor]
+    limits: ListingLimits
     around: Surroundings
     in_flight: int = 0
     retries: int = 0
@@ -108,12 +109,12 @@ class DoorPool:
     _waiters: deque[_Waiter] = field(default_factory=deque)
 
     @staticmethod
-    def of(drivers: Sequence[StorageDriver], limits: Limits, around: Surroundings) -> DoorPool:
+    def of(drivers: Sequence[StorageDriver], limits: ListingLimits, around: Surroundings) -> DoorPool:
         """The doors of ``drivers``, none of them asked yet."""
         if not drivers:
             raise ValueError("a site without doors")
         doors = [
-            Door(driver, Window(min(limits.in_flight_max, driver.capabilities.calls_max), limits.in_flight_start))
+            PooledDoor(driver, Window(min(limits.in_flight_max, driver.capabilities.calls_max), limits.in_flight_start))
             for driver in drivers
         ]
         return DoorPool(doors, limits, around, answered_at=around.now())
@@ -127,11 +128,11 @@ class DoorPool:
 
     # In and out.
 
-    def try_enter(self, avoid: Door | None = None) -> Door | None:
+    def try_enter(self, avoid: PooledDoor | None = None) -> PooledDoor | None:
         """A door that may be asked one thing now, if there is one; nobody who waits is overtaken."""
         return None if self._waiters else self._enter(avoid)
 
-    async def enter(self, avoid: Door | None = None) -> Door:
+    async def enter(self, avoid: PooledDoor | None = None) -> PooledDoor:
         """A door that may be asked one thing, when there is one; another than ``avoid`` if another answers at all."""
         door = self.try_enter(avoid)
         if door is not None:
@@ -145,23 +146,23 @@ class DoorPool:
                 self.leave(waiter.future.result())
             raise
 
-    async def enter_at(self, door: Door) -> None:
+    async def enter_at(self, door: PooledDoor) -> None:
         """Enter this door and no other, beyond its window if need be, but never beyond the site's limit."""
         if door.questioned is not None:
             await asyncio.shield(door.questioned)
         (await self.enter()).in_flight -= 1
         door.in_flight += 1
 
-    def leave(self, door: Door) -> None:
+    def leave(self, door: PooledDoor) -> None:
         """What was asked at the door is over."""
         door.in_flight -= 1
         self.in_flight -= 1
         self._let_in()
 
-    def _enter(self, avoid: Door | None) -> Door | None:
+    def _enter(self, avoid: PooledDoor | None) -> PooledDoor | None:
         if self.in_flight >= self.limits.in_flight_max:
             return None
-        best: Door | None = None
+        best: PooledDoor | None = None
         fullest = 1.0
         for door in self.doors:
             if not door.open or (door is avoid and self._others_open(door)):
@@ -174,7 +175,7 @@ class DoorPool:
             self.in_flight += 1
         return best
 
-    def _others_open(self, door: Door) -> bool:
+    def _others_open(self, door: PooledDoor) -> bool:
         return any(other.open for other in self.doors if other is not door)
 
     def _let_in(self) -> None:
@@ -191,7 +192,7 @@ class DoorPool:
 
     # Asking.
 
-    async def call(self, door: Door, answer: Awaitable[T], stopped: Sequence[float] | None = None) -> T:
+    async def call(self, door: PooledDoor, answer: Awaitable[T], stopped: Sequence[float] | None = None) -> T:
         """Wait for what was asked at ``door``, which was entered for it, and leave it.
 
         With ``stopped``, ``answer`` keeps the time limit itself, and puts there the moment of the first answer if
@@ -217,13 +218,13 @@ class DoorPool:
         self._answered(door, started, stopped[0] if stopped else around.now())
         return result
 
-    def _answered(self, door: Door, started: float, now: float) -> None:
+    def _answered(self, door: PooledDoor, started: float, now: float) -> None:
         self.answered_at = now
         door.failed_in_a_row = 0
         door.window.answered(started, now, door.in_flight)
         self.leave(door)
 
-    def _failed(self, door: Door, started: float) -> None:
+    def _failed(self, door: PooledDoor, started: float) -> None:
         door.errors += 1
         door.failed_in_a_row += 1
         door.window.failed(started, self.around.now(), door.in_flight)
@@ -232,7 +233,7 @@ class DoorPool:
             self.around.spawn(self._question(door))
         self.leave(door)
 
-    async def is_to_blame(self, door: Door, downs: int) -> bool:
+    async def is_to_blame(self, door: PooledDoor, downs: int) -> bool:
         """Whether the door was found to be down since it had been so ``downs`` times."""
         if door.questioned is not None:
             await asyncio.shield(door.questioned)
@@ -240,7 +241,7 @@ class DoorPool:
 
     # Doors that do not answer.
 
-    async def _question(self, door: Door) -> None:
+    async def _question(self, door: PooledDoor) -> None:
         while not await self._answers(door):
             if not door.down:
                 door.down, door.downs = True, door.downs + 1
@@ -256,12 +257,12 @@ class DoorPool:
         self._let_in()
         self.around.room()
 
-    def _settle(self, door: Door) -> None:
+    def _settle(self, door: PooledDoor) -> None:
         if door.questioned is not None and not door.questioned.done():
             door.questioned.set_result(None)
         door.questioned = None
 
-    async def _answers(self, door: Door) -> bool:
+    async def _answers(self, door: PooledDoor) -> bool:
         try:
             async with asyncio.timeout(self.limits.call_timeout_s):
                 await _begin_of(door, door.good)
@@ -290,7 +291,7 @@ class DoorPool:
         )
 
 
-async def _begin_of(door: Door, path: str) -> None:
+async def _begin_of(door: PooledDoor, path: str) -> None:
     """See that a door lists a directory, of which the first entries are enough."""
     if not door.pages:
         await door.driver.list(path)

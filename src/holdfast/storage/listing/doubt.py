@@ -36,7 +36,7 @@ from typing import NamedTuple
 
 from holdfast.storage.driver import DirectoryNames, Entry
 from holdfast.storage.listing import answer
-from holdfast.storage.listing.tables import Directory, Odd, Oddity, State
+from holdfast.storage.listing.tables import Directory, DirectoryState, Odd, Oddity
 
 FEWER = 5
 """So many names less than expected may have been removed since."""
@@ -47,7 +47,7 @@ LISTS_MAX = 4
 ONLY_NAMED = "only a second look named it"
 
 
-class Step(StrEnum):
+class DoubtStep(StrEnum):
     """What to do next about a directory in doubt."""
 
     BELIEVE = "believe"
@@ -90,17 +90,17 @@ def falls_short(names: int, expected: int | None) -> bool:
     return expected is not None and 2 * names < expected and (expected - names >= FEWER or not names)
 
 
-def next_step(looks: Sequence[Look], expected: int | None, *, names_can_be_asked: bool) -> Step:
+def next_step(looks: Sequence[Look], expected: int | None, *, names_can_be_asked: bool) -> DoubtStep:
     """What to do after the ``looks`` so far, the first of which was suspicious."""
     if _agreed(looks, expected):
-        return Step.BELIEVE
+        return DoubtStep.BELIEVE
     last = looks[-1]
     if len(looks) == 2 * LISTS_MAX:
-        return Step.DOUBT
+        return DoubtStep.DOUBT
     if names_can_be_asked and not last.named_only and not last.contradicts_itself:
-        return Step.LOOK
+        return DoubtStep.LOOK
     lists = sum(not look.named_only for look in looks)
-    return Step.LIST if lists < LISTS_MAX else Step.DOUBT
+    return DoubtStep.LIST if lists < LISTS_MAX else DoubtStep.DOUBT
 
 
 def _agreed(looks: Sequence[Look], expected: int | None) -> bool:
@@ -141,7 +141,7 @@ def union(answers: Sequence[Directory], named: Iterable[bytes], why: str) -> Dir
     first = answers[0]
     return Directory(
         first.dir,
-        State.DOUBTED,
+        DirectoryState.DOUBTED,
         why,
         first.mtime_ns,
         tuple(sorted((entry for entry, is_file in kept.values() if is_file), key=answer.by_bytes)),

@@ -33,14 +33,14 @@ from typing import Any
 
 from holdfast import logs
 from holdfast.storage.driver import StorageDriver
-from holdfast.storage.listing.asking import Asker, Expected
+from holdfast.storage.listing.asking import DoorAsker, Expected
 from holdfast.storage.listing.case import Spooled
-from holdfast.storage.listing.door_pool import Door, DoorPool, NotFinished, Surroundings
-from holdfast.storage.listing.ledger import Ledger, Waiting
-from holdfast.storage.listing.limits import DEFAULTS, Limits
-from holdfast.storage.listing.progress import Outcome, Progress, Rate, Tally
+from holdfast.storage.listing.door_pool import DoorPool, NotFinished, PooledDoor, Surroundings
+from holdfast.storage.listing.ledger import Ledger, WaitingDirectory
+from holdfast.storage.listing.limits import DEFAULTS, ListingLimits
+from holdfast.storage.listing.progress import ListingOutcome, ListingProgress, ListingTally, Rate
 from holdfast.storage.listing.skipping import Skip, enter_all
-from holdfast.storage.listing.tables import Directory, State
+from holdfast.storage.listing.tables import Directory, DirectoryState
 from holdfast.storage.settled import settled
 
 _log = logs.get("storage")
@@ -61,15 +61,15 @@ async def list_tree(
     doors: Sequence[StorageDriver],
     ledger: Ledger,
     *,
-    limits: Limits = DEFAULTS,
+    limits: ListingLimits = DEFAULTS,
     expected: Expected = unknown,
     skip: Skip = enter_all,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[ListingProgress], None] | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     now: Callable[[], float] | None = None,
     seed: int = 0,
     top_required: bool = False,
-) -> Outcome:
+) -> ListingOutcome:
     """List all that waits in ``ledger`` and all below it, and finish the ledger.
 
     ``now`` is the loop's time if it is not given; ``seed`` makes the jitter of pauses. The ledger stays the
@@ -93,7 +93,7 @@ class _Listing:
     """What the workers of one listing share."""
 
     def __init__(
-        self, ledger: Ledger, skip: Skip, progress: Callable[[Progress], None] | None, now: Callable[[], float]
+        self, ledger: Ledger, skip: Skip, progress: Callable[[ListingProgress], None] | None, now: Callable[[], float]
     ) -> None:
         self._ledger = ledger
         self._skip = skip
@@ -101,7 +101,7 @@ class _Listing:
         self._now = now
         self._told_at = now()
         self._rate = Rate()
-        self._tally = Tally()
+        self._tally = ListingTally()
         self._held = 0
         self._saving = False
         self._save_failed = False
@@ -111,7 +111,7 @@ class _Listing:
     def use(self, pool: DoorPool, expected: Expected, *, top_required: bool) -> None:
         """Go in by these doors."""
         self._pool = pool
-        self._asker = Asker(pool, self._ledger, expected, top_required=top_required)
+        self._asker = DoorAsker(pool, self._ledger, expected, top_required=top_required)
         self._held_max = HELD_FOR_EACH * pool.limits.in_flight_max
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -143,7 +143,7 @@ class _Listing:
             for task in self._watchers:
                 task.cancel()
 
-    def _next(self) -> tuple[Waiting, Door] | None:
+    def _next(self) -> tuple[WaitingDirectory, PooledDoor] | None:
         """A directory and the door to ask, already entered; None if there is no work now, or no room for it."""
         ledger = self._ledger
         if self._held >= self._held_max or (self._saving and ledger.due) or not ledger.waiting:
@@ -157,11 +157,11 @@ class _Listing:
             if not reason:
                 self._held += 1
                 return waiting, door
-            self._note(Directory(waiting.dir, State.SKIPPED, reason, waiting.mtime_ns))
+            self._note(Directory(waiting.dir, DirectoryState.SKIPPED, reason, waiting.mtime_ns))
         self._pool.leave(door)
         return None
 
-    async def _work(self, waiting: Waiting, door: Door) -> None:
+    async def _work(self, waiting: WaitingDirectory, door: PooledDoor) -> None:
         """List directories as long as there are some and a door has room."""
         while True:
             found = await self._asker.ask(waiting, door)
@@ -220,7 +220,7 @@ class _Listing:
         self._told_at = now
         tally, pool = self._tally, self._pool
         self._progress(
-            Progress(
+            ListingProgress(
                 directories=tally.done,
                 files=tally.files,
                 bytes=tally.bytes,
@@ -234,6 +234,6 @@ class _Listing:
             )
         )
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> ListingOutcome:
         """What it has come to."""
         return self._tally.outcome(merged=self._asker.merged, retries=self._pool.retries)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from holdfast.storage.listing.packed_files import PackedFiles
 from holdfast.storage.listing.rows import DirectoryRow
-from holdfast.storage.listing.summary import Counts
+from holdfast.storage.listing.summary import ListingCounts
 from holdfast.storage.listing.tables import Directory
 from holdfast.storage.listing.waiting_stack import Numbered
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class RowPiece:
     """Rows of a table that are yet to be saved: packed, or a file of packed rows."""
 
     table: str
@@ -36,7 +36,7 @@ class WrittenPart:
 
 
 @dataclass
-class Found:
+class FoundRows:
     """What was found since the last save."""
 
     directories: list[Directory] = field(default_factory=list)
@@ -50,11 +50,11 @@ class Found:
     """Rows of directories whose entries are in ``pieces``."""
     bytes: int = 0
     """Of the files in these directories."""
-    pieces: list[Piece] = field(default_factory=list)
+    pieces: list[RowPiece] = field(default_factory=list)
     written: list[WrittenPart] = field(default_factory=list)
     files: list[tuple[int, PackedFiles]] = field(default_factory=list)
     """Spooled files, each with the number of the first directory that waits in it."""
-    counts: Counts = field(default_factory=Counts)
+    counts: ListingCounts = field(default_factory=ListingCounts)
     """Of what others have counted already."""
 
 
@@ -66,8 +66,8 @@ class Walked:
     """
 
     untouched: int
-    counts: Counts
-    pieces: Sequence[Piece] = ()
+    counts: ListingCounts
+    pieces: Sequence[RowPiece] = ()
     written: Sequence[WrittenPart] = ()
     left: Sequence[tuple[str, int | None]] = ()
     files: Sequence[PackedFiles] = ()

@@ -24,7 +24,7 @@ from typing import NamedTuple, Protocol
 from holdfast.storage.listing.tables import Directory
 
 
-class Waiting(NamedTuple):
+class WaitingDirectory(NamedTuple):
     """A directory that is to be listed; ``mtime_ns`` as its parent's listing gave it, None for the top."""
 
     dir: str
@@ -42,13 +42,13 @@ class Ledger(Protocol):
     def waiting(self) -> int:
         """How many directories were neither taken nor done."""
 
-    def take(self, count: int) -> Sequence[Waiting]:
+    def take(self, count: int) -> Sequence[WaitingDirectory]:
         """Up to ``count`` of the directories that wait; none if none waits now."""
 
     def found(self, directory: Directory) -> None:
         """One directory is done, whatever its state; its sub-directories wait from now on."""
 
-    def spool(self, waiting: Waiting) -> Spool:
+    def spool(self, waiting: WaitingDirectory) -> Spool:
         """Room for a directory that comes in pieces and may be larger than memory."""
 
     @property

@@ -28,7 +28,7 @@ from typing import Any
 from holdfast.model.errors import Conflict, OperatorError
 from holdfast.storage.listing.folder_lock import LOCK
 from holdfast.storage.listing.part_files import sync_folder, told_of
-from holdfast.storage.listing.summary import Counts, Part, Plan
+from holdfast.storage.listing.summary import ListingCounts, ListingPart, ListingPlan
 from holdfast.storage.listing.waiting_stack import Numbered
 
 LEDGER = "ledger.db"
@@ -48,15 +48,15 @@ _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, 
 
 
 @dataclass
-class Step:
+class LedgerStep:
     """What one transaction changes."""
 
-    counts: Counts
+    counts: ListingCounts
     waiting: list[Iterable[Numbered]] = field(default_factory=list)
     done: list[int] = field(default_factory=list)
     held: list[tuple[str, int, bytes]] = field(default_factory=list)
     """Rows that are in no part yet: table, how many, packed."""
-    parts: list[Part] = field(default_factory=list)
+    parts: list[ListingPart] = field(default_factory=list)
     emptied: list[str] = field(default_factory=list)
     """Tables of which all rows held so far are in one of ``parts``."""
 
@@ -64,7 +64,7 @@ class Step:
 class LedgerFile:
     """The file in ``folder``, made if it is not there."""
 
-    def __init__(self, folder: Path, plan: Plan, now_us: int) -> None:
+    def __init__(self, folder: Path, plan: ListingPlan, now_us: int) -> None:
         self._path = folder / LEDGER
         with told(self._path):
             self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
@@ -96,11 +96,11 @@ class LedgerFile:
         with told(self._path):
             return [Numbered(*row) for row in self._connection.execute(query, (below, count))]
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[ListingPart]:
         """The parts that count, in the order of table and number."""
         with told(self._path):
             rows = self._connection.execute("SELECT name, number, n, bytes FROM parts ORDER BY name, number")
-            return [Part(*row) for row in rows]
+            return [ListingPart(*row) for row in rows]
 
     def held_rows(self, table: str) -> int:
         """How many rows of a table are in no part yet."""
@@ -113,7 +113,7 @@ class LedgerFile:
             for (number,) in numbers.fetchall():
                 yield self._value("SELECT packed FROM held WHERE number = ?", number)
 
-    def save(self, step: Step) -> None:
+    def save(self, step: LedgerStep) -> None:
         """Make a step: all of it, durably, or nothing."""
         with told(self._path), self._transaction() as connection:
             for rows in step.waiting:
@@ -149,18 +149,18 @@ class LedgerFile:
         if others := strangers(folder):
             raise damaged(self._path, f"it is blank, and beside it there is {others}: was {LEDGER}-wal lost?")
 
-    def _begin(self, folder: Path, plan: Plan, now_us: int) -> None:
+    def _begin(self, folder: Path, plan: ListingPlan, now_us: int) -> None:
         with self._transaction() as connection:
             for statement in _SCHEMA:
                 connection.execute(statement)
             self._tell("plan", asdict(plan))
             self._tell("started_us", now_us)
             self._tell("resumed", -1)
-            self._tell("counts", Counts().to_json())
+            self._tell("counts", ListingCounts().to_json())
             connection.execute("INSERT INTO waiting VALUES (1, ?, NULL)", (plan.top,))
         sync_folder(folder)
 
-    def _read(self, facts: dict[str, str], plan: Plan) -> None:
+    def _read(self, facts: dict[str, str], plan: ListingPlan) -> None:
         if (version := self._version()) != VERSION:
             raise Conflict(
                 f"the listing was begun by another version of Holdfast: its ledger has format {version}, not {VERSION}",
@@ -169,10 +169,10 @@ class LedgerFile:
             )
         try:
             begun = json.loads(facts["plan"])
-            begun_with = Plan(begun["site"], begun["top"], tuple(begun["doors"]), begun["skip"])
+            begun_with = ListingPlan(begun["site"], begun["top"], tuple(begun["doors"]), begun["skip"])
             self.started_us = int(facts["started_us"])
             self.resumed = int(facts["resumed"])
-            self.counts = Counts.from_json(json.loads(facts["counts"]))
+            self.counts = ListingCounts.from_json(json.loads(facts["counts"]))
         except (ValueError, KeyError, TypeError) as error:
             raise damaged(self._path, str(error)) from error
         if differences := begun_with.differences(plan):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ListingLimits:
     """``in_flight_max`` is the site's hard limit, over all its doors; times are seconds, None is no limit."""
 
     in_flight_start: int = 8
@@ -32,4 +32,4 @@ class Limits:
             raise ValueError(f"a limit below 1 in {self}")
 
 
-DEFAULTS = Limits()
+DEFAULTS = ListingLimits()

@@ -27,10 +27,10 @@ from holdfast.model.errors import InvalidName
 from holdfast.storage.driver import DirectoryListing, Entry, Unnameable
 from holdfast.storage.listing import rows
 from holdfast.storage.listing.answer import sort_out
-from holdfast.storage.listing.found import Piece, WrittenPart
+from holdfast.storage.listing.found import RowPiece, WrittenPart
 from holdfast.storage.listing.part_files import told_of
 from holdfast.storage.listing.rows import DirectoryRow
-from holdfast.storage.listing.summary import Counts
+from holdfast.storage.listing.summary import ListingCounts
 from holdfast.storage.listing.table_output import TableOutput
 from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES, ODDITIES, Directory, Oddity
 from holdfast.storage.posix.files import stat_of
@@ -57,7 +57,7 @@ class LocalColumns:
         self._stats: list[os.stat_result] = []
         self._oddities: list[tuple[str, Oddity]] = []
         self._others: list[DirectoryRow] = []
-        self.counts = Counts()
+        self.counts = ListingCounts()
 
     def add(
         self,
@@ -82,7 +82,7 @@ class LocalColumns:
         if len(self._others) >= CHUNK_ROWS:
             self._flush()
 
-    def done(self) -> list[Piece | WrittenPart]:
+    def done(self) -> list[RowPiece | WrittenPart]:
         """What there is to hand over."""
         self._flush()
         return [done for output in self._outputs.values() if (done := output.done()) is not None]

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from holdfast.storage.listing import doubt
-from holdfast.storage.listing.answer import Answer, seen_in
-from holdfast.storage.listing.doubt import Look, Step
+from holdfast.storage.listing.answer import DirectoryAnswer, seen_in
+from holdfast.storage.listing.doubt import DoubtStep, Look
 from holdfast.storage.listing.pieces import seen_whole
 from holdfast.storage.listing.tables import Directory
 
@@ -24,19 +24,19 @@ class LocalDoubt:
     name: str
     mtime_ns: int | None
     expected: int
-    _answers: list[Answer] = field(default_factory=list)
+    _answers: list[DirectoryAnswer] = field(default_factory=list)
     _looks: list[Look] = field(default_factory=list)
 
-    def hear(self, answer: Answer) -> Directory | None:
+    def hear(self, answer: DirectoryAnswer) -> Directory | None:
         """Another look; the directory as it is to be kept, None if it is to be looked at again."""
         contradicts = bool(answer.contradictions)
         seen = seen_whole(seen_in(answer.directory))
         self._answers.append(answer)
         self._looks.append(Look(seen, answer.names, contradicts_itself=contradicts))
         step = doubt.next_step(self._looks, self.expected, names_can_be_asked=False)
-        if step is Step.BELIEVE:
+        if step is DoubtStep.BELIEVE:
             return answer.directory
-        return self.give_up() if step is Step.DOUBT else None
+        return self.give_up() if step is DoubtStep.DOUBT else None
 
     def give_up(self, last_error: str = "") -> Directory:
         """The directory in doubt, with all that was seen."""

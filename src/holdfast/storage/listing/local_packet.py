@@ -42,8 +42,8 @@ from holdfast.model.errors import HoldfastError
 from holdfast.storage.listing import doubt
 from holdfast.storage.listing.answer import sort_out
 from holdfast.storage.listing.disk_spool import DiskSpool
-from holdfast.storage.listing.found import Piece, Walked, WrittenPart
-from holdfast.storage.listing.ledger import Waiting
+from holdfast.storage.listing.found import RowPiece, Walked, WrittenPart
+from holdfast.storage.listing.ledger import WaitingDirectory
 from holdfast.storage.listing.local_columns import LocalColumns, listing_of, sifted
 from holdfast.storage.listing.local_doubt import LocalDoubt
 from holdfast.storage.listing.local_handles import LocalHandles
@@ -51,7 +51,7 @@ from holdfast.storage.listing.packed_files import WAITING, PackedFiles
 from holdfast.storage.listing.pieces import Pieces
 from holdfast.storage.listing.rows import DirectoryRow
 from holdfast.storage.listing.skipping import Skip, enter_all
-from holdfast.storage.listing.tables import Directory, Oddity, State, told_time
+from holdfast.storage.listing.tables import Directory, DirectoryState, Oddity, told_time
 from holdfast.storage.posix.rooted import Rooted, meaning
 
 Expected = Callable[[str], int | None]
@@ -117,10 +117,10 @@ class LocalPacket:
         """What is above a directory, with a slash; its name; its time. The newest is last."""
         self._left = PackedFiles(task.folder)
         self._files: list[PackedFiles] = []
-        self._pieces: list[Piece] = []
+        self._pieces: list[RowPiece] = []
         self._rows = 0
 
-    def walk(self, packet: Sequence[Waiting]) -> Walked:
+    def walk(self, packet: Sequence[WaitingDirectory]) -> Walked:
         """List as much as is due; nothing is left behind of a packet that fails."""
         try:
             touched = self._walk(packet)
@@ -131,7 +131,7 @@ class LocalPacket:
             return Walked(
                 untouched=len(packet) - touched,
                 counts=self._columns.counts,
-                pieces=[*self._pieces, *(each for each in done if isinstance(each, Piece))],
+                pieces=[*self._pieces, *(each for each in done if isinstance(each, RowPiece))],
                 written=[each for each in done if isinstance(each, WrittenPart)],
                 left=left,
                 files=[*([self._left] if self._left.counts else []), *self._files],
@@ -144,7 +144,7 @@ class LocalPacket:
         finally:
             self._handles.close()
 
-    def _walk(self, packet: Sequence[Waiting]) -> int:
+    def _walk(self, packet: Sequence[WaitingDirectory]) -> int:
         begun = time.monotonic()
         look = HURRY_S
         stack = self._stack
@@ -167,14 +167,14 @@ class LocalPacket:
     def _visit(self, above: str, name: str, mtime_ns: int | None) -> None:
         path = above + name
         if self._skip is not None and (reason := self._skip(path)):
-            return self._tell(path, State.SKIPPED, reason, mtime_ns)
+            return self._tell(path, DirectoryState.SKIPPED, reason, mtime_ns)
         attempt = 0
         while True:
             try:
                 return self._list(above, name, path, mtime_ns)
             except FileNotFoundError as error:
                 if path != self._task.top and not self._expects(path) and self._handles.is_gone(above, name):
-                    return self._tell(path, State.LISTED, "", mtime_ns)
+                    return self._tell(path, DirectoryState.LISTED, "", mtime_ns)
                 return self._fail(path, meaning(error, path), mtime_ns)
             except OSError as error:
                 told: HoldfastError = meaning(error, path)
@@ -186,9 +186,9 @@ class LocalPacket:
     def _fail(self, path: str, error: HoldfastError, mtime_ns: int | None) -> None:
         if path == self._task.top:
             raise error
-        self._tell(path, State.FAILED, error.message, mtime_ns)
+        self._tell(path, DirectoryState.FAILED, error.message, mtime_ns)
 
-    def _tell(self, path: str, state: State, reason: str, mtime_ns: int | None) -> None:
+    def _tell(self, path: str, state: DirectoryState, reason: str, mtime_ns: int | None) -> None:
         self._columns.add_row(DirectoryRow(path, state.value, reason, 0, 0, 0, mtime_ns))
         self._rows += 1
 
@@ -244,7 +244,7 @@ class LocalPacket:
         What is below it is left for another packet.
         """
         pieces = Pieces(path, mtime_ns)
-        spool = DiskSpool(self._task.folder, Waiting(path, mtime_ns), self._kept)
+        spool = DiskSpool(self._task.folder, WaitingDirectory(path, mtime_ns), self._kept)
         try:
             while found:
                 spool.add(pieces.take(listing_of(*_looked_at(found))))
@@ -254,7 +254,7 @@ class LocalPacket:
                     return False
                 found = list(islice(scan, HUGE_ENTRIES))
             why = doubt.suspicion(pieces.names, 0, "", self._expects(path))
-            spool.keep(Directory(path, State.DOUBTED if why else State.LISTED, why, mtime_ns))
+            spool.keep(Directory(path, DirectoryState.DOUBTED if why else DirectoryState.LISTED, why, mtime_ns))
             return True
         except BaseException:
             spool.drop()
@@ -306,13 +306,13 @@ class LocalPacket:
 
     def _keep(self, directory: Directory) -> None:
         """Take a directory that was sorted out; what is below it is left for another packet."""
-        waiting = Waiting(directory.dir, directory.mtime_ns)
+        waiting = WaitingDirectory(directory.dir, directory.mtime_ns)
         DiskSpool(self._task.folder, waiting, self._kept).keep(directory)
 
     def _kept(self, row: DirectoryRow, size: int, files: PackedFiles) -> None:
         self._columns.add_row(row, size)
         self._files.append(files)
-        self._pieces += [Piece(table, n, files.path(table)) for table, n in files.counts.items() if table != WAITING]
+        self._pieces += [RowPiece(table, n, files.path(table)) for table, n in files.counts.items() if table != WAITING]
         self._rows += 1 + row.files + row.directories
 
     def _set_aside(self) -> None:

@@ -40,12 +40,12 @@ from holdfast import logs
 from holdfast.model.errors import HoldfastError, OperatorError
 from holdfast.storage.listing.disk_ledger import DiskLedger
 from holdfast.storage.listing.found import Walked
-from holdfast.storage.listing.ledger import Waiting
+from holdfast.storage.listing.ledger import WaitingDirectory
 from holdfast.storage.listing.local_packet import ATTEMPTS, Expected, LocalPacket, Task
 from holdfast.storage.listing.local_worker import HURRY, without_collecting
 from holdfast.storage.listing.part_files import told_of
 from holdfast.storage.listing.skipping import Skip, enter_all
-from holdfast.storage.listing.summary import Counts, Summary
+from holdfast.storage.listing.summary import ListingCounts, Summary
 from holdfast.storage.posix.driver import PosixDriver
 from holdfast.storage.posix.rooted import Rooted
 
@@ -74,7 +74,7 @@ main(int(sys.argv[2]))
 class LocalProgress:
     """How far a local walk is: what is booked, and how many directories are known and not given to a worker."""
 
-    counts: Counts
+    counts: ListingCounts
     waiting: int
 
 
@@ -164,7 +164,7 @@ class _Crew:
             worker.begin(self._take())
             self._busy[worker.connection] = worker
 
-    def _take(self) -> Sequence[Waiting]:
+    def _take(self) -> Sequence[WaitingDirectory]:
         """What one is to do next: so much that there is something for the others, too."""
         return self._ledger.take(max(1, min(PACKET_MAX, self._ledger.waiting // (2 * self._size))))
 
@@ -185,12 +185,12 @@ class _Crew:
             self._book(packet, answer)
             self._deaths = 0
 
-    def _book(self, packet: Sequence[Waiting], walked: Walked) -> None:
+    def _book(self, packet: Sequence[WaitingDirectory], walked: Walked) -> None:
         self._ledger.book(packet, walked)
         if self._progress is not None:
             self._progress(LocalProgress(self._ledger.counts, self._ledger.waiting))
 
-    def _bury(self, worker: _Worker, packet: Sequence[Waiting]) -> None:
+    def _bury(self, worker: _Worker, packet: Sequence[WaitingDirectory]) -> None:
         self._deaths += 1
         reason = worker.end()
         _log.warning("a worker of the local walk died", reason=reason, deaths=self._deaths)
@@ -220,11 +220,11 @@ class _Worker:
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             )
             self.connection = Connection(ours.detach())
-        self.packet: Sequence[Waiting] = ()
+        self.packet: Sequence[WaitingDirectory] = ()
         self._hurries = False
         self._send((root, task))
 
-    def begin(self, packet: Sequence[Waiting]) -> None:
+    def begin(self, packet: Sequence[WaitingDirectory]) -> None:
         """Give it something to do."""
         self.packet, self._hurries = packet, False
         self._send(packet)

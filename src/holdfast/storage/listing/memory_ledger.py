@@ -17,7 +17,7 @@ from typing import Protocol
 from holdfast.model import names
 from holdfast.storage.driver import Entry
 from holdfast.storage.listing.disk_spool import below
-from holdfast.storage.listing.ledger import Waiting
+from holdfast.storage.listing.ledger import WaitingDirectory
 from holdfast.storage.listing.tables import Directory, Oddity
 from holdfast.storage.listing.waiting_stack import WaitingStack
 
@@ -58,7 +58,7 @@ class MemoryLedger:
         """How many directories were neither taken nor done."""
         return self._stack.count
 
-    def take(self, count: int) -> Sequence[Waiting]:
+    def take(self, count: int) -> Sequence[WaitingDirectory]:
         """The newest directories that wait."""
         with self._lock:
             return self._stack.take(count)
@@ -72,7 +72,7 @@ class MemoryLedger:
             self._found.append(directory)
             self._rows += 1 + len(directory.files) + len(directory.oddities)
 
-    def spool(self, waiting: Waiting) -> MemorySpool:
+    def spool(self, waiting: WaitingDirectory) -> MemorySpool:
         """Room for a directory that comes in pieces: in memory, as its sink wants it whole."""
         return MemorySpool(self)
 

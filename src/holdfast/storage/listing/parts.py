@@ -19,10 +19,10 @@ import pyarrow as pa
 
 from holdfast.model import steps
 from holdfast.storage.listing import rows
-from holdfast.storage.listing.found import Piece, WrittenPart
-from holdfast.storage.listing.ledger_file import LEDGER, LedgerFile, Step, damaged
+from holdfast.storage.listing.found import RowPiece, WrittenPart
+from holdfast.storage.listing.ledger_file import LEDGER, LedgerFile, LedgerStep, damaged
 from holdfast.storage.listing.part_files import PART, sync_folder, write_part
-from holdfast.storage.listing.summary import Part, folder_of
+from holdfast.storage.listing.summary import ListingPart, folder_of
 from holdfast.storage.listing.tables import SCHEMAS
 
 PART_ROWS = 1 << 18
@@ -48,7 +48,7 @@ class Parts:
                 raise damaged(folder / LEDGER, f"{part.path} is not there as it was written")
         self.tidy()
 
-    def add(self, step: Step, pieces: Sequence[Piece], written: Sequence[WrittenPart], *, last: bool) -> None:
+    def add(self, step: LedgerStep, pieces: Sequence[RowPiece], written: Sequence[WrittenPart], *, last: bool) -> None:
         """Let ``step`` keep some rows, in parts where there are enough; ``last`` if there will be no more."""
         parts = list(written)
         for table in SCHEMAS:
@@ -69,7 +69,7 @@ class Parts:
         for path in found_in(self._folder) - {self._folder / part.path for part in self._file.parts()}:
             path.unlink(missing_ok=True)
 
-    def _fold(self, table: str, pieces: Sequence[Piece], last: bool) -> WrittenPart | None:
+    def _fold(self, table: str, pieces: Sequence[RowPiece], last: bool) -> WrittenPart | None:
         n = self._file.held_rows(table) + sum(piece.rows for piece in pieces)
         # At the end every table has a part, if an empty one: readers then need not think of it.
         if n < PART_ROWS and not (last and (n or not self._next[table])):
@@ -77,7 +77,7 @@ class Parts:
         path = make_folder(self._folder, table) / f".folded{PART}"
         return WrittenPart(table, write_part(path, table, self._unpacked(table, pieces)), path)
 
-    def _unpacked(self, table: str, pieces: Sequence[Piece]) -> Iterator[pa.RecordBatch]:
+    def _unpacked(self, table: str, pieces: Sequence[RowPiece]) -> Iterator[pa.RecordBatch]:
         for held in self._file.held(table):
             yield from rows.unpack(pa.BufferReader(held))
         for piece in pieces:
@@ -87,9 +87,9 @@ class Parts:
                 with open(piece.packed, "rb") as file:
                     yield from rows.unpack(file)
 
-    def _reveal(self, part: WrittenPart) -> Part:
+    def _reveal(self, part: WrittenPart) -> ListingPart:
         """Give a part its name."""
-        named = Part(part.table, self._next[part.table], part.rows, part.path.stat().st_size)
+        named = ListingPart(part.table, self._next[part.table], part.rows, part.path.stat().st_size)
         os.replace(part.path, self._folder / named.path)
         self._next[part.table] += 1
         return named

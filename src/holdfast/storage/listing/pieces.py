@@ -20,7 +20,7 @@ import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from holdfast.storage.driver import DirectoryListing, Entry, Kind
-from holdfast.storage.listing.answer import TWICE, Answer, bytes_in, sort_out
+from holdfast.storage.listing.answer import TWICE, DirectoryAnswer, bytes_in, sort_out
 from holdfast.storage.listing.tables import Directory, Odd, Oddity
 
 Digests = npt.NDArray[np.uint64]
@@ -82,7 +82,7 @@ class Pieces:
         self.oddities += len(directory.oddities)
         return directory
 
-    def _without_known(self, answer: Answer) -> Answer:
+    def _without_known(self, answer: DirectoryAnswer) -> DirectoryAnswer:
         directory, merged, contradictions, _ = answer
         entries = (*directory.files, *directory.directories)
         digests = _digests([entry.name.encode() for entry in entries])
@@ -103,7 +103,7 @@ class Pieces:
         self._note(digests[~known])
         if directory.oddities:
             directory = replace(directory, oddities=tuple(filter(self._is_new, directory.oddities)))
-        return Answer(directory, merged, contradictions)
+        return DirectoryAnswer(directory, merged, contradictions)
 
     def _is_new(self, oddity: Oddity) -> bool:
         digest = _digests([oddity.raw])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from holdfast.storage.listing.answer import bytes_in
 from holdfast.storage.listing.door_pool import DoorState
-from holdfast.storage.listing.tables import Directory, State
+from holdfast.storage.listing.tables import Directory, DirectoryState
 
 SHOWN_MAX = 20
 """So many failures and doubts are told with their reasons; all are in the tables."""
@@ -20,7 +20,7 @@ RATE_OVER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ListingProgress:
     """A moment of a listing. ``rate`` is directories done per second, of late."""
 
     directories: int
@@ -36,7 +36,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ListingOutcome:
     """What a run of the engine has found. ``merged`` names were given more than once, ``retries`` calls repeated."""
 
     listed: int
@@ -63,7 +63,7 @@ class Outcome:
 
 
 @dataclass
-class Tally:
+class ListingTally:
     """The counts of a run as it goes."""
 
     listed: int = 0
@@ -84,11 +84,11 @@ class Tally:
     def note(self, directory: Directory) -> None:
         """Count a directory."""
         state = directory.state
-        if state is State.LISTED:
+        if state is DirectoryState.LISTED:
             self.listed += 1
-        elif state is State.SKIPPED:
+        elif state is DirectoryState.SKIPPED:
             self.skipped += 1
-        elif state is State.DOUBTED:
+        elif state is DirectoryState.DOUBTED:
             self.doubted += 1
             self._show(self.doubts, directory)
         else:
@@ -106,9 +106,9 @@ class Tally:
         if len(shown) < SHOWN_MAX:
             shown.append((directory.dir, directory.reason))
 
-    def outcome(self, *, merged: int, retries: int) -> Outcome:
+    def outcome(self, *, merged: int, retries: int) -> ListingOutcome:
         """The counts at the end."""
-        return Outcome(
+        return ListingOutcome(
             listed=self.listed,
             doubted=self.doubted,
             failed=self.failed,

@@ -34,24 +34,24 @@ from holdfast.storage.listing.asking import Expected
 from holdfast.storage.listing.disk_ledger import DiskLedger, ListingComplete
 from holdfast.storage.listing.door_pool import NotFinished
 from holdfast.storage.listing.engine import list_tree, unknown
-from holdfast.storage.listing.limits import DEFAULTS, Limits
+from holdfast.storage.listing.limits import DEFAULTS, ListingLimits
 from holdfast.storage.listing.local_walk import LocalProgress, walk_local
-from holdfast.storage.listing.progress import Progress, Rate
+from holdfast.storage.listing.progress import ListingProgress, Rate
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.skipping import Skip, enter_all
-from holdfast.storage.listing.summary import Plan
+from holdfast.storage.listing.summary import ListingPlan
 from holdfast.storage.posix.driver import PosixDriver
 from holdfast.storage.settled import settled
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[ListingProgress], None]
 
 
 async def list_site(
     doors: Sequence[StorageDriver],
     folder: Path,
-    plan: Plan,
+    plan: ListingPlan,
     *,
-    limits: Limits = DEFAULTS,
+    limits: ListingLimits = DEFAULTS,
     expected: Expected = unknown,
     skip: Skip = enter_all,
     workers: int | None = None,
@@ -87,7 +87,7 @@ async def list_site(
 async def _walk(
     root: Path,
     ledger: DiskLedger,
-    limits: Limits,
+    limits: ListingLimits,
     expected: Expected | None,
     workers: int | None,
     progress: OnProgress | None,
@@ -128,9 +128,9 @@ async def _walk(
         )
 
 
-def _shown(so_far: LocalProgress, rate: float) -> Progress:
+def _shown(so_far: LocalProgress, rate: float) -> ListingProgress:
     counts = so_far.counts
-    return Progress(
+    return ListingProgress(
         directories=counts.directories,
         files=counts.files,
         bytes=counts.bytes,

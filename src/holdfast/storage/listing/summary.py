@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from holdfast.model.errors import OperatorError
 from holdfast.storage.listing.part_files import PART, sync_folder
 from holdfast.storage.listing.rows import DirectoryRow
-from holdfast.storage.listing.tables import SCHEMAS, State
+from holdfast.storage.listing.tables import SCHEMAS, DirectoryState
 
 LISTING = "listing.json"
 FORMAT = 1
@@ -27,7 +27,7 @@ SHOWN_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ListingPlan:
     """What a listing is begun with, and has to be gone on with.
 
     ``doors`` are labels, without secrets. ``skip`` says what is not entered: any text that differs if that does.
@@ -38,14 +38,14 @@ class Plan:
     doors: tuple[str, ...] = ()
     skip: str = ""
 
-    def differences(self, other: Plan) -> list[str]:
+    def differences(self, other: ListingPlan) -> list[str]:
         """In what another plan is another."""
         own, others = asdict(self), asdict(other)
         return [f"{name} {own[name]!r}, not {others[name]!r}" for name in own if own[name] != others[name]]
 
 
 @dataclass
-class Counts:
+class ListingCounts:
     """What has been found so far."""
 
     listed: int = 0
@@ -70,9 +70,9 @@ class Counts:
         for row in rows:
             self.files += row.files
             self.oddities += row.oddities
-            if row.state == State.LISTED:
+            if row.state == DirectoryState.LISTED:
                 self.listed += 1
-            elif row.state == State.SKIPPED:
+            elif row.state == DirectoryState.SKIPPED:
                 self.skipped += 1
             else:
                 self._note_bad(row)
@@ -80,7 +80,7 @@ class Counts:
                 self.top_state = row.state
 
     def _note_bad(self, row: DirectoryRow) -> None:
-        if row.state == State.FAILED:
+        if row.state == DirectoryState.FAILED:
             self.failed += 1
             shown = self.failures
         else:
@@ -89,7 +89,7 @@ class Counts:
         if len(shown) < SHOWN_MAX:
             shown.append((row.dir, row.reason))
 
-    def add(self, other: Counts) -> None:
+    def add(self, other: ListingCounts) -> None:
         """Count what another has counted."""
         for name in ("listed", "doubted", "failed", "skipped", "files", "bytes", "oddities"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -102,15 +102,15 @@ class Counts:
         return asdict(self)
 
     @staticmethod
-    def from_json(document: dict[str, Any]) -> Counts:
+    def from_json(document: dict[str, Any]) -> ListingCounts:
         """From what ``to_json`` gave; KeyError and TypeError if it is something else."""
-        counts = Counts(**{name.name: document[name.name] for name in fields(Counts)})
+        counts = ListingCounts(**{name.name: document[name.name] for name in fields(ListingCounts)})
         counts.failures = [(str(dir), str(reason)) for dir, reason in counts.failures]
         counts.doubts = [(str(dir), str(reason)) for dir, reason in counts.doubts]
         return counts
 
 
-class Part(NamedTuple):
+class ListingPart(NamedTuple):
     """A file that belongs to a listing."""
 
     table: str
@@ -133,12 +133,12 @@ def folder_of(table: str) -> str:
 class Summary:
     """A complete listing. ``resumed`` says how often it was gone on with after it had been broken off."""
 
-    plan: Plan
-    counts: Counts
+    plan: ListingPlan
+    counts: ListingCounts
     started_us: int
     ended_us: int
     resumed: int
-    parts: tuple[Part, ...]
+    parts: tuple[ListingPart, ...]
 
     @property
     def complete(self) -> bool:
@@ -184,13 +184,13 @@ def read(folder: Path) -> Summary:
         if document["format"] != FORMAT:
             raise ValueError(f"format {document['format']!r}, not {FORMAT}")
         return Summary(
-            plan=Plan(document["site"], document["top"], tuple(document["doors"]), document["skip"]),
-            counts=Counts.from_json(document),
+            plan=ListingPlan(document["site"], document["top"], tuple(document["doors"]), document["skip"]),
+            counts=ListingCounts.from_json(document),
             started_us=document["started_us"],
             ended_us=document["ended_us"],
             resumed=document["resumed"],
             parts=tuple(
-                Part(table, int(Path(each["path"]).stem), each["rows"], each["bytes"])
+                ListingPart(table, int(Path(each["path"]).stem), each["rows"], each["bytes"])
                 for table in sorted(SCHEMAS)
                 for each in document["parts"][folder_of(table)]
             ),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from holdfast.storage.listing import rows
-from holdfast.storage.listing.found import Piece, WrittenPart
+from holdfast.storage.listing.found import RowPiece, WrittenPart
 from holdfast.storage.listing.part_files import PART, PartFile
 from holdfast.storage.listing.parts import make_folder
 
@@ -45,13 +45,13 @@ class TableOutput:
         elif batch.num_rows:
             self._batches.append(batch)
 
-    def done(self) -> Piece | WrittenPart | None:
+    def done(self) -> RowPiece | WrittenPart | None:
         """What there is to hand over; called once, at the end."""
         if self._part is not None:
             self._part.complete()
             return WrittenPart(self._table, self._rows, self._path)
         if self._batches:
-            return Piece(self._table, self._rows, rows.pack(self._batches, rows.IN_MEMORY[self._table]))
+            return RowPiece(self._table, self._rows, rows.pack(self._batches, rows.IN_MEMORY[self._table]))
         return None
 
     def abandon(self) -> None:

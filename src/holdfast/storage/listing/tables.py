@@ -79,7 +79,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 
 
-class State(StrEnum):
+class DirectoryState(StrEnum):
     """What became of a directory."""
 
     LISTED = "listed"
@@ -113,7 +113,7 @@ class Directory:
     """One directory as the walk leaves it."""
 
     dir: str
-    state: State
+    state: DirectoryState
     reason: str = ""
     mtime_ns: int | None = None
     files: tuple[Entry, ...] = ()

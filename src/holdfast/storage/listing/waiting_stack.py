@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from holdfast.model.errors import BrokenInvariant
-from holdfast.storage.listing.ledger import Waiting
+from holdfast.storage.listing.ledger import WaitingDirectory
 
 HELD_MAX = 20_000
 """What is more is dropped from memory as soon as it is on disk."""
@@ -74,7 +74,7 @@ class WaitingStack:
         self.count += count
         return first
 
-    def take(self, count: int) -> Sequence[Waiting]:
+    def take(self, count: int) -> Sequence[WaitingDirectory]:
         """The newest, newest first."""
         if count <= 0:
             return ()
@@ -83,7 +83,7 @@ class WaitingStack:
         rows.reverse()
         self._taken.update((row.dir, row) for row in rows)
         self.count -= len(rows)
-        return [Waiting(row.dir, row.mtime_ns) for row in rows]
+        return [WaitingDirectory(row.dir, row.mtime_ns) for row in rows]
 
     def done(self, dir: str) -> int:
         """One that was taken is done; its number."""

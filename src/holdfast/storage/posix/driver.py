@@ -34,12 +34,11 @@ from typing import Any, ParamSpec, TypeVar
 
 from holdfast.model import names
 from holdfast.model.errors import BadInput, HoldfastError, InvalidName, OperatorError, PeerError
+from holdfast.storage.abilities import BlockingReader, BlockingWriter, Permissions
 from holdfast.storage.bounded import Bounded
 from holdfast.storage.digest import ALGORITHMS, Hasher
 from holdfast.storage.driver import (
     CHUNK_BYTES,
-    BlockingReader,
-    BlockingWriter,
     Capabilities,
     ChangedWhileRead,
     Digest,
@@ -47,7 +46,6 @@ from holdfast.storage.driver import (
     DirectoryNames,
     Entry,
     NotAllowed,
-    Permissions,
     Stat,
     Unnameable,
 )

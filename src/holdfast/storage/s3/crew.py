@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
 from holdfast.storage.s3.prefix import ATTEMPTS, Course, Prefix
-from holdfast.storage.s3.ranges import Range, cuts, first_cuts, split
+from holdfast.storage.s3.ranges import KeyRange, cuts, first_cuts, split
 from holdfast.storage.s3.replies import Page
 
 ALONE = 8
@@ -30,13 +30,13 @@ ALONE = 8
 async def pages(prefix: Prefix, size: int) -> AsyncIterator[Page]:
     """All pages of a prefix, up to ``size`` asked for at once where it is large."""
     course = Course(prefix)
-    page = course.checked(await prefix.page(Range()))
+    page = course.checked(await prefix.page(KeyRange()))
     yield page
     n_pages, crew = 1, None
     while page.more is not None:
         if n_pages >= ALONE and size > 1 and (crew := Crew.of(prefix, size, page)) is not None:
             break
-        page = course.checked(await prefix.page(Range(), page.more, attempts=ATTEMPTS))
+        page = course.checked(await prefix.page(KeyRange(), page.more, attempts=ATTEMPTS))
         yield page
         n_pages += 1
     if crew is None:
@@ -51,7 +51,7 @@ async def pages(prefix: Prefix, size: int) -> AsyncIterator[Page]:
 class _Walk:
     """A range on its way: somebody lists it, page by page, and may be relieved of its end."""
 
-    def __init__(self, keys: Range, more: str | None = None) -> None:
+    def __init__(self, keys: KeyRange, more: str | None = None) -> None:
         self.keys = keys
         self.more = more
         """What its next page is asked for by; None: by where it begins."""
@@ -81,7 +81,7 @@ class Crew:
         self._answers = ALONE
         self._news = asyncio.Event()
         self._seen(page, b"")
-        kept, *others = split(Range(last), first_cuts(first, last))
+        kept, *others = split(KeyRange(last), first_cuts(first, last))
         # The last one is taken first. What goes on from here comes before anything else, and then what may be
         # most, or nothing, which is as good to know.
         self._waiting = [*map(_Walk, others), _Walk(kept, page.more)]
@@ -147,7 +147,7 @@ class Crew:
         """Relieve the one who has most before them, as far as that can be told."""
         for walk in sorted((walk for walk in self._walks if walk.has_more), key=lambda walk: walk.keys.depth):
             with suppress(UnicodeDecodeError):
-                left = Range(walk.at.decode(), walk.keys.upto)
+                left = KeyRange(walk.at.decode(), walk.keys.upto)
                 places = cuts(left, self._alphabet, self._room)
                 if places:
                     kept, *others = split(left, places)
@@ -188,7 +188,7 @@ class Crew:
         self._alphabet.update(b"".join(found).decode(errors="ignore"))
         return found
 
-    def _cut_off(self, page: Page, found: Sequence[bytes], keys: Range) -> tuple[Page, bool]:
+    def _cut_off(self, page: Page, found: Sequence[bytes], keys: KeyRange) -> tuple[Page, bool]:
         """What of a page belongs to a range, and whether it went beyond."""
         if keys.upto is None or not found or found[-1] <= (upto := keys.upto.encode()):
             return page, False

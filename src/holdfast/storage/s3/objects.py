@@ -32,7 +32,7 @@ from holdfast.storage.s3 import replies as s3_replies
 from holdfast.storage.s3.door import S3Door
 from holdfast.storage.s3.listing import DIRECTORY
 from holdfast.storage.s3.prefix import Course, Prefix
-from holdfast.storage.s3.ranges import Range
+from holdfast.storage.s3.ranges import KeyRange
 from holdfast.storage.s3.replies import SECOND_NS, Page
 from holdfast.storage.s3.requests import S3Client, Streaming
 
@@ -65,10 +65,10 @@ class S3Objects:
         """The first few of what is below a directory."""
         below = self.below(path, place)
         course = Course(below)
-        page = course.checked(await below.page(Range(), keys_max=keys_max))
+        page = course.checked(await below.page(KeyRange(), keys_max=keys_max))
         # A page may be empty and yet not the last: what was deleted lately is passed over, a thousand keys at a time.
         while page.more is not None and not (page.objects or page.prefixes):
-            page = course.checked(await below.page(Range(), page.more, keys_max=keys_max))
+            page = course.checked(await below.page(KeyRange(), page.more, keys_max=keys_max))
         return page
 
     async def look(

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator
 
 from holdfast.model.errors import HoldfastError, OperatorError, PeerError
 from holdfast.storage.s3 import replies as s3_replies
-from holdfast.storage.s3.ranges import Range
+from holdfast.storage.s3.ranges import KeyRange
 from holdfast.storage.s3.replies import Page
 from holdfast.storage.s3.requests import S3Client
 
@@ -41,7 +41,7 @@ class Prefix:
         self.raw = prefix.encode()
 
     async def page(
-        self, keys: Range, more: str | None = None, *, attempts: int = 1, keys_max: int | None = None
+        self, keys: KeyRange, more: str | None = None, *, attempts: int = 1, keys_max: int | None = None
     ) -> Page:
         """One page of a range: the first, or the one that ``more`` of the page before stands for."""
         query = {"list-type": "2", "prefix": self._prefix, "delimiter": "/", "encoding-type": "url"}

@@ -26,7 +26,7 @@ TOP = "\U0010fffd"
 """Sorts behind whatever is in use."""
 
 
-class Range(NamedTuple):
+class KeyRange(NamedTuple):
     """The keys after ``after`` up to ``upto``; None: to the end. Both lack the prefix that is listed."""
 
     after: str = ""
@@ -45,10 +45,10 @@ def shared(one: str, other: str) -> int:
     )
 
 
-def split(whole: Range, cuts: Sequence[str]) -> list[Range]:
+def split(whole: KeyRange, cuts: Sequence[str]) -> list[KeyRange]:
     """The pieces that ``cuts`` make of a range, in order."""
     bounds: list[str | None] = [whole.after, *cuts, whole.upto]
-    return [Range(after or "", upto) for after, upto in pairwise(bounds)]
+    return [KeyRange(after or "", upto) for after, upto in pairwise(bounds)]
 
 
 def first_cuts(first: str, last: str) -> list[str]:
@@ -60,10 +60,10 @@ def first_cuts(first: str, last: str) -> list[str]:
     """
     deepest = shared(first, last)
     cuts = [last[:length] + TOP for length in range(deepest, -1, -1)]
-    return _within(Range(last), cuts)
+    return _within(KeyRange(last), cuts)
 
 
-def cuts(seen: Range, alphabet: Iterable[str], count: int) -> list[str]:
+def cuts(seen: KeyRange, alphabet: Iterable[str], count: int) -> list[str]:
     """Up to ``count`` places at which to cut what is left of a range that is known to hold more.
 
     They are at the first characters at which its names may differ, and at characters that names have been seen
@@ -96,5 +96,5 @@ def _thinned(many: Sequence[str], count: int) -> list[str]:
     return [many[(2 * number + 1) * len(many) // (2 * count)] for number in range(count)]
 
 
-def _within(whole: Range, cuts: Sequence[str]) -> list[str]:
+def _within(whole: KeyRange, cuts: Sequence[str]) -> list[str]:
     return [cut for cut in cuts if "/" not in cut and cut > whole.after and (whole.upto is None or cut < whole.upto)]

@@ -29,25 +29,14 @@ from contextlib import suppress
 from holdfast.model import names
 from holdfast.model.errors import BadInput, HoldfastError, OperatorError, PeerError
 from holdfast.storage import parts
-from holdfast.storage.driver import (
-    NOT_TOLD,
-    AlreadyThere,
-    Digest,
-    FarFile,
-    Kind,
-    NotAFile,
-    NotKept,
-    NotThere,
-    Progress,
-    Stat,
-    Unsupported,
-)
+from holdfast.storage.abilities import FarFile, Progress
+from holdfast.storage.driver import NOT_TOLD, AlreadyThere, Digest, Kind, NotAFile, NotKept, NotThere, Stat, Unsupported
 from holdfast.storage.webdav import markers
 from holdfast.storage.webdav import members as webdav_members
-from holdfast.storage.webdav.door import SCHEMES, Door, Reply
+from holdfast.storage.webdav.door import SCHEMES, Reply, WebDavDoor
 from holdfast.storage.webdav.files import Files, Part
 from holdfast.storage.webdav.habits import MULTISTATUS, XML
-from holdfast.storage.webdav.looks import Looks
+from holdfast.storage.webdav.looks import WebDavLooks
 from holdfast.storage.webdav.propfind import NOT_FOUND, OK, PROPERTIES, few
 from holdfast.storage.webdav.telling import Telling
 
@@ -62,10 +51,10 @@ _NO_PUSH = frozenset({405, 501, 502})
 MakeDirectory = Callable[[str], Awaitable[None]]
 
 
-class Copies:
+class WebDavCopies:
     """Copies that the storage behind one door makes."""
 
-    def __init__(self, door: Door, looks: Looks, files: Files, telling: Telling) -> None:
+    def __init__(self, door: WebDavDoor, looks: WebDavLooks, files: Files, telling: Telling) -> None:
         self._door = door
         self._looks = looks
         self._files = files

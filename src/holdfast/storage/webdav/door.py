@@ -86,7 +86,7 @@ class Root:
         return path if self.path == "/" else self.path + path
 
 
-def root_of(url: str, *, site: str) -> Root:
+def root_of(url: str, *, site: str = "") -> Root:
     """The root that a door's URL names; BadInput if it names none."""
     try:
         parts = urlsplit(url)
@@ -135,7 +135,7 @@ class _Request:
     silence_s: float
 
 
-class Door:
+class WebDavDoor:
     """See the module's docstring."""
 
     def __init__(self, root: Root, access: Access, *, label: str) -> None:

@@ -32,6 +32,7 @@ from itertools import chain
 
 from holdfast.model import names
 from holdfast.model.errors import BrokenInvariant, HoldfastError, PeerError
+from holdfast.storage.abilities import FarFile, Progress
 from holdfast.storage.access import Access
 from holdfast.storage.digest import ALGORITHMS, Hasher
 from holdfast.storage.driver import (
@@ -42,23 +43,21 @@ from holdfast.storage.driver import (
     DirectoryListing,
     DirectoryNames,
     DirectoryNotEmpty,
-    FarFile,
     Kind,
     NotADirectory,
     NotAFile,
     NotAllowed,
     NotThere,
-    Progress,
     Stat,
     StorageDriver,
 )
 from holdfast.storage.webdav import copy as webdav_copy
 from holdfast.storage.webdav import telling as webdav_telling
 from holdfast.storage.webdav.body import Body
-from holdfast.storage.webdav.door import CONNECTIONS_MAX, Door, root_of
+from holdfast.storage.webdav.door import CONNECTIONS_MAX, WebDavDoor, root_of
 from holdfast.storage.webdav.files import Files
 from holdfast.storage.webdav.habits import SHORTENED_BYTES, Habits
-from holdfast.storage.webdav.looks import Looks
+from holdfast.storage.webdav.looks import WebDavLooks
 from holdfast.storage.webdav.times import SECOND_NS
 
 CAPABILITIES = Capabilities(
@@ -93,12 +92,12 @@ class WebdavDriver:
 
     def __init__(self, root: str, *, site: str = "", access: Access | None = None) -> None:
         label = f"{site}:{root}" if site else root
-        self._door = Door(root_of(root, site=site), access or Access(site=site), label=label)
+        self._door = WebDavDoor(root_of(root, site=site), access or Access(site=site), label=label)
         self._habits = Habits(self._door)
-        self._looks = Looks(self._door, self._habits)
+        self._looks = WebDavLooks(self._door, self._habits)
         self._files = Files(self._door, self._habits, self._looks)
         self._telling = webdav_telling.Telling(self._door)
-        self._copies = webdav_copy.Copies(self._door, self._looks, self._files, self._telling)
+        self._copies = webdav_copy.WebDavCopies(self._door, self._looks, self._files, self._telling)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -43,10 +43,10 @@ from holdfast.storage.driver import (
     Stat,
 )
 from holdfast.storage.webdav.body import Body
-from holdfast.storage.webdav.door import Door
+from holdfast.storage.webdav.door import WebDavDoor
 from holdfast.storage.webdav.errors import Disconnected
 from holdfast.storage.webdav.habits import Habits
-from holdfast.storage.webdav.looks import Looks
+from holdfast.storage.webdav.looks import WebDavLooks
 
 _DONE = frozenset({200, 201, 204})
 _MADE_MAX = 4096
@@ -75,7 +75,7 @@ Look = Callable[[str], Awaitable[Stat]]
 class Files:
     """Contents and names of files behind one door. Paths have been validated before they come here."""
 
-    def __init__(self, door: Door, habits: Habits, looks: Looks) -> None:
+    def __init__(self, door: WebDavDoor, habits: Habits, looks: WebDavLooks) -> None:
         self._door = door
         self._habits = habits
         self._looks = looks

@@ -32,7 +32,7 @@ from holdfast.storage import parts
 from holdfast.storage.driver import Unsupported
 from holdfast.storage.webdav import members as webdav_members
 from holdfast.storage.webdav.body import Body
-from holdfast.storage.webdav.door import By, Door, encoded
+from holdfast.storage.webdav.door import By, WebDavDoor, encoded
 from holdfast.storage.webdav.members import Way
 from holdfast.storage.webdav.propfind import PROPERTIES, Member
 
@@ -48,7 +48,7 @@ XML = {"Content-Type": 'application/xml; charset="utf-8"'}
 class Habits:
     """The habits of the server behind one door."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: WebDavDoor) -> None:
         self._door = door
         self._learning = asyncio.Lock()
         self.cut: bool | None = None

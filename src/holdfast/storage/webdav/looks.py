@@ -44,9 +44,9 @@ from holdfast.storage.driver import (
 from holdfast.storage.webdav import errors as webdav_errors
 from holdfast.storage.webdav import members as webdav_members
 from holdfast.storage.webdav import times as webdav_times
-from holdfast.storage.webdav.door import By, Door, Reply
+from holdfast.storage.webdav.door import By, Reply, WebDavDoor
 from holdfast.storage.webdav.habits import MULTISTATUS, SHORTENED_BYTES, XML, Habits
-from holdfast.storage.webdav.members import Found
+from holdfast.storage.webdav.members import FoundMembers
 from holdfast.storage.webdav.propfind import ALL_PROPERTIES, OK, PROPERTIES, Member, Multistatus, Upset, few
 
 PAGE_ENTRIES = 4096
@@ -64,10 +64,10 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
-class Looks:
+class WebDavLooks:
     """Asks the server behind one door. Paths have been validated before they come here."""
 
-    def __init__(self, door: Door, habits: Habits) -> None:
+    def __init__(self, door: WebDavDoor, habits: Habits) -> None:
         self._door = door
         self._habits = habits
 
@@ -150,7 +150,7 @@ class Looks:
         found.entries.sort(key=itemgetter(0))  # Of code points and of UTF-8 bytes the order is the same.
         return DirectoryListing(tuple(found.entries), tuple(found.unnameable), seen.doubt() if seen.last else "")
 
-    async def _sort_out(self, found: Found, suspects: Sequence[Entry], path: str, seen: _Seen) -> None:
+    async def _sort_out(self, found: FoundMembers, suspects: Sequence[Entry], path: str, seen: _Seen) -> None:
         """Keep of the ``suspects`` what is there; if a status line was taken for a name, doubt all others, too."""
         there = await _each(suspects, lambda entry: self._is_there(path, entry))
         lost = [entry.name for entry, is_there in zip(suspects, there, strict=True) if not is_there]
@@ -183,7 +183,7 @@ class Looks:
             return True  # It has a "?", and cannot be asked for.
         return True
 
-    async def _complete_all(self, path: str, found: Found) -> None:
+    async def _complete_all(self, path: str, found: FoundMembers) -> None:
         async def one(entry: Entry) -> Entry | Unnameable:
             try:
                 return Entry(entry.name, await self._complete(names.join(path, entry.name), entry.stat))
@@ -257,7 +257,7 @@ class _Seen:
         self.untyped = 0
         self.doubts: list[str] = []
 
-    def add(self, found: Found, place: str) -> None:
+    def add(self, found: FoundMembers, place: str) -> None:
         """Take the next piece; the error if the directory is none, or was refused."""
         self.errors += found.errors
         self.untyped += found.untyped

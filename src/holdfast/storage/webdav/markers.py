@@ -23,7 +23,8 @@ import re
 from urllib.parse import quote, unquote
 
 from holdfast.model.errors import HoldfastError, PeerError
-from holdfast.storage.driver import FarFile, FarNotAllowed, NoSpace, NotThere, Progress
+from holdfast.storage.abilities import FarFile, Progress
+from holdfast.storage.driver import FarNotAllowed, NoSpace, NotThere
 from holdfast.storage.webdav.door import Reply
 
 LINE_BYTES_MAX = 1 << 16

@@ -48,7 +48,7 @@ _SLASHES = re.compile(r"/{2,}")
 
 
 @dataclass(slots=True)
-class Found:
+class FoundMembers:
     """What a piece of an answer says."""
 
     entries: list[Entry] = field(default_factory=list)
@@ -84,9 +84,9 @@ def both_ways(href: str, base: str) -> tuple[str, str] | None:
     return (named[0], named[1]) if named[0] and named[1] else None
 
 
-def read(members: Sequence[Member], base: str, way: Way) -> Found:
+def read(members: Sequence[Member], base: str, way: Way) -> FoundMembers:
     """What ``members`` say of the directory ``base``, a path of the server, and of what is in it."""
-    found = Found()
+    found = FoundMembers()
     prefix = base if base == "/" else f"{base}/"
     length = len(prefix)
     for member in members:
@@ -103,7 +103,7 @@ def read(members: Sequence[Member], base: str, way: Way) -> Found:
     return found
 
 
-def _read_uncommon(member: Member, base: str, way: Way, found: Found) -> None:
+def _read_uncommon(member: Member, base: str, way: Way, found: FoundMembers) -> None:
     name = _name_below(_path(member.href, way), base)
     if name == "":
         found.itself, found.itself_status = stat_of(member), member.status
@@ -136,7 +136,7 @@ def size_of(text: str) -> int:
     return int(digits)
 
 
-def _set_apart(found: Found) -> None:
+def _set_apart(found: FoundMembers) -> None:
     """Report what cannot be a name of ours. The common case takes no call per name."""
     try:
         names.check_files(("/",), (0,) * len(found.entries), [entry.name for entry in found.entries])

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from holdfast.storage import told
 from holdfast.storage.driver import NOT_TOLD, Digest, Stat
 from holdfast.storage.webdav import members as webdav_members
-from holdfast.storage.webdav.door import Door, Reply
+from holdfast.storage.webdav.door import Reply, WebDavDoor
 
 SLOWEST_BYTES_PER_S = 20_000_000
 
@@ -35,7 +35,7 @@ _NOT_THERE = frozenset({404, 410})
 class Telling:
     """What the server behind one door says of contents."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: WebDavDoor) -> None:
         self._door = door
         self._known: dict[str, None] = {}
         """Algorithms that were told by this server."""

@@ -46,7 +46,7 @@ Late = Callable[[], object]
 _T = TypeVar("_T")
 
 
-class Answer(NamedTuple):
+class CallAnswer(NamedTuple):
     """What became of a call; ``response`` is as the library made it, None if there is nothing or an error."""
 
     status: Status
@@ -58,7 +58,7 @@ class Answer(NamedTuple):
         return bool(self.status["ok"])
 
 
-Future = asyncio.Future[Answer]
+Future = asyncio.Future[CallAnswer]
 
 
 class Calls:
@@ -66,7 +66,7 @@ class Calls:
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
-        self._queue: deque[tuple[Future, asyncio.TimerHandle, Answer, Late | None]] = deque()
+        self._queue: deque[tuple[Future, asyncio.TimerHandle, CallAnswer, Late | None]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = False
         self._connected = False
@@ -90,11 +90,11 @@ class Calls:
             beginning.add_done_callback(functools.partial(_hand_on, future))
         return future
 
-    async def ask(self, start: Start, *arguments: object, limit_s: float = 0.0, late: Late | None = None) -> Answer:
+    async def ask(self, start: Start, *arguments: object, limit_s: float = 0.0, late: Late | None = None) -> CallAnswer:
         """Make a call that changes nothing and wait for its answer."""
         return await self.begin(start, *arguments, limit_s=limit_s, late=late)
 
-    async def act(self, start: Start, *arguments: object, limit_s: float = 0.0) -> Answer:
+    async def act(self, start: Start, *arguments: object, limit_s: float = 0.0) -> CallAnswer:
         """Make a call that changes something: a caller that is cancelled hears of it when the storage has answered."""
         return await finished(self.begin(start, *arguments, limit_s=limit_s))
 
@@ -102,7 +102,7 @@ class Calls:
         """The time limit of a call for which the storage goes through all the bytes of a file, and is silent."""
         return self._limit_s + size / SLOWEST_BYTES_PER_S
 
-    async def ask_listing(self, start: Start, path: str, flags: int) -> Answer:
+    async def ask_listing(self, start: Start, path: str, flags: int) -> CallAnswer:
         """List a directory; UnicodeDecodeError if the library cannot read a name in it."""
         losses = self._losses
         future = self.begin(start, path, flags)
@@ -118,7 +118,7 @@ class Calls:
         timeout = _whole(self._limit_s)
         asking = asyncio.to_thread(start, path, flags, timeout)
         try:
-            return Answer(*await asyncio.wait_for(asking, self._limit_s))
+            return CallAnswer(*await asyncio.wait_for(asking, self._limit_s))
         except TimeoutError:
             return _expired(self._limit_s)
         except SystemError as error:
@@ -143,7 +143,7 @@ class Calls:
     ) -> None:
         # The arguments are kept in here: the library may look at them for as long as it can answer.
         def answered(status: Status, response: object, *_hosts: object, _kept: object = arguments) -> None:
-            self._queue.append((future, timer, Answer(status, response), late))
+            self._queue.append((future, timer, CallAnswer(status, response), late))
             if not self._woken:
                 self._woken = True
                 try:
@@ -196,22 +196,22 @@ def _status(code: int, message: str) -> Status:
     return {"ok": False, "code": code, "errno": 0, "message": message}
 
 
-def _expired(limit_s: float) -> Answer:
-    return Answer(_status(EXPIRED, f"no answer for {limit_s:g} s"), None)
+def _expired(limit_s: float) -> CallAnswer:
+    return CallAnswer(_status(EXPIRED, f"no answer for {limit_s:g} s"), None)
 
 
 def _expire(future: Future, limit_s: float) -> None:
     _settle(future, _expired(limit_s))
 
 
-def _settle(future: Future, answer: Answer) -> None:
+def _settle(future: Future, answer: CallAnswer) -> None:
     if not future.done():
         future.set_result(answer)
 
 
 def _suspect(future: Future) -> None:
     if not future.done():
-        suspected = Answer(_status(_SUSPECTED, "the answer may have been lost"), None)
+        suspected = CallAnswer(_status(_SUSPECTED, "the answer may have been lost"), None)
         future.get_loop().call_later(SUSPECT_S, _settle, future, suspected)
 
 

@@ -36,17 +36,10 @@ from typing import NamedTuple
 from XRootD.client.flags import OpenFlags
 
 from holdfast.model.errors import BadInput, HoldfastError, InvalidName, PeerError
-from holdfast.storage.driver import (
-    FarFile,
-    FarNotAllowed,
-    NoSpace,
-    NotAFile,
-    NotAllowed,
-    NotThere,
-    Progress,
-)
+from holdfast.storage.abilities import FarFile, Progress
+from holdfast.storage.driver import FarNotAllowed, NoSpace, NotAFile, NotAllowed, NotThere
 from holdfast.storage.xroot.address import MARK
-from holdfast.storage.xroot.calls import Answer, Calls, Future, finished
+from holdfast.storage.xroot.calls import CallAnswer, Calls, Future, finished
 from holdfast.storage.xroot.door import XrootDoor
 from holdfast.storage.xroot.errors import meaning
 from holdfast.storage.xroot.files import Opened
@@ -83,7 +76,7 @@ class End(Opened):
         return str(self._file.get_property("LastURL"))
 
 
-class Target(End):
+class CopyTarget(End):
     """The new file, which its server fetches."""
 
     _copying: Future | None = None
@@ -115,7 +108,7 @@ class Target(End):
             await asyncio.wait({self._copying}, timeout=CALLING_OFF_S)
 
 
-class Copies:
+class XrootCopies:
     """The copies that one driver has begun; ``door`` is its own."""
 
     def __init__(self, door: XrootDoor) -> None:
@@ -164,7 +157,7 @@ class Copies:
         scheme = target.partition("://")[0].removeprefix("x")
         told = f"tpc.key={key}&tpc.src={origin.server}&tpc.lfn={origin.path}"
         kind = f"tpc.spr={origin.scheme}&tpc.tpr={scheme}&tpc.stage=copy&oss.asize={origin.size}"
-        destination = Target(self._calls, _with(target, f"{told}&{kind}"), place)
+        destination = CopyTarget(self._calls, _with(target, f"{told}&{kind}"), place)
         source: End | None = None
         try:
             await destination.open_with(_NEW)
@@ -217,7 +210,7 @@ class _Watch:
         return self._now() - self._grown_at > self.patience_s
 
 
-def _require(answer: Answer, place: str) -> None:
+def _require(answer: CallAnswer, place: str) -> None:
     if not answer.ok:
         error = meaning(answer.status, place)
         raise type(error)(f"the copy between storages failed: {error.message}", place=place, hint=error.hint)

@@ -23,7 +23,7 @@ from holdfast.storage.access import Access
 from holdfast.storage.driver import Unsupported
 from holdfast.storage.told import Told
 from holdfast.storage.xroot.address import MARK, Address, Tickets
-from holdfast.storage.xroot.calls import Answer, Calls, Start
+from holdfast.storage.xroot.calls import CallAnswer, Calls, Start
 from holdfast.storage.xroot.errors import Unclear, meaning
 from holdfast.storage.xroot.listing import Info
 from holdfast.storage.xroot.servers import Raw, Servers, all_of
@@ -64,15 +64,15 @@ class XrootDoor:
             system, asked = await self._request(path)
             return all_of(await self._listing(system.dirlist, asked, flags, place), place)
 
-        async def ask(host: str) -> Answer:
+        async def ask(host: str) -> CallAnswer:
             system, asked = await self._request(path, host=host)
             return await self._listing(system.dirlist, asked, flags, place)
 
-        async def who() -> Answer:
+        async def who() -> CallAnswer:
             system, _ = await self._request(path)
             return await self.calls.ask(system.protocol)
 
-        async def where() -> Answer:
+        async def where() -> CallAnswer:
             system, asked = await self._request(path)
             return await self.calls.ask(system.deeplocate, asked, 0)
 
@@ -133,7 +133,7 @@ class XrootDoor:
             self._told = frozenset(name for name in known if name)
         return self._told
 
-    async def _listing(self, start: Start, asked: str, flags: int, place: str) -> Answer:
+    async def _listing(self, start: Start, asked: str, flags: int, place: str) -> CallAnswer:
         try:
             return await self.calls.ask_listing(start, asked, flags)
         except UnicodeDecodeError as error:
@@ -162,7 +162,7 @@ class XrootDoor:
             raise BrokenInvariant("the driver has been closed")
 
 
-def _good(answer: Answer, place: str) -> Answer:
+def _good(answer: CallAnswer, place: str) -> CallAnswer:
     if not answer.ok:
         raise meaning(answer.status, place)
     if answer.response is None and answer.status["code"]:

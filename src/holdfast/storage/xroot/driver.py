@@ -31,6 +31,7 @@ from XRootD.client.flags import DirListFlags, MkDirFlags
 from holdfast.model import names
 from holdfast.model.errors import BadInput, HoldfastError, InvalidName, PeerError
 from holdfast.storage import parts
+from holdfast.storage.abilities import FarFile, Permissions, Progress
 from holdfast.storage.access import Access
 from holdfast.storage.digest import ALGORITHMS, Hasher
 from holdfast.storage.driver import (
@@ -42,14 +43,11 @@ from holdfast.storage.driver import (
     DirectoryNames,
     DirectoryNotEmpty,
     Entry,
-    FarFile,
     Kind,
     NotADirectory,
     NotAFile,
     NotAllowed,
     NotThere,
-    Permissions,
-    Progress,
     Stat,
     StorageDriver,
     Unnameable,
@@ -58,7 +56,7 @@ from holdfast.storage.driver import (
 from holdfast.storage.xroot.address import MARK, parse, require_encryption
 from holdfast.storage.xroot.calls import finished
 from holdfast.storage.xroot.claims import NameClaim
-from holdfast.storage.xroot.copying import Copies
+from holdfast.storage.xroot.copying import XrootCopies
 from holdfast.storage.xroot.door import XrootDoor
 from holdfast.storage.xroot.errors import Garbled, Unclear, Unreachable
 from holdfast.storage.xroot.files import Part, Placeholder, Reading
@@ -98,7 +96,7 @@ class XrootDriver:
         address, access = parse(root), access or Access()
         require_encryption(address.scheme, access, self._label)
         self._door = XrootDoor(address, access)
-        self._copies = Copies(self._door)
+        self._copies = XrootCopies(self._door)
         self._patience_s = access.settings.call_timeout_s
 
     @property

@@ -24,7 +24,7 @@ from XRootD.client.flags import OpenFlags
 
 from holdfast.model.errors import PeerError
 from holdfast.storage.driver import CHUNK_BYTES, AlreadyThere, ChangedWhileRead, Stat
-from holdfast.storage.xroot.calls import Answer, Calls, Future, finished
+from holdfast.storage.xroot.calls import CallAnswer, Calls, Future, finished
 from holdfast.storage.xroot.errors import meaning
 from holdfast.storage.xroot.listing import stat_of
 
@@ -63,7 +63,7 @@ class Opened:
         """What the file is; ``anew``: asked of the server, and not of the library."""
         return stat_of(self._checked(await self._calls.ask(self._file.stat, anew)).response)
 
-    async def close(self, *, limit_s: float = 0.0) -> Answer | None:
+    async def close(self, *, limit_s: float = 0.0) -> CallAnswer | None:
         """Close the file, once; its answer, None if it was closed already."""
         while self._pending:
             await finished(self._pending.popleft())
@@ -72,7 +72,7 @@ class Opened:
         self._is_open = False
         return await self._calls.act(self._file.close, limit_s=limit_s)
 
-    def _checked(self, answer: Answer) -> Answer:
+    def _checked(self, answer: CallAnswer) -> CallAnswer:
         if not answer.ok:
             raise meaning(answer.status, self._place)
         return answer

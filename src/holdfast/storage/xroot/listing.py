@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 from holdfast.model import names
 from holdfast.model.errors import InvalidName, PeerError
-from holdfast.storage.driver import Entry, Kind, Permissions, Stat, Unnameable, Unsupported
+from holdfast.storage.abilities import Permissions
+from holdfast.storage.driver import Entry, Kind, Stat, Unnameable, Unsupported
 
 SECOND_NS = 1_000_000_000
 

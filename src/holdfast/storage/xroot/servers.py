@@ -19,15 +19,15 @@ from typing import Any
 
 from holdfast.model.errors import HoldfastError, PeerError
 from holdfast.storage.driver import NotThere
-from holdfast.storage.xroot.calls import Answer
+from holdfast.storage.xroot.calls import CallAnswer
 from holdfast.storage.xroot.errors import PARTIAL, meaning
 
 _IS_MANAGER = 0x2
 
 Raw = list[dict[str, Any]]
-OneServer = Callable[[str], Awaitable[Answer]]
+OneServer = Callable[[str], Awaitable[CallAnswer]]
 """Asks the server of that address; "" is the door itself."""
-Door = Callable[[], Awaitable[Answer]]
+Door = Callable[[], Awaitable[CallAnswer]]
 
 
 class Servers:
@@ -98,7 +98,7 @@ def _merged(
     return raw, "; ".join(doubts)
 
 
-def all_of(answer: Answer, place: str) -> tuple[Raw, str]:
+def all_of(answer: CallAnswer, place: str) -> tuple[Raw, str]:
     """The entries in the answer of one server, and why that may not be all."""
     if not answer.ok:
         raise meaning(answer.status, place)

@@ -31,7 +31,7 @@ _RESET = struct.pack("ii", 1, 0)
 Action = Callable[[], None]
 
 
-class World:
+class DelayWorld:
     """What all connections share: how far the server is, what goes wrong, what has been done."""
 
     def __init__(self, port: int, seed: int) -> None:
@@ -160,7 +160,7 @@ class Side(asyncio.Protocol):
 class Connection:
     """A client, the server, a line for each direction, and dice."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: DelayWorld) -> None:
         self._world = world
         world.counts["connections"] += 1
         self._dice = random.Random(f"{world.seed}/{world.counts['connections']}")
@@ -307,7 +307,7 @@ class Connection:
 
 async def serve(port: int, seed: int) -> None:
     """Carry and break until standard input ends."""
-    world = World(port, seed)
+    world = DelayWorld(port, seed)
     server = await world.loop.create_server(lambda: Connection(world).client, "127.0.0.1", 0, backlog=1024)
     own_port = server.sockets[0].getsockname()[1]
     orders = asyncio.StreamReader()

@@ -37,7 +37,7 @@ END_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Faults:
+class ProxyFaults:
     """Shares, from 0 to 1, of what goes wrong and how."""
 
     refuse: float = 0.0
@@ -70,18 +70,18 @@ class DelayProxy:
     def __init__(self, target_port: int, *, round_trip_s: float = 0.0, seed: int = 0) -> None:
         command = [sys.executable, "-m", "holdfast.testing.servers.delay_line", str(target_port), str(seed)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-        self._faults = Faults()
+        self._faults = ProxyFaults()
         self._round_trip_s = round_trip_s
         self.port: int = self._ask({"round_trip_s": round_trip_s})["port"]
         """Where to connect to, on 127.0.0.1."""
 
     @property
-    def faults(self) -> Faults:
+    def faults(self) -> ProxyFaults:
         """What goes wrong from now on."""
         return self._faults
 
     @faults.setter
-    def faults(self, faults: Faults) -> None:
+    def faults(self, faults: ProxyFaults) -> None:
         self._ask({"faults": asdict(faults)})
         self._faults = faults
 

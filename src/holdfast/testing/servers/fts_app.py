@@ -19,10 +19,10 @@ from typing import Any
 
 from aiohttp import web
 
-from holdfast.testing.servers.fts_faults import Fault, Faults
+from holdfast.testing.servers.fts_faults import FtsFault, FtsFaults
 from holdfast.testing.servers.fts_identity import Delegations
-from holdfast.testing.servers.fts_jobs import Jobs
-from holdfast.testing.servers.fts_mover import Mover, Prefix
+from holdfast.testing.servers.fts_jobs import FtsJobs
+from holdfast.testing.servers.fts_mover import FtsMover, FtsStorage
 from holdfast.testing.servers.fts_rest import Handler, RestInterface, answer
 from holdfast.testing.servers.fts_runner import Runner
 
@@ -32,11 +32,11 @@ class FtsApp:
 
     def __init__(self, configuration: dict[str, Any]) -> None:
         folder = Path(configuration["folder"])
-        prefixes = [Prefix(**each) for each in configuration["prefixes"]]
-        self._jobs = Jobs(folder / "jobs")
+        prefixes = [FtsStorage(**each) for each in configuration["prefixes"]]
+        self._jobs = FtsJobs(folder / "jobs")
         self._delegations = Delegations(folder / "delegated")
-        self._faults = Faults()
-        self._runner = Runner(self._jobs, Mover(prefixes), self._faults)
+        self._faults = FtsFaults()
+        self._runner = Runner(self._jobs, FtsMover(prefixes), self._faults)
         self._rest = RestInterface(self._jobs, self._delegations, self._runner, configuration["issuers"])
         self._asked: list[str] = []
 
@@ -85,7 +85,7 @@ class FtsApp:
         return answer(self._asked)
 
     async def _set_faults(self, request: web.Request) -> web.Response:
-        self._faults.all = [Fault.parse(row) for row in json.loads(await request.read())]
+        self._faults.all = [FtsFault.parse(row) for row in json.loads(await request.read())]
         return answer(None)
 
     async def _forget(self, request: web.Request) -> web.Response:

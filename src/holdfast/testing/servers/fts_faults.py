@@ -27,7 +27,7 @@ REQUESTS = frozenset({"answer", "lose", "hang"})
 
 
 @dataclass
-class Fault:
+class FtsFault:
     """One fault; ``times`` is how often it still happens, None: for ever."""
 
     do: str
@@ -40,29 +40,29 @@ class Fault:
     retry_after: str = ""
 
     @staticmethod
-    def parse(row: Mapping[str, Any]) -> Fault:
+    def parse(row: Mapping[str, Any]) -> FtsFault:
         """From JSON."""
-        fault = Fault(**row)
+        fault = FtsFault(**row)
         if fault.do not in FILES | REQUESTS:
             raise ValueError(f"no fault {fault.do!r}")
         return fault
 
 
-class Faults:
+class FtsFaults:
     """Those that are set now, in order."""
 
     def __init__(self) -> None:
-        self.all: list[Fault] = []
+        self.all: list[FtsFault] = []
 
-    def of_file(self, source: str, destination: str) -> Fault | None:
+    def of_file(self, source: str, destination: str) -> FtsFault | None:
         """The first that is about a transfer; it has happened then."""
         return self._take(FILES, lambda fault: fault.match in source or fault.match in destination)
 
-    def of_request(self, method: str, path: str) -> Fault | None:
+    def of_request(self, method: str, path: str) -> FtsFault | None:
         """The first that is about a request; it has happened then."""
         return self._take(REQUESTS, lambda fault: f"{method} {path}".startswith(fault.match))
 
-    def _take(self, kinds: Collection[str], fits: Any) -> Fault | None:
+    def _take(self, kinds: Collection[str], fits: Any) -> FtsFault | None:
         for fault in self.all:
             if fault.do in kinds and fault.times != 0 and fits(fault):
                 if fault.times is not None:

@@ -71,7 +71,7 @@ class File:
 
 
 @dataclass
-class Job:
+class FtsJob:
     """One submission."""
 
     job_id: str
@@ -136,17 +136,17 @@ class Job:
         return {name: value for name, value in asdict(self).items() if name != "files"}
 
 
-class Jobs:
+class FtsJobs:
     """All jobs, kept in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(exist_ok=True)
-        self.all: dict[str, Job] = {}
+        self.all: dict[str, FtsJob] = {}
         for path in sorted(folder.glob("*.json")):
             row = json.loads(path.read_text())
             files = [File(**each) for each in row.pop("files")]
-            self.all[row["job_id"]] = Job(**row, files=files)
+            self.all[row["job_id"]] = FtsJob(**row, files=files)
         self._n_files = max((file.file_id for job in self.all.values() for file in job.files), default=0)
 
     def new_file_id(self) -> int:
@@ -154,7 +154,7 @@ class Jobs:
         self._n_files += 1
         return self._n_files
 
-    def keep(self, job: Job) -> None:
+    def keep(self, job: FtsJob) -> None:
         """Remember how a job is now."""
         self.all[job.job_id] = job
         path = self._folder / f"{job.job_id}.json"

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from holdfast.testing.servers.fts_faults import Fault
-from holdfast.testing.servers.fts_jobs import File, Job
+from holdfast.testing.servers.fts_faults import FtsFault
+from holdfast.testing.servers.fts_jobs import File, FtsJob
 
 _ENCODED = frozenset({"http", "https", "dav", "davs", "s3", "s3s"})
 CHUNK_BYTES = 1 << 20
@@ -37,7 +37,7 @@ class CopyFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Prefix:
+class FtsStorage:
     """A storage: what its addresses begin with, and where its files lie."""
 
     url: str
@@ -45,10 +45,10 @@ class Prefix:
     is_tape: bool = False
 
 
-class Mover:
+class FtsMover:
     """See the module's docstring."""
 
-    def __init__(self, prefixes: list[Prefix]) -> None:
+    def __init__(self, prefixes: list[FtsStorage]) -> None:
         self._prefixes = prefixes
         self._staged: set[str] = set()
 
@@ -58,7 +58,7 @@ class Mover:
             raise CopyFailed("STAGING", errno.ENOENT, "STAGING No such file or directory")
         self._staged.add(url)
 
-    def copy(self, job: Job, file: File, fault: Fault | None, is_wanted: Callable[[], bool]) -> int:
+    def copy(self, job: FtsJob, file: File, fault: FtsFault | None, is_wanted: Callable[[], bool]) -> int:
         """Bring one file; its size. CopyFailed with the reason. Ends early once ``is_wanted`` says so."""
         source = self._path(file.source_surl, "SOURCE")
         if self._is_tape(file.source_surl) and file.source_surl not in self._staged:
@@ -93,12 +93,12 @@ class Mover:
         prefix = self._prefix(url)
         return prefix is not None and prefix.is_tape
 
-    def _prefix(self, url: str) -> Prefix | None:
+    def _prefix(self, url: str) -> FtsStorage | None:
         fitting = [each for each in self._prefixes if url.startswith(each.url)]
         return max(fitting, key=lambda each: len(each.url), default=None)
 
 
-def _copied(source: Path, destination: Path, fault: Fault | None, is_wanted: Callable[[], bool]) -> None:
+def _copied(source: Path, destination: Path, fault: FtsFault | None, is_wanted: Callable[[], bool]) -> None:
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with source.open("rb") as reading, destination.open("wb") as writing:

@@ -23,9 +23,9 @@ from aiohttp import web
 
 from holdfast.testing.servers import fts_identity, fts_submission
 from holdfast.testing.servers.fts_identity import Delegations, NotValid, User
-from holdfast.testing.servers.fts_jobs import JOB_ACTIVE, Job, Jobs
+from holdfast.testing.servers.fts_jobs import JOB_ACTIVE, FtsJob, FtsJobs
 from holdfast.testing.servers.fts_runner import Runner
-from holdfast.testing.servers.fts_submission import Refusal
+from holdfast.testing.servers.fts_submission import FtsRefusal
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -41,7 +41,7 @@ _PHRASES = {419: "Authentication Timeout"}
 class RestInterface:
     """See the module's docstring; ``issuers`` are those whose tokens count."""
 
-    def __init__(self, jobs: Jobs, delegations: Delegations, runner: Runner, issuers: list[str]) -> None:
+    def __init__(self, jobs: FtsJobs, delegations: Delegations, runner: Runner, issuers: list[str]) -> None:
         self._jobs = jobs
         self._delegations = delegations
         self._runner = runner
@@ -78,7 +78,7 @@ class RestInterface:
     async def _as_json(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
-        except Refusal as refusal:
+        except FtsRefusal as refusal:
             return _error(refusal.status, str(refusal))
         except web.HTTPException as error:
             return _error(error.status, error.reason)
@@ -88,7 +88,7 @@ class RestInterface:
         try:
             request["user"] = self._user(request)
         except NotValid as error:
-            raise Refusal(403, f"Invalid credentials ({error})") from error
+            raise FtsRefusal(403, f"Invalid credentials ({error})") from error
         return await handler(request)
 
     def _user(self, request: web.Request) -> User:
@@ -100,7 +100,7 @@ class RestInterface:
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         if kind == "Bearer":
             return fts_identity.of_token(token, self._issuers)
-        raise Refusal(403, "The user does not belong to any authorized vo")
+        raise FtsRefusal(403, "The user does not belong to any authorized vo")
 
     # Who one is.
 
@@ -116,7 +116,7 @@ class RestInterface:
     def _own(self, request: web.Request) -> str:
         id = request.match_info["id"]
         if id != request["user"].delegation_id:
-            raise Refusal(403, "The requested ID and the credentials ID do not match")
+            raise FtsRefusal(403, "The requested ID and the credentials ID do not match")
         return id
 
     async def _delegation(self, request: web.Request) -> web.Response:
@@ -135,7 +135,7 @@ class RestInterface:
         try:
             self._delegations.take(self._own(request), await request.read())
         except NotValid as error:
-            raise Refusal(400, str(error)) from error
+            raise FtsRefusal(400, str(error)) from error
         return web.Response(status=201)
 
     # Jobs.
@@ -147,10 +147,10 @@ class RestInterface:
         try:
             document = json.loads(await request.read())
         except ValueError as error:
-            raise Refusal(400, f"Badly formatted JSON request ({error})") from error
+            raise FtsRefusal(400, f"Badly formatted JSON request ({error})") from error
         job = fts_submission.job_of(document, user, self._jobs)
         if job.job_id in self._jobs.all:
-            raise Refusal(409, "The sid provided by the user is duplicated")
+            raise FtsRefusal(409, "The sid provided by the user is duplicated")
         self._jobs.keep(job)
         self._runner.begin(job)
         return answer({"job_id": job.job_id})
@@ -158,17 +158,17 @@ class RestInterface:
     def _require_delegation(self, user: User) -> None:
         until_s = self._delegations.until_s(user.delegation_id)
         if until_s is None:
-            raise Refusal(419, f'No delegation found for "{user.dn}"')
+            raise FtsRefusal(419, f'No delegation found for "{user.dn}"')
         if until_s < time.time() + DELEGATED_S_MIN:
-            raise Refusal(419, f"The delegated credentials has less than one hour left ({user.delegation_id})")
+            raise FtsRefusal(419, f"The delegated credentials has less than one hour left ({user.delegation_id})")
 
     async def _list(self, request: web.Request) -> web.Response:
         user, query = request["user"], request.query
         if query.get("dlg_id", user.delegation_id) != user.delegation_id:
-            raise Refusal(403, "The provided delegation id does not match your delegation id")
+            raise FtsRefusal(403, "The provided delegation id does not match your delegation id")
         limit = int(query["limit"]) if query.get("limit", "").isdigit() else None
         if limit is not None and limit > LIMIT_MAX:
-            raise Refusal(400, "The limit must be positive and less or equal than 500")
+            raise FtsRefusal(400, "The limit must be positive and less or equal than 500")
         states = query["state_in"].split(",") if "state_in" in query else list(JOB_ACTIVE)
         found = [job for job in self._jobs.all.values() if job.vo_name == user.vo and job.job_state in states]
         if limit is None and "time_window" not in query:
@@ -188,7 +188,7 @@ class RestInterface:
         for id in ids:
             try:
                 job = self._job(id, request["user"])
-            except Refusal as refusal:
+            except FtsRefusal as refusal:
                 rows.append(_missing(id, refusal))
                 continue
             row = {**job.show(), "http_status": "200 Ok"}
@@ -209,7 +209,7 @@ class RestInterface:
     async def _field(self, request: web.Request) -> web.Response:
         row = self._job(request.match_info["id"], request["user"]).show()
         if request.match_info["field"] not in row:
-            raise Refusal(404, "No such field")
+            raise FtsRefusal(404, "No such field")
         return answer(row[request.match_info["field"]])
 
     async def _cancel(self, request: web.Request) -> web.Response:
@@ -218,21 +218,21 @@ class RestInterface:
     async def _modify(self, request: web.Request) -> web.Response:
         priority = int(json.loads(await request.read())["params"]["priority"])
 
-        def modify(job: Job) -> None:
+        def modify(job: FtsJob) -> None:
             job.priority = priority
             for file in job.files:
                 file.priority = priority
 
         return self._each(request, modify)
 
-    def _each(self, request: web.Request, change: Callable[[Job], None]) -> web.Response:
+    def _each(self, request: web.Request, change: Callable[[FtsJob], None]) -> web.Response:
         """Change each of some jobs that is not over."""
         ids = request.match_info["ids"].split(",")
         rows: list[dict[str, Any]] = []
         for id in filter(None, ids):
             try:
                 job = self._job(id, request["user"])
-            except Refusal as refusal:
+            except FtsRefusal as refusal:
                 rows.append(_missing(id, refusal))
                 continue
             if job.is_active:
@@ -259,16 +259,16 @@ class RestInterface:
         self._jobs.keep(job)
         return answer(states if len(states) > 1 else states[0])
 
-    def _job(self, id: str, user: User) -> Job:
+    def _job(self, id: str, user: User) -> FtsJob:
         job = self._jobs.all.get(id)
         if job is None:
-            raise Refusal(404, f'No job with the id "{id}" has been found')
+            raise FtsRefusal(404, f'No job with the id "{id}" has been found')
         if user.vo != job.vo_name and user.dn != job.user_dn:
-            raise Refusal(403, f'Not enough permissions to check the job "{id}"')
+            raise FtsRefusal(403, f'Not enough permissions to check the job "{id}"')
         return job
 
 
-def _missing(id: str, refusal: Refusal) -> dict[str, Any]:
+def _missing(id: str, refusal: FtsRefusal) -> dict[str, Any]:
     return {"job_id": id, "http_status": _status_line(refusal.status), "http_message": str(refusal)}
 
 

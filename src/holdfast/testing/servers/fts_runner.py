@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import time
 
-from holdfast.testing.servers.fts_faults import Faults
-from holdfast.testing.servers.fts_jobs import File, Job, Jobs, now
-from holdfast.testing.servers.fts_mover import CopyFailed, Mover
+from holdfast.testing.servers.fts_faults import FtsFaults
+from holdfast.testing.servers.fts_jobs import File, FtsJob, FtsJobs, now
+from holdfast.testing.servers.fts_mover import CopyFailed, FtsMover
 
 AT_ONCE = 16
 STAGED_S = 0.05
@@ -20,14 +20,14 @@ STAGED_S = 0.05
 class Runner:
     """Runs jobs in the event loop of the service."""
 
-    def __init__(self, jobs: Jobs, mover: Mover, faults: Faults) -> None:
+    def __init__(self, jobs: FtsJobs, mover: FtsMover, faults: FtsFaults) -> None:
         self._jobs = jobs
         self._mover = mover
         self._faults = faults
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: FtsJob) -> None:
         """Go on with a job that is not over; what was under way when the service died begins anew."""
         for file in job.files:
             if file.is_active:
@@ -41,7 +41,7 @@ class Runner:
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    async def _run(self, job: Job, file: File) -> None:
+    async def _run(self, job: FtsJob, file: File) -> None:
         try:
             if file.file_state == "STAGING":
                 await self._stage(job, file)
@@ -53,12 +53,12 @@ class Runner:
                 file.end("FAILED", str(failed))
         self._changed(job)
 
-    def _changed(self, job: Job) -> None:
+    def _changed(self, job: FtsJob) -> None:
         job.follow()
         if job.job_id in self._jobs.all:
             self._jobs.keep(job)
 
-    async def _stage(self, job: Job, file: File) -> None:
+    async def _stage(self, job: FtsJob, file: File) -> None:
         file.file_state, file.staging_start = "STARTED", now()
         self._changed(job)
         await asyncio.sleep(STAGED_S)
@@ -66,7 +66,7 @@ class Runner:
             self._mover.stage(file.source_surl)
             file.file_state, file.staging_finished = "SUBMITTED", now()
 
-    async def _copy(self, job: Job, file: File) -> None:
+    async def _copy(self, job: FtsJob, file: File) -> None:
         if job.max_time_in_queue is not None and time.time() > job.max_time_in_queue:
             file.end("FAILED", "Job has been canceled because it stayed in the queue for too long")
             return

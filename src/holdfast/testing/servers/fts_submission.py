@@ -11,7 +11,7 @@ from urllib.parse import ParseResult, urlparse
 
 from holdfast.testing.servers import fts_identity
 from holdfast.testing.servers.fts_identity import NotValid, User
-from holdfast.testing.servers.fts_jobs import File, Job, Jobs
+from holdfast.testing.servers.fts_jobs import File, FtsJob, FtsJobs
 
 DEFAULTS: Mapping[str, Any] = {
     "bring_online": -1,
@@ -36,7 +36,7 @@ METADATA_BYTES_MAX = 1024
 _CHECKSUM_ENDS = ("source", "target", "both", "none")
 
 
-class Refusal(Exception):
+class FtsRefusal(Exception):
     """A submission that is not accepted, with its HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -44,23 +44,23 @@ class Refusal(Exception):
         self.status = status
 
 
-def job_of(document: object, user: User, jobs: Jobs) -> Job:
+def job_of(document: object, user: User, jobs: FtsJobs) -> FtsJob:
     """The job that a submission asks for; Refusal. Nothing is kept yet."""
     if not isinstance(document, dict):
-        raise Refusal(400, "Malformed request: Expecting a dictionary")
+        raise FtsRefusal(400, "Malformed request: Expecting a dictionary")
     if document.get("delete") is not None:
-        raise Refusal(405, "Deletion jobs are no longer supported by FTS")
+        raise FtsRefusal(405, "Deletion jobs are no longer supported by FTS")
     if not document.get("files"):
-        raise Refusal(400, "No transfers operations specified")
+        raise FtsRefusal(400, "No transfers operations specified")
     try:
         params = _params(document.get("params") or {})
         return _job(document["files"], params, user, jobs)
     except KeyError as error:
-        raise Refusal(400, f"Missing parameter: {error}") from error
+        raise FtsRefusal(400, f"Missing parameter: {error}") from error
     except (ValueError, NotValid) as error:
-        raise Refusal(400, f"Invalid value within the request: {error}") from error
+        raise FtsRefusal(400, f"Invalid value within the request: {error}") from error
     except (TypeError, AttributeError) as error:
-        raise Refusal(400, f"Malformed request: {error}") from error
+        raise FtsRefusal(400, f"Malformed request: {error}") from error
 
 
 def _params(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,23 +70,23 @@ def _params(given: Mapping[str, Any]) -> dict[str, Any]:
             params[name] = default
     metadata = params["job_metadata"]
     if metadata is not None and not isinstance(metadata, dict):
-        raise Refusal(400, "Metadata must be a JSON object")
+        raise FtsRefusal(400, "Metadata must be a JSON object")
     overwriting = ("overwrite", "overwrite_on_retry", "overwrite_when_only_on_disk", "overwrite_hop")
     if sum(_flag(params[name]) for name in overwriting) > 1:
-        raise Refusal(400, "Incompatible overwrite flags used at the same time")
+        raise FtsRefusal(400, "Incompatible overwrite flags used at the same time")
     return params
 
 
-def _job(rows: Sequence[Mapping[str, Any]], params: Mapping[str, Any], user: User, jobs: Jobs) -> Job:
+def _job(rows: Sequence[Mapping[str, Any]], params: Mapping[str, Any], user: User, jobs: FtsJobs) -> FtsJob:
     job_id = _job_id(params, user)
     is_staged = int(params["bring_online"]) > 0 or int(params["copy_pin_lifetime"]) > 0
     if user.method == "oauth2":
         if is_staged or int(params["archive_timeout"]) > 0:
-            raise Refusal(400, "Requests to retrieve from tape using token authentication are not supported")
+            raise FtsRefusal(400, "Requests to retrieve from tape using token authentication are not supported")
         for row in rows:
             _check_tokens(row)
     in_queue_s = _seconds(params["max_time_in_queue"])
-    job = Job(
+    job = FtsJob(
         job_id=job_id,
         user_dn=user.dn,
         cred_id=user.delegation_id,
@@ -114,18 +114,18 @@ def _job(rows: Sequence[Mapping[str, Any]], params: Mapping[str, Any], user: Use
 
 
 def _file(
-    job: Job,
+    job: FtsJob,
     index: int,
     row: Mapping[str, Any],
     source: ParseResult,
     destination: ParseResult,
-    jobs: Jobs,
+    jobs: FtsJobs,
     *,
     is_staged: bool,
 ) -> File:
     metadata = row.get("metadata")
     if metadata is not None and len(str(metadata)) > METADATA_BYTES_MAX:
-        raise Refusal(400, "File metadata is too large")
+        raise FtsRefusal(400, "File metadata is too large")
     return File(
         file_id=jobs.new_file_id(),
         file_index=index,
@@ -148,7 +148,7 @@ def _job_id(params: Mapping[str, Any], user: User) -> str:
     if params["id_generator"] != "deterministic":
         return str(uuid.uuid1())
     if params["sid"] is None:
-        raise Refusal(400, "Need sid for deterministic job id generation")
+        raise FtsRefusal(400, "Need sid for deterministic job id generation")
     return str(uuid.uuid5(fts_identity.vo_id(user.vo), str(params["sid"])))
 
 
@@ -180,14 +180,14 @@ def _check_tokens(row: Mapping[str, Any]) -> None:
     if not sources and not destinations:
         return
     if not (sources and destinations):
-        raise Refusal(400, "Both source_tokens and destination_tokens are required if one of them is present.")
+        raise FtsRefusal(400, "Both source_tokens and destination_tokens are required if one of them is present.")
     if len(sources) != len(row["sources"]) or len(destinations) != len(row["destinations"]):
-        raise Refusal(400, "There should be as many tokens as sources and destinations.")
+        raise FtsRefusal(400, "There should be as many tokens as sources and destinations.")
     for token in (*sources, *destinations):
         claims = fts_identity.claims_of(token)
         for name in ("iss", "exp", "scope", "aud"):
             if name not in claims:
-                raise Refusal(400, f"Token does not contain an {name} claim")
+                raise FtsRefusal(400, f"Token does not contain an {name} claim")
 
 
 def _flag(value: object) -> bool:

@@ -14,7 +14,7 @@ from holdfast.consistency.findings import Class, Finding
 from holdfast.inventory import journal
 from holdfast.inventory.image.image import Image
 from holdfast.inventory.invariants import SNAPSHOT_CHECKS
-from holdfast.inventory.store import Cursor, Entry, Snapshot
+from holdfast.inventory.store import Cursor, JournalEntry, Snapshot
 from holdfast.inventory.verify import differences
 from holdfast.model import changes as c
 from holdfast.model import names
@@ -35,7 +35,7 @@ class JournalChecker:
     image: Image = field(default_factory=Image.empty)
     cursor: Cursor | None = None
     at_us: int = 0
-    taken: list[Entry] = field(default_factory=list)
+    taken: list[JournalEntry] = field(default_factory=list)
     """All entries so far; ``new`` of them came with the last deed."""
     new: int = 0
 
@@ -64,7 +64,7 @@ class JournalChecker:
                 yield f"T1: position {head.position} was acknowledged, and the journal has another or none"
         world.acknowledged.clear()
 
-    def _chain(self, entries: list[Entry]) -> Iterator[str]:
+    def _chain(self, entries: list[JournalEntry]) -> Iterator[str]:
         for entry in entries:
             before = self.taken[-1].position if self.taken else 0
             if entry.position != before + 1:
@@ -151,7 +151,7 @@ def _manifest(view: Snapshot, key: DatasetKey) -> dict[str, tuple[int, str]]:
 
 
 def check_held(
-    world: World, view: Snapshot, entries: list[Entry], untold: Collection[tuple[str, str]]
+    world: World, view: Snapshot, entries: list[JournalEntry], untold: Collection[tuple[str, str]]
 ) -> Iterator[str]:
     """S1, S4: what the inventory says is at a site is there and right, unless people have broken it since.
 

@@ -28,9 +28,9 @@ from holdfast.model.changes import PutLock, RemoveLock
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import Lock, SiteStatus
 from holdfast.replication.giving_up import give_up
-from holdfast.replication.publication import Outcome
+from holdfast.replication.publication import PublishOutcome
 from holdfast.replication.publish import publish
-from holdfast.storage.listing.limits import Limits
+from holdfast.storage.listing.limits import ListingLimits
 from holdfast.testing.simulation.operating import ACTOR, Operating
 from holdfast.testing.simulation.world import ANCHOR, IGNORE_AGE_S, SITES, WEEK_NS, Source
 
@@ -209,7 +209,7 @@ class Deeds(Operating):
                 workers=1,
             )
         )
-        source.is_published = report.outcome is not Outcome.INCOMPLETE
+        source.is_published = report.outcome is not PublishOutcome.INCOMPLETE
         return f"{source.key}: {report.outcome.value}"
 
     def _meddle(self, source: Source) -> None:
@@ -246,7 +246,7 @@ class Deeds(Operating):
         settings = CheckSettings(
             limits=EngineLimits(1, temp_dir=world.folder),
             with_checksums=with_checksums,
-            listing=Limits(in_flight_start=2, in_flight_max=2),
+            listing=ListingLimits(in_flight_start=2, in_flight_max=2),
             read_concurrency=2,
             ignore_age_s=IGNORE_AGE_S,
         )
@@ -318,7 +318,7 @@ class Deeds(Operating):
 
     def _asker(self, site: str) -> Asker:
         world = self.world
-        driver, door = world.driver(world.sites[site]), world.sites[site].doors[0]
+        driver, door = world.driver(world.sites[site]), world.sites[site].first_door
         return Asker(world.store, driver, ACTOR, world.clock, world.new_id, door)
 
 

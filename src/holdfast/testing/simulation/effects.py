@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from holdfast.inventory.store import Entry, Snapshot
+from holdfast.inventory.store import JournalEntry, Snapshot
 from holdfast.model import changes as c
 from holdfast.model import names
 from holdfast.model.records import SiteStatus
@@ -141,7 +141,7 @@ class UntoldChecker:
             if lfn in held[site] and world.path(site, lfn) not in world.files(site)
         }
 
-    def check(self, world: World, after: Snapshot, entries: list[Entry], deeds: Deeds) -> Iterator[str]:
+    def check(self, world: World, after: Snapshot, entries: list[JournalEntry], deeds: Deeds) -> Iterator[str]:
         """What is told has to be so; what is not told has to be still open."""
         for entry in entries:
             for change in entry.changes:

@@ -19,7 +19,7 @@ from holdfast.model.errors import Conflict
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import CopyRequest
 from holdfast.operations import executor, requests
-from holdfast.operations.deleting.report import DeletionReport
+from holdfast.operations.deletion_report import DeletionReport
 from holdfast.operations.progress import RunReport
 from holdfast.operations.requesting import steering
 from holdfast.testing.simulation import timeless

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from holdfast.inventory.store import Entry, Snapshot
+from holdfast.inventory.store import JournalEntry, Snapshot
 from holdfast.model import changes as c
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import BlockFiles
@@ -24,7 +24,7 @@ class Span:
 
     before: Snapshot
     after: Snapshot
-    entries: Sequence[Entry]
+    entries: Sequence[JournalEntry]
     doomed_before: Places = field(init=False)
     doomed_after: Places = field(init=False)
     """Files of replicas that are asked to go, as it began and as it ended."""

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection, MetaData
 
-from holdfast.inventory.store import Cursor, Entry, Head, RoomTables, Snapshot
+from holdfast.inventory.store import Cursor, Head, JournalEntry, RoomTables, Snapshot
 from holdfast.model.changes import ChangeSet
 from holdfast.testing.memory_store import MemoryStore
 
@@ -38,7 +38,7 @@ class WatchedStore:
         """The inventory as it is now."""
         return self.inner.snapshot()
 
-    def entries(self, after: Cursor | None = None, *, limit: int = 1000) -> list[Entry]:
+    def entries(self, after: Cursor | None = None, *, limit: int = 1000) -> list[JournalEntry]:
         """The entries after a cursor."""
         return self.inner.entries(after, limit=limit)
 

@@ -20,8 +20,8 @@ from holdfast.operations import codes
 from holdfast.operations.codes import Code
 from holdfast.operations.engine import Place
 from holdfast.operations.engines import proving
-from holdfast.operations.engines.proving import Fault
-from holdfast.storage.driver import FarFile, ThirdPartyCopyDriver
+from holdfast.operations.engines.proving import EngineFault
+from holdfast.storage.abilities import FarFile, ThirdPartyCopyDriver
 
 _ENCODED = frozenset({"http", "https", "dav", "davs", "s3", "s3s", "gcloud", "gclouds", "swift", "swifts"})
 _MARKS = "?#"
@@ -44,20 +44,20 @@ async def of_source(place: Place) -> FarFile:
     """Where a file is fetched."""
     try:
         return await _of(place, place.path)
-    except (Fault, BrokenInvariant):
+    except (EngineFault, BrokenInvariant):
         raise
     except HoldfastError as error:
-        raise Fault(codes.of_source(error), proving.at(place, error)) from error
+        raise EngineFault(codes.of_source(error), proving.at(place, error)) from error
 
 
 async def of_destination(place: Place, path: str) -> FarFile:
     """Where a file is written: under ``path``, which is not always the place's own."""
     try:
         return await _of(place, path)
-    except (Fault, BrokenInvariant):
+    except (EngineFault, BrokenInvariant):
         raise
     except HoldfastError as error:
-        raise Fault(codes.of_destination(error), proving.at(place, error)) from error
+        raise EngineFault(codes.of_destination(error), proving.at(place, error)) from error
 
 
 def name_in(address: str) -> str:
@@ -70,12 +70,14 @@ async def _of(place: Place, path: str) -> FarFile:
     if driver.capabilities.third_party_copy and isinstance(driver, ThirdPartyCopyDriver):
         return _without_parameters(await driver.far_file(path))
     if not place.pfn.endswith(place.path):
-        raise Fault(Code.UNNAMEABLE, f"{place}: its PFN does not end with its path, so that no name beside it is known")
+        raise EngineFault(
+            Code.UNNAMEABLE, f"{place}: its PFN does not end with its path, so that no name beside it is known"
+        )
     root = place.pfn.removesuffix(place.path)
     if urlsplit(root).scheme in _ENCODED:
         return FarFile(root + quote(path))
     if any(mark in path for mark in _MARKS) or path != path.strip():
-        raise Fault(Code.UNNAMEABLE, f"{place}: no address can carry this name")
+        raise EngineFault(Code.UNNAMEABLE, f"{place}: no address can carry this name")
     return FarFile(root + path)
 
 

@@ -32,7 +32,7 @@ from holdfast.operations.engines import placing
 from holdfast.operations.engines.fts import addresses, replies
 from holdfast.operations.engines.fts.api import Timing
 from holdfast.operations.engines.fts.replies import JobReport
-from holdfast.operations.engines.fts.round import Appeared, Plan, Round
+from holdfast.operations.engines.fts.round import Appeared, Round, RoundPlan
 from holdfast.operations.engines.fts.service import Service
 from holdfast.operations.engines.fts.submission import Handle
 from holdfast.storage import parts
@@ -112,18 +112,18 @@ class FtsEngine:
         """Let go of connections; jobs go on."""
         await self._service.close()
 
-    async def _planned(self, job: Job, kept: str, settled: set[int]) -> Plan:
+    async def _planned(self, job: Job, kept: str, settled: set[int]) -> RoundPlan:
         """What is to be done by which job: the one that was begun, or a new one."""
         transfers = [each for each in job.transfers if each.ordinal not in settled]
         if kept:
             handle = Handle.parse(kept)
             report = await self._service.look(handle)
             if isinstance(report, JobReport):
-                return Plan(job, _as_begun(transfers, report), handle, is_kept=True, is_made=True)
+                return RoundPlan(job, _as_begun(transfers, report), handle, is_kept=True, is_made=True)
             if report.status == replies.NOT_FOUND and await self._service.handle(handle.name) == handle:
-                return Plan(job, transfers, handle, is_kept=True, is_made=False)
+                return RoundPlan(job, transfers, handle, is_kept=True, is_made=False)
             # A job that we may not see: it was made when we were somebody else.
-        return Plan(job, transfers, await self._service.handle(job.claim), is_kept=False, is_made=False)
+        return RoundPlan(job, transfers, await self._service.handle(job.claim), is_kept=False, is_made=False)
 
 
 def _as_begun(transfers: Sequence[Transfer], report: JobReport) -> list[Transfer]:

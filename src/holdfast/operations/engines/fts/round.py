@@ -28,16 +28,16 @@ from holdfast.operations.engines.fts import addresses, replies, submission
 from holdfast.operations.engines.fts.errors import Rejected
 from holdfast.operations.engines.fts.replies import FileReport, Hidden, JobReport
 from holdfast.operations.engines.fts.service import Service
-from holdfast.operations.engines.fts.submission import Handle, Wanted
+from holdfast.operations.engines.fts.submission import FileToBring, Handle
 from holdfast.operations.engines.fts.way import FtsWay
-from holdfast.operations.engines.proving import Fault, Patience
+from holdfast.operations.engines.proving import AskingPatience, EngineFault
 
 PROOF_PAUSES_S = (0.3, 1.0, 3.0)
 """After which pauses a storage is asked again that gives no answer when a file is to be proved."""
 CANCEL_S = 60.0
 """How long a job that was cancelled may take to be over."""
 
-End = FileReport | Fault
+End = FileReport | EngineFault
 
 
 class Appeared(Exception):
@@ -45,7 +45,7 @@ class Appeared(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RoundPlan:
     """What a round is to do: these files of ``job``, by the job at the service that has this handle."""
 
     job: Job
@@ -59,7 +59,7 @@ class Plan:
 class _Waiting:
     """A file that the service is to bring."""
 
-    wanted: Wanted
+    wanted: FileToBring
     end: asyncio.Future[End] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -69,7 +69,7 @@ class Round:
     def __init__(
         self,
         service: Service,
-        plan: Plan,
+        plan: RoundPlan,
         desk: Desk,
         settle: Callable[[int, Outcome], None],
         clock: Clock,
@@ -82,7 +82,7 @@ class Round:
         self._settle = settle
         self._clock = clock
         self._reads = reads
-        self._patience = Patience(PROOF_PAUSES_S, service.timing.sleep)
+        self._patience = AskingPatience(PROOF_PAUSES_S, service.timing.sleep)
         self._slots = asyncio.Semaphore(max(1, plan.job.streams))
         self._waiting: dict[int, _Waiting] = {}
         self._looking = {each.ordinal for each in plan.transfers}
@@ -106,7 +106,7 @@ class Round:
             self._looked(transfer)
         self._settle(transfer.ordinal, outcome)
 
-    async def _brought(self, wanted: Wanted) -> End:
+    async def _brought(self, wanted: FileToBring) -> End:
         """Wait, without holding up others, until the service has done with a file."""
         transfer = wanted.transfer
         waiting = self._waiting[transfer.ordinal] = _Waiting(wanted)
@@ -125,7 +125,7 @@ class Round:
             if there.is_found:
                 return Outcome(Verdict.FOUND, verified_us)
             there.require_room(transfer)
-        except Fault as fault:
+        except EngineFault as fault:
             return fault.outcome
         return outcome
 
@@ -198,7 +198,7 @@ class Round:
                 if not self._plan.is_made:
                     raise Appeared
                 # The storage could not rename then, and can now, or the other way round.
-                self._end(file.ordinal or 0, Fault(Code.STOPPED, "the job was begun for another name"))
+                self._end(file.ordinal or 0, EngineFault(Code.STOPPED, "the job was begun for another name"))
             elif file.is_over:
                 transfer = waiting.wanted.transfer
                 if file.state == replies.FINISHED:
@@ -216,7 +216,7 @@ class Round:
 
     def _end_all(self, code: Code, error: str) -> None:
         for ordinal in list(self._waiting):
-            self._end(ordinal, Fault(code, error))
+            self._end(ordinal, EngineFault(code, error))
 
     async def _cancel(self) -> None:
         await self._desk.check()

@@ -23,7 +23,7 @@ from typing import Any
 from holdfast.config.engines import FtsSettings
 from holdfast.operations.engine import Place, Transfer
 from holdfast.operations.engines.proving import CHEAPEST_FIRST
-from holdfast.storage.driver import FarFile
+from holdfast.storage.abilities import FarFile
 
 ALGORITHMS = {"adler32": "ADLER32", "crc32c": "CRC32C", "md5": "MD5"}
 """What the service calls the algorithms that it knows."""
@@ -54,7 +54,7 @@ class Handle:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class FileToBring:
     """A file that the service is to bring."""
 
     transfer: Transfer
@@ -63,7 +63,7 @@ class Wanted:
 
 
 def document(
-    handle: Handle, files: Sequence[Wanted], settings: FtsSettings, *, priority: int, bearer: str = ""
+    handle: Handle, files: Sequence[FileToBring], settings: FtsSettings, *, priority: int, bearer: str = ""
 ) -> dict[str, Any]:
     """The request. ``bearer``: the token that the service is shown, for storages that ask for none of their own."""
     first = files[0].transfer
@@ -85,7 +85,7 @@ def document(
     }
 
 
-def _file(wanted: Wanted, algorithm: str, activity: str, bearer: str) -> dict[str, Any]:
+def _file(wanted: FileToBring, algorithm: str, activity: str, bearer: str) -> dict[str, Any]:
     transfer = wanted.transfer
     made: dict[str, Any] = {
         "sources": [wanted.source.url],

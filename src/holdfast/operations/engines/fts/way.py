@@ -17,9 +17,9 @@ from holdfast.operations.engine import Transfer
 from holdfast.operations.engines import proving
 from holdfast.operations.engines.fts import addresses, reasons, replies
 from holdfast.operations.engines.fts.replies import FileReport
-from holdfast.operations.engines.fts.submission import Wanted
+from holdfast.operations.engines.fts.submission import FileToBring
 from holdfast.operations.engines.placing import Way
-from holdfast.operations.engines.proving import Depth, Fault, Patience
+from holdfast.operations.engines.proving import AskingPatience, Depth, EngineFault
 
 
 class FtsWay(Way):
@@ -31,10 +31,10 @@ class FtsWay(Way):
     def __init__(
         self,
         transfer: Transfer,
-        bring: Callable[[Wanted], Awaitable[FileReport | Fault]],
+        bring: Callable[[FileToBring], Awaitable[FileReport | EngineFault]],
         *,
         reads: bool,
-        patience: Patience,
+        patience: AskingPatience,
     ) -> None:
         self._transfer = transfer
         self._bring = bring
@@ -48,8 +48,8 @@ class FtsWay(Way):
         """Wait until the service has written ``path``."""
         source = await addresses.of_source(self._transfer.source)
         destination = await addresses.of_destination(self._transfer.destination, path)
-        end = await self._bring(Wanted(self._transfer, source, destination))
-        if isinstance(end, Fault):
+        end = await self._bring(FileToBring(self._transfer, source, destination))
+        if isinstance(end, EngineFault):
             raise end
         if end.state != replies.FINISHED:
             raise await self._fault(end, path)
@@ -62,27 +62,27 @@ class FtsWay(Way):
         except BrokenInvariant:
             raise
         except HoldfastError as error:
-            raise Fault(codes.of_source(error), proving.at(transfer.source, error)) from error
+            raise EngineFault(codes.of_source(error), proving.at(transfer.source, error)) from error
         why = proving.difference(transfer, found)
         if why:
-            raise Fault(Code.SOURCE_WRONG, f"source is wrong: {transfer.source}: {why}")
+            raise EngineFault(Code.SOURCE_WRONG, f"source is wrong: {transfer.source}: {why}")
 
-    async def blame(self, fault: Fault) -> Fault:
+    async def blame(self, fault: EngineFault) -> EngineFault:
         """Whose fault it is that wrong bytes have arrived."""
         return await proving.blame(self._transfer, fault, Depth.READ if self.reads else Depth.TOLD)
 
-    async def _fault(self, end: FileReport, path: str) -> Fault:
+    async def _fault(self, end: FileReport, path: str) -> EngineFault:
         """Why the service could not bring the file."""
         transfer = self._transfer
         said = f"FTS: {end.reason or 'it gives no reason'}"
         if end.state == replies.CANCELED:
-            return Fault(Code.STOPPED, f"cancelled; {said}")
+            return EngineFault(Code.STOPPED, f"cancelled; {said}")
         reason = reasons.of(end.reason)
         if reason.is_occupied:
             self.was_occupied = path == transfer.destination.path
-            return Fault(Code.DESTINATION_FAILED, f"{transfer.destination}: {said}")
+            return EngineFault(Code.DESTINATION_FAILED, f"{transfer.destination}: {said}")
         if reason.is_suspect:
-            blamed = await proving.blame(transfer, Fault(Code.DAMAGED, said), self.depth)
+            blamed = await proving.blame(transfer, EngineFault(Code.DAMAGED, said), self.depth)
             if blamed.code is not Code.DAMAGED:
                 return blamed
-        return Fault(reason.code, f"{transfer.source} to {transfer.destination}: {said}")
+        return EngineFault(reason.code, f"{transfer.source} to {transfer.destination}: {said}")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from holdfast.model.fileset import FileSet
-from holdfast.operations.batch import Batch, Failure, Kind, Settled
+from holdfast.operations.batch import Batch, BatchFailure, RequestKind, Settled
 from holdfast.operations.batches.queue import Queue
 from holdfast.operations.planning.sizes import Sizes
 from holdfast.operations.planning.usage import busy_of
@@ -25,7 +25,7 @@ NOTHING = FileSet()
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedFiles:
     """Files of a waiting batch that are to be carried out now."""
 
     batch: Batch
@@ -40,7 +40,7 @@ class Decided:
     """Files of a waiting batch that go on in another state, without a try; ``failure`` has them and their size."""
 
     batch: Batch
-    failure: Failure
+    failure: BatchFailure
 
 
 class Taking:
@@ -58,7 +58,7 @@ class Taking:
         self._cut: dict[int, Batch] = {}
         """Batches of which something was taken, as they are since."""
 
-    def take(self, wanted: Sequence[Wanted]) -> list[tuple[Wanted, Batch]]:
+    def take(self, wanted: Sequence[WantedFiles]) -> list[tuple[WantedFiles, Batch]]:
         """Claim what is wanted, as far as it is still to be had."""
         free = [each for each in wanted if self._reserve(each)]
         n_wishes = Counter(each.batch.id for each in free)
@@ -79,10 +79,10 @@ class Taking:
                 taken.append((each, claimed))
         return taken
 
-    def _reserve(self, wanted: Wanted) -> bool:
+    def _reserve(self, wanted: WantedFiles) -> bool:
         """Whether nobody has to do with these files; from here on, we have."""
         batch = wanted.batch
-        if batch.request.kind is Kind.ORPHANS:
+        if batch.request.kind is RequestKind.ORPHANS:
             return True
         # What is read at a source may well be read by others; what is written or deleted may not.
         if self._busy.get((batch.block_key, batch.site), NOTHING) & wanted.files:
@@ -97,7 +97,7 @@ class Taking:
         found: list[Decided] = []
         settled: list[Settled] = []
         for each in all_decided:
-            claimed = self._claim(Wanted(each.batch, each.failure.files, each.failure.size))
+            claimed = self._claim(WantedFiles(each.batch, each.failure.files, each.failure.size))
             if claimed is not None:
                 found.append(each)
                 settled.append(Settled(claimed.claim, failures=(each.failure,)))
@@ -105,7 +105,7 @@ class Taking:
             self._queue.settle(self._connection, settled, now_us=self._now_us)
         return found
 
-    def _claim(self, wanted: Wanted) -> Batch | None:
+    def _claim(self, wanted: WantedFiles) -> Batch | None:
         batch, files = wanted.batch, wanted.files
         known = self._cut.get(batch.id, batch)
         claimed = self._queue.claim(

@@ -1,4 +1,4 @@
-"""DeletionReport: what became of one request to delete. Values only.
+"""DeletionReport: what became of one request to delete, and of each file. Values only.
 
 Of orphans every path is named. Of replicas only what is still there is: a
 dataset has millions of files, and those that are gone are counted.
@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import DeletionRequest, RequestState
+from holdfast.operations.codes import Code
 
 REASONS_MAX = 5
 """As many reasons as the outcome of a request quotes; the queue keeps them all."""
@@ -29,6 +30,15 @@ class PathState(StrEnum):
     """Not deleted, and rightly so."""
     FAILED = "failed"
     """Should have gone, but the storage did not let it; it may be tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What became of a target: DELETED, MOVED, GONE, SKIPPED or FAILED; the last two with a code and a reason."""
+
+    state: PathState
+    code: Code | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from holdfast.operations.batches.queue import Queue
 from holdfast.operations.engines.choosing import Engines
 from holdfast.operations.places import Places
 from holdfast.operations.requests import random_id
-from holdfast.operations.tally import Tally
+from holdfast.operations.tally import RunTally
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -41,7 +41,7 @@ class Tools:
     engines: Engines
     settings: OperationsSettings
     outside: Outside
-    tally: Tally
+    tally: RunTally
     is_service: bool = False
     """Nobody waits for the end of it: what goes wrong has to be in the log."""
 

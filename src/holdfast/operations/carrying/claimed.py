@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 
 from holdfast.config import OperationsSettings
 from holdfast.model.fileset import FileSet
-from holdfast.operations.batch import Batch, BatchState, Failure, Settled
+from holdfast.operations.batch import Batch, BatchFailure, BatchState, Settled
+from holdfast.operations.carrying import outcomes
+from holdfast.operations.carrying.outcomes import Setback
 from holdfast.operations.codes import Code
-from holdfast.operations.work import outcomes
-from holdfast.operations.work.outcomes import Setback
 
 _GOES_ON = frozenset({Code.STOPPED, Code.ENGINE_FAILED})
 """Failures after which a service may still be at it."""
@@ -69,7 +69,7 @@ class Claimed:
         self._verified_us = 0
         self._setbacks: dict[tuple[Code, str], list[int]] = {}
         self._words: dict[Code, str] = {}
-        self._decided: list[Failure] = []
+        self._decided: list[BatchFailure] = []
         self._is_job_over = False
         self._has_ended_well = True
         """No file has failed in a way that leaves open whether its job goes on."""
@@ -129,17 +129,13 @@ class Claimed:
         self._setbacks.setdefault((code, words), []).append(ordinal)
         return True
 
-    def decided(self, failure: Failure) -> None:
+    def decided(self, failure: BatchFailure) -> None:
         """How some files go on, where that is no matter of a try."""
         ordinals = self.left.intersection(failure.files)
         if ordinals:
             self.left -= ordinals
             self.n_waiting += len(ordinals)
             self._decided.append(replace(failure, files=FileSet.of(ordinals), size=self.size_of(ordinals)))
-
-    def unwritten(self) -> FileSet:
-        """What is done and not written down."""
-        return FileSet.of(self._done)
 
     def rest(self) -> FileSet:
         """What is left, as a set of files."""

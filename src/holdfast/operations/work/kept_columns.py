@@ -1,4 +1,4 @@
-"""Columns: the files of the blocks that are worked on, read once and kept for a while.
+"""Kept columns: the files of the blocks that are worked on, read once and kept for a while.
 
 Rules
   * The inventory lets nobody remove or rename files of a block while a request
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from holdfast.inventory.store import Snapshot
 from holdfast.model.names import BlockKey
 from holdfast.model.records import DeletionRequest, FileColumns
-from holdfast.operations.batch import Batch, Kind
+from holdfast.operations.batch import Batch, RequestKind
 from holdfast.operations.planning.sizes import Sizes
 
 Place = tuple[str, BlockKey]
@@ -25,7 +25,7 @@ ROWS_MAX = 200_000
 """As many files as are kept, the last block that was read apart."""
 
 
-class Columns:
+class KeptColumns:
     """The files of blocks, those that were asked for last."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Columns:
         """The sizes of the files of batches, as long as ``view`` is open; ``orphans``: open deletions by id."""
 
         def sizes(batch: Batch) -> Sequence[int]:
-            if batch.request.kind is Kind.ORPHANS:
+            if batch.request.kind is RequestKind.ORPHANS:
                 return orphans[batch.request.id].path_sizes()
             return self.of(view, batch).sizes
 

@@ -1,4 +1,4 @@
-"""Asked: what the inventory asks for now, as far as this worker is to see to it.
+"""Open requests: what the inventory asks for now, as far as this worker is to see to it.
 
 Rules
   * The inventory is looked at when its head has moved, and its word counts:
@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from holdfast.inventory.store import Head, Snapshot
 from holdfast.model import steps
 from holdfast.model.records import CopyRequest, DeletionRequest, Request, RequestState
-from holdfast.operations.batch import Kind, QueuedRequest
+from holdfast.operations.batch import QueuedRequest, RequestKind
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.planning import lacking
-from holdfast.operations.work.outside import Tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,12 @@ class News:
     """The inventory is another than before: nothing that we remember holds."""
 
 
-class Asked:
+class OpenRequests:
     """The requests that are to be worked on."""
 
-    def __init__(self, tools: Tools, *, only: Collection[str] | None = None, kinds: Collection[Kind] | None = None):
+    def __init__(
+        self, tools: Tools, *, only: Collection[str] | None = None, kinds: Collection[RequestKind] | None = None
+    ):
         self.seen: dict[str, None] = dict.fromkeys(only or ())
         """All that this worker has had to do with, in the order in which it heard of them, to be told of in the end.
 
@@ -111,12 +113,6 @@ class Asked:
         self._looked = now if self._looked == before else self._looked
         self._seen = now if self._seen == before else self._seen
 
-    def refresh(self) -> None:
-        """Read again how far the requests are."""
-        for each in self._tools.queue.known_open():
-            if each.id in self.known:
-                self.known[each.id] = each
-
     def forget(self, id: str) -> None:
         """A request has its outcome."""
         self.known.pop(id, None)
@@ -166,15 +162,19 @@ class Asked:
     def _is_wanted(self, request: Request) -> bool:
         if self._only is not None and request.id not in self._only:
             return False
-        return self._kinds is None or Kind.of(request) in self._kinds
+        return self._kinds is None or RequestKind.of(request) in self._kinds
 
 
-_STEPS = {Kind.COPY: "copy.planned", Kind.REPLICAS: "deletion.planned", Kind.ORPHANS: "deletion.planned"}
+_STEPS = {
+    RequestKind.COPY: "copy.planned",
+    RequestKind.REPLICAS: "deletion.planned",
+    RequestKind.ORPHANS: "deletion.planned",
+}
 
 
-def _steps(view: Snapshot, turn: Iterable[QueuedRequest]) -> Sequence[tuple[QueuedRequest, lacking.Step]]:
+def _steps(view: Snapshot, turn: Iterable[QueuedRequest]) -> Sequence[tuple[QueuedRequest, lacking.PlanStep]]:
     """What is planned together of those whose turn it is, as far as they are open."""
-    gone: list[tuple[QueuedRequest, lacking.Step]] = []
+    gone: list[tuple[QueuedRequest, lacking.PlanStep]] = []
 
     def still_open() -> Iterator[tuple[QueuedRequest, Request]]:
         for queued in turn:
@@ -183,7 +183,7 @@ def _steps(view: Snapshot, turn: Iterable[QueuedRequest]) -> Sequence[tuple[Queu
                 continue
             if request.dataset is not None and not view.find_datasets([request.dataset]):
                 # Its dataset is gone, so nothing of it can be brought or be there.
-                gone.append((queued, lacking.Step((), queued.planned_to, True, 0)))
+                gone.append((queued, lacking.PlanStep((), queued.planned_to, True, 0)))
                 continue
             yield queued, request
 

@@ -1,4 +1,4 @@
-"""Jobs: everything that is claimed, waiting for room or under way, each under way in a task of its own.
+"""Worker jobs: everything that is claimed, waiting for room or under way, each under way in a task of its own.
 
 Rules
   * No more files are under way at once than ``streams_max`` for copies; of
@@ -19,15 +19,15 @@ from typing import Any
 
 from holdfast.model.errors import WorkerStuck
 from holdfast.operations.batch import Batch
-from holdfast.operations.tally import Tally
-from holdfast.operations.work.claimed import Claimed
+from holdfast.operations.carrying.claimed import Claimed
+from holdfast.operations.tally import RunTally
 
 WAKE_S = 1.0
 """How often one who waits for jobs looks up."""
 
 
 @dataclass(eq=False, slots=True)
-class Job:
+class WorkerJob:
     """A claimed batch and what carries it out. ``stop``: begin nothing further of it."""
 
     claimed: Claimed
@@ -50,18 +50,18 @@ class Job:
         return not self.batch.request.kind.is_deletion
 
 
-class Jobs:
+class WorkerJobs:
     """The jobs of one worker."""
 
-    def __init__(self, tally: Tally, monotonic: Callable[[], float], streams_max: int) -> None:
+    def __init__(self, tally: RunTally, monotonic: Callable[[], float], streams_max: int) -> None:
         self._tally = tally
         self._monotonic = monotonic
         self._streams_max = streams_max
-        self._ready: deque[Job] = deque()
-        self._running: dict[asyncio.Task[None], Job] = {}
-        self._ended: list[Job] = []
+        self._ready: deque[WorkerJob] = deque()
+        self._running: dict[asyncio.Task[None], WorkerJob] = {}
+        self._ended: list[WorkerJob] = []
 
-    def __iter__(self) -> Iterator[Job]:
+    def __iter__(self) -> Iterator[WorkerJob]:
         """All that is claimed and not written down to its end."""
         yield from (*self._running.values(), *self._ready, *self._ended)
 
@@ -94,7 +94,7 @@ class Jobs:
         known = {job.batch.claim: job.streams for job in self}
         return known | {job.batch.claim: 0 for job in self._ended}
 
-    def add(self, job: Job) -> None:
+    def add(self, job: WorkerJob) -> None:
         """It may begin."""
         self._ready.append(job)
         self._tally.started(job.batch.claim, len(job.claimed.left))
@@ -102,7 +102,7 @@ class Jobs:
     def begin(self) -> None:
         """Begin what there is room for; the first one in any case."""
         in_use = sum(job.streams for job in self._running.values() if job.is_copy)
-        waiting: deque[Job] = deque()
+        waiting: deque[WorkerJob] = deque()
         while self._ready:
             job = self._ready.popleft()
             if job.is_copy and in_use and in_use + job.streams > self._streams_max:
@@ -146,7 +146,7 @@ class Jobs:
         """What has ended is written down."""
         self._ended.clear()
 
-    def cancel(self, is_meant: Callable[[Job], bool]) -> list[Job]:
+    def cancel(self, is_meant: Callable[[WorkerJob], bool]) -> list[WorkerJob]:
         """End some jobs, which clean up behind themselves; returns them."""
         meant = [job for job in self if is_meant(job)]
         for job in meant:
@@ -177,7 +177,7 @@ class Jobs:
             told = f"what was begun at {', '.join(sites)} does not end within {limit_s:g} s"
             raise WorkerStuck(told, hint="start the worker anew, and see whether that storage answers")
 
-    def _give_up(self, job: Job) -> None:
+    def _give_up(self, job: WorkerJob) -> None:
         job.drop()
         job.claimed.interrupted()
         self._ended.append(job)
@@ -198,5 +198,5 @@ async def cancelled(tasks: Iterable[asyncio.Task[Any]], limit_s: float) -> set[a
     return stuck
 
 
-async def _carried(job: Job) -> None:
+async def _carried(job: WorkerJob) -> None:
     await job.carry()

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from holdfast.config import OperationsSettings
 from holdfast.model.clock import SECOND_US
 from holdfast.model.fileset import FileSet
-from holdfast.operations.batch import Batch, BatchState, Failure, Held, Kind
+from holdfast.operations.batch import Batch, BatchFailure, BatchState, Held, RequestKind
 from holdfast.operations.codes import Code
 from holdfast.operations.planning import waits
 
@@ -55,16 +55,16 @@ class Setback:
     error: str
 
 
-def failure(batch: Batch, setback: Setback, settings: OperationsSettings, *, now_us: int, seed: int) -> Failure:
+def failure(batch: Batch, setback: Setback, settings: OperationsSettings, *, now_us: int, seed: int) -> BatchFailure:
     """The condition in which the files of a setback go on."""
     code = setback.code
-    made = Failure(
+    made = BatchFailure(
         setback.files, setback.size, BatchState.FAILED, batch.attempts + 1, code, setback.error[:ERROR_CHARS]
     )
     made = replace(made, bad_sources=batch.bad_sources, left=batch.left if code in _LEAVES_NOTHING else None)
     if code in _UNTRIED:
         return replace(made, state=BatchState.QUEUED, attempts=batch.attempts)
-    if code in _RIGHTLY and batch.request.kind is Kind.ORPHANS:
+    if code in _RIGHTLY and batch.request.kind is RequestKind.ORPHANS:
         return replace(made, state=BatchState.SKIPPED, attempts=batch.attempts)
     if code.stops_site:
         return replace(made, state=BatchState.HELD, attempts=batch.attempts, held=Held.SITE_UNAVAILABLE)
@@ -76,17 +76,17 @@ def failure(batch: Batch, setback: Setback, settings: OperationsSettings, *, now
     return _again(batch, made, settings, now_us, seed)
 
 
-def for_good(batch: Batch, made: Failure, settings: OperationsSettings) -> Failure:
+def for_good(batch: Batch, made: BatchFailure, settings: OperationsSettings) -> BatchFailure:
     """A failure that no further try can mend; no new source is a reason to try what is held for it."""
     request = batch.request
-    if request.kind is Kind.ORPHANS or (request.kind is Kind.COPY and not request.is_replacing):
+    if request.kind is RequestKind.ORPHANS or (request.kind is RequestKind.COPY and not request.is_replacing):
         return made
     return replace(
         made, state=BatchState.HELD, held=Held.ALL_FAILED, attempts=max(made.attempts, settings.attempts_max)
     )
 
 
-def _again(batch: Batch, made: Failure, settings: OperationsSettings, now_us: int, seed: int) -> Failure:
+def _again(batch: Batch, made: BatchFailure, settings: OperationsSettings, now_us: int, seed: int) -> BatchFailure:
     if made.attempts >= settings.attempts_max:
         error = f"given up after {made.attempts} tries: {made.error}"[:ERROR_CHARS]
         return replace(made, state=BatchState.HELD, held=Held.ALL_FAILED, error=error)
@@ -100,10 +100,10 @@ def _again(batch: Batch, made: Failure, settings: OperationsSettings, now_us: in
     return replace(made, state=BatchState.RETRY, not_before_us=now_us + wait_us)
 
 
-def later(batch: Batch, files: FileSet, size: int, why: str, *, now_us: int, wait_s: float) -> Failure:
+def later(batch: Batch, files: FileSet, size: int, why: str, *, now_us: int, wait_s: float) -> BatchFailure:
     """Given back untried, to come after a while: something that will pass is in the way."""
     not_before_us = now_us + int(wait_s * SECOND_US)
-    return Failure(
+    return BatchFailure(
         files,
         size,
         BatchState.RETRY,
@@ -116,10 +116,10 @@ def later(batch: Batch, files: FileSet, size: int, why: str, *, now_us: int, wai
     )
 
 
-def held(batch: Batch, files: FileSet, size: int, held: Held, why: str, code: Code | None) -> Failure:
+def held(batch: Batch, files: FileSet, size: int, held: Held, why: str, code: Code | None) -> BatchFailure:
     """Not to be tried before what is in the way has changed. The last error is kept where it says more."""
     is_site = held is Held.SITE_UNAVAILABLE
-    return Failure(
+    return BatchFailure(
         files,
         size,
         BatchState.HELD,
@@ -132,9 +132,9 @@ def held(batch: Batch, files: FileSet, size: int, held: Held, why: str, code: Co
     )
 
 
-def given_up(batch: Batch, files: FileSet, size: int, code: Code, why: str) -> Failure:
+def given_up(batch: Batch, files: FileSet, size: int, code: Code, why: str) -> BatchFailure:
     """Final, without a try."""
-    return Failure(
+    return BatchFailure(
         files,
         size,
         BatchState.FAILED,

@@ -13,10 +13,9 @@ from holdfast.model.records import DeletionRequest, RequestState
 from holdfast.operations.batch import FINAL, BatchState, QueuedRequest
 from holdfast.operations.batches import rows
 from holdfast.operations.batches.queue import Queue
-from holdfast.operations.deleting.removal import Removed
-from holdfast.operations.deleting.report import DeletionReport, PathOutcome, PathState, what
+from holdfast.operations.carrying.outside import Tools
+from holdfast.operations.deletion_report import DeletionReport, PathOutcome, PathState, Removed, what
 from holdfast.operations.work import closing
-from holdfast.operations.work.outside import Tools
 
 PROBLEMS_MAX = 1000
 """So many files of a deletion of replicas are named that are still there."""

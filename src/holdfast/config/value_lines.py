@@ -18,7 +18,7 @@ _HEADER = re.compile(rf"\s*(\[{{1,2}})\s*({_PATH})\s*\]")
 _ENTRY = re.compile(rf"\s*({_PATH})\s*=")
 
 
-class Places:
+class ValueLines:
     """The lines of one file, by the names that lead to them."""
 
     def __init__(self, file: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Waiting: for how long a worker with nothing to do waits, and when there is nothing to wait for.
+"""Pauses: for how long a worker with nothing to do waits, and when there is nothing to wait for.
 
 Rules
   * One that runs for ever looks up every WAKE_S.
@@ -13,29 +13,36 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from holdfast.model.clock import SECOND_US
 from holdfast.operations.batch import Batch
-from holdfast.operations.work.asked import Asked
-from holdfast.operations.work.jobs import WAKE_S
-from holdfast.operations.work.outside import Tools
+from holdfast.operations.carrying.outside import Tools
+from holdfast.operations.work.open_requests import OpenRequests
 from holdfast.operations.work.presence import Presence
+from holdfast.operations.work.worker_jobs import WAKE_S
 
 WAIT_S_MIN = 0.001
 
 
-class Waiting:
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """For how long to wait, None: for nothing; and whether others are at something that we know of."""
+
+    seconds: float | None
+    is_busy: bool
+
+
+class Pauses:
     """The waits of one worker. ``say``: told once, in a word, that others are waited for."""
 
     def __init__(
-        self, tools: Tools, asked: Asked, presence: Presence, say: Callable[[str], None] | None = None
+        self, tools: Tools, asked: OpenRequests, presence: Presence, say: Callable[[str], None] | None = None
     ) -> None:
         self._tools = tools
         self._asked = asked
         self._presence = presence
         self._say = say
-        self.is_busy = False
-        """Others are at something that we know of."""
         self._blocked_s = WAIT_S_MIN
         self._told: set[str] = set()
 
@@ -56,14 +63,17 @@ class Waiting:
             if self._say is not None:
                 self._say(message)
 
-    def next(self, *, wait: bool, is_looked_for: bool = False, is_in_vain: bool = False) -> float | None:
-        """How many seconds to wait; None: for nothing.
+    def next(self, *, wait: bool, is_looked_for: bool = False, is_in_vain: bool = False) -> Pause:
+        """What to do while there is nothing to do.
 
         ``is_looked_for``: we know of what is still to be looked at; ``is_in_vain``: what is due waits for what was
         looked at without an answer, and may be so for ever.
         """
         others = self._others()
-        self.is_busy = bool(others) or is_looked_for
+        is_busy = bool(others) or is_looked_for
+        return Pause(self._seconds(others, wait=wait and is_busy, is_in_vain=is_in_vain), is_busy)
+
+    def _seconds(self, others: list[Batch], *, wait: bool, is_in_vain: bool) -> float | None:
         due_us = self._next_due_us()
         if due_us is not None:
             wait_s = (due_us - self._tools.outside.clock()) / SECOND_US
@@ -75,7 +85,7 @@ class Waiting:
             return blocked_s
         if self._tools.is_service or not self._asked.is_planned:
             return WAKE_S
-        if not self.is_busy or not wait:
+        if not wait:
             return None
         if others:
             self._tell(others)

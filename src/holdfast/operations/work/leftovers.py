@@ -1,4 +1,4 @@
-"""Cleaning: what is left behind of requests that others have closed; done beside everything else.
+"""Leftovers: what is left behind of requests that others have closed; done beside everything else.
 
 Rules
   * Jobs at services are cancelled, and parts of whatever claim are removed.
@@ -15,14 +15,14 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 
 from holdfast import logs
 from holdfast.model.errors import BrokenInvariant, DatabaseAway, HoldfastError, OutcomeUnknown, UnknownName
-from holdfast.operations.batch import Batch, Kind
+from holdfast.operations.batch import Batch, RequestKind
 from holdfast.operations.batches.unwanted import UnwantedJob
+from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.engine import Place
 from holdfast.operations.engines import placing
-from holdfast.operations.work.columns import Columns
 from holdfast.operations.work.copying import parts_of
-from holdfast.operations.work.jobs import cancelled
-from holdfast.operations.work.outside import Tools
+from holdfast.operations.work.kept_columns import KeptColumns
+from holdfast.operations.work.worker_jobs import cancelled
 
 AT_ONCE = 20
 CANCEL_INTERVAL_S = 30.0
@@ -32,10 +32,10 @@ AWAY_INTERVAL_S = 1.0
 _log = logs.get("operations")
 
 
-class Cleaning:
+class Leftovers:
     """The cleaners of one worker."""
 
-    def __init__(self, tools: Tools, columns: Columns) -> None:
+    def __init__(self, tools: Tools, columns: KeptColumns) -> None:
         self._tools = tools
         self._columns = columns
         self._running: set[asyncio.Task[None]] = set()
@@ -55,7 +55,7 @@ class Cleaning:
     def begin(self, given_up: Iterable[Batch], *, ours: Collection[str]) -> None:
         """Clean up after batches as they were when they were given up; what is ``ours`` does that itself."""
         given_up = list(given_up)
-        copies = [batch for batch in given_up if batch.request.kind is Kind.COPY]
+        copies = [batch for batch in given_up if batch.request.kind is RequestKind.COPY]
         parts = [part for batch in copies if batch.claim not in ours for part in self._parts(batch)]
         jobs = [UnwantedJob(batch.claim, batch.engine, batch.handle, 0) for batch in copies if batch.handle]
         self._cancelled_s |= {job.claim: self._tools.outside.monotonic() for job in jobs}
