@@ -115,13 +115,17 @@ class Gate:
     confirmed: int
 
 
+Gates = Mapping[Class, Gate]
+"""The gate of each class that has one."""
+
+
 def gates(
     report: Report,
     confirmed: Mapping[Class, int],
     settings: GateSettings,
     state: SiteState,
     previous: Report | None,
-) -> Mapping[Class, Gate]:
+) -> Gates:
     """The gate of each class that may be acted on at all."""
     for_all = [*_of_state(report, state), *_of_listing(report, settings, previous), *_of_mass_loss(report, settings)]
     found: dict[Class, Gate] = {}

@@ -7,14 +7,14 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
 from holdfast import logs
 from holdfast.consistency.findings import Class, Finding
-from holdfast.consistency.gates import Gate
+from holdfast.consistency.gates import Gates
 from holdfast.consistency.history.deeds import DeedKind, Deeds
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.report import Report
@@ -28,8 +28,6 @@ from holdfast.model.errors import Conflict
 from holdfast.model.records import Door
 from holdfast.model.requirements import Requirement, SameDoor
 from holdfast.storage.driver import StorageDriver
-
-Gates = Mapping[Class, Gate]
 
 _log = logs.get("consistency")
 

@@ -24,15 +24,17 @@ from collections.abc import Collection, Iterable, Sequence
 from holdfast import logs
 from holdfast.consistency.checking import held
 from holdfast.consistency.findings import LACKING, WRONG, Class, Finding, pieces
+from holdfast.consistency.gates import Gates
 from holdfast.consistency.history.deeds import DeedKind
 from holdfast.consistency.mending import seen
-from holdfast.consistency.mending.asker import Asker, Gates, Repair, refused, require_open
+from holdfast.consistency.mending.asker import Asker, Repair, refused, require_open
+from holdfast.consistency.mending.grouped import by_block, by_dataset
 from holdfast.consistency.mending.request_sizes import copy_cost, cut
 from holdfast.consistency.mending.sorting import Sorted, sort_out
 from holdfast.consistency.report import Report
 from holdfast.model.changes import FilesGone, RequestCopy
 from holdfast.model.errors import Conflict
-from holdfast.model.names import BlockKey, DatasetKey
+from holdfast.model.names import DatasetKey
 from holdfast.model.records import BlockFiles, CopyRequest, Evidence, RequestState
 from holdfast.model.requirements import DatasetUnchanged, Requirement
 from holdfast.operations import requests
@@ -57,7 +59,7 @@ async def repair(asker: Asker, report: Report, findings: Iterable[Finding], resu
         require_open(report, gates, *{finding.cls for finding in wrong})
         good = await seen.as_seen(asker.driver, wrong, result.skipped)
         good += [finding for finding in piece if finding.cls is Class.AWAITED]
-        for dataset, files in _by_dataset(good).items():
+        for dataset, files in by_dataset(good).items():
             for part in cut(sorted(files, key=_place), copy_cost):
                 bringing |= _ask_for_copies(asker, report, dataset, part, result)
     _try_again(asker, bringing, result)
@@ -111,33 +113,16 @@ def _commit_copies(
     asker: Asker, report: Report, id: str, dataset: DatasetKey, found: Sorted, requirement: Requirement
 ) -> None:
     cause = asker.cause(report)
-    gone = [
-        FilesGone(BlockKey(dataset, part.block), report.site, part.ordinals or (), Evidence.STATED, cause)
-        for part in _scope(found.ask)
-    ]
+    files = by_block(found.ask)
+    gone = [FilesGone(block, report.site, ordinals, Evidence.STATED, cause) for block, ordinals in files.items()]
+    scope = tuple(BlockFiles(block.block, ordinals) for block, ordinals in files.items())
     owner = requests.user_of(asker.actor)
-    request = CopyRequest(id, dataset, report.site, _scope(found.ask), reason=cause, owner=owner, replace=True)
+    request = CopyRequest(id, dataset, report.site, scope, reason=cause, owner=owner, replace=True)
     also = asker.recorder(report, DeedKind.COPY, id, found.ask)
     required = (requirement, *asker.same_door(report.site))
     asker.commit((*gone, RequestCopy(request)), cause=cause, also=also, requirements=required)
     about = {"site": report.site, "run": report.run, "dataset": str(dataset), "dry_run": asker.dry_run}
     _log.info("repair asked", request=id, files=len(found.ask), **about)
-
-
-def _scope(files: Iterable[Finding]) -> tuple[BlockFiles, ...]:
-    by_block: dict[str, list[int]] = {}
-    for finding in files:
-        if finding.block is not None:
-            by_block.setdefault(finding.block.block, []).append(finding.ordinal)
-    return tuple(BlockFiles(block, tuple(sorted(ordinals))) for block, ordinals in sorted(by_block.items()))
-
-
-def _by_dataset(findings: Iterable[Finding]) -> dict[DatasetKey, list[Finding]]:
-    by_dataset: dict[DatasetKey, list[Finding]] = {}
-    for finding in findings:
-        if finding.block is not None:
-            by_dataset.setdefault(finding.block.dataset, []).append(finding)
-    return by_dataset
 
 
 def _place(finding: Finding) -> tuple[str, int]:

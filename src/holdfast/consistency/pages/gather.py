@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from holdfast.config import ConsistencySettings
-from holdfast.consistency import gates
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
 from holdfast.consistency.findings import Class
 from holdfast.consistency.gates import GateSettings
@@ -23,6 +22,7 @@ from holdfast.consistency.history.sightings import SIGHTINGS
 from holdfast.consistency.history.states import States
 from holdfast.consistency.pages.model import ActionShown, Amount, GateShown, RunShown, SiteShown, WordShown
 from holdfast.consistency.report import FINDINGS, Report
+from holdfast.consistency.site_gates import gates_by
 from holdfast.model.clock import Clock
 from holdfast.model.errors import HoldfastError
 
@@ -77,8 +77,7 @@ class Gatherer:
             if (last.folder / SIGHTINGS).is_file():
                 needed = settings.confirmations
                 confirmed = sightings.confirmed_counts(last.folder, needed, now_us=self.clock(), limits=self.limits)
-        previous = gates.believed(self.history.earlier(name, last.run), settings)
-        found = gates.gates(last.report, confirmed, settings, self.states.get(name), previous)
+        found = gates_by(self.history, last.report, confirmed, settings, self.states.get(name))
         return tuple(
             GateShown(gate.cls, gate.is_open, gate.reasons, gate.found, gate.confirmed) for gate in found.values()
         )
