@@ -13,13 +13,14 @@ from holdfast.cli import completing, options, show
 from holdfast.cli.context import Context, open_context
 from holdfast.consistency import findings
 from holdfast.consistency.findings import WRONG, Finding
-from holdfast.consistency.history.runs import History, RunState
+from holdfast.consistency.history.kept_report import require_here
+from holdfast.consistency.history.runs import History
 from holdfast.consistency.mending import declaring, losses
 from holdfast.consistency.mending.acting_tools import ActingTools
 from holdfast.consistency.mending.losses import Hope, Loss
 from holdfast.consistency.report import FINDINGS, Report
 from holdfast.model import names
-from holdfast.model.errors import BadInput, UnknownName
+from holdfast.model.errors import BadInput
 from holdfast.operations import requests
 
 SHOWN = 20
@@ -80,10 +81,9 @@ def lost_command(
 def _last_report(context: Context, site: str) -> Report:
     with context.store.snapshot() as view:
         view.site(site)
-    for run in History(context.store, clock=context.clock).runs(site):
-        if run.state is RunState.DONE and run.report is not None:
-            return run.report
-    raise UnknownName(f"{site} has not been checked yet", hint=f"run `holdfast check {site}`")
+    report = History(context.store, clock=context.clock).require_last_report(site)
+    require_here(report)
+    return report
 
 
 def _losses(context: Context, report: Report, dataset: str | None) -> list[Loss]:

@@ -82,7 +82,8 @@ def state_text(run: Run) -> str:
     """What has become of a run, as far as that can be known here."""
     if run.state is RunState.UNKNOWN:
         return f"running since {show.time(run.started_us)} on {run.host}, or killed there"
-    return f"{run.state.value}: {run.reason}" if run.reason else run.state.value
+    dry = ", a dry run" if run.report is not None and run.report.dry_run else ""
+    return f"{run.state.value}: {run.reason}" if run.reason else f"{run.state.value}{dry}"
 
 
 def facts(run: Run) -> dict[str, Any]:
@@ -103,6 +104,7 @@ def facts(run: Run) -> dict[str, Any]:
     if report is not None:
         about["report"] = {
             "agrees": report.agrees,
+            "dry_run": report.dry_run,
             "expected": report.expected,
             "actual": report.actual,
             "directories": report.directories,

@@ -16,7 +16,7 @@ from holdfast.consistency.class_words import NAMES
 from holdfast.consistency.comparing.duckdb_session import limits_of
 from holdfast.consistency.findings import Class
 from holdfast.consistency.gates import Gate, GateSettings
-from holdfast.consistency.history.runs import Action, History, Run, RunState
+from holdfast.consistency.history.runs import Action, History, Run
 from holdfast.consistency.history.sightings import SIGHTINGS
 from holdfast.consistency.site_gates import gates_of
 from holdfast.operations.showing.why import lasting
@@ -133,8 +133,8 @@ def _print_gates(gates: Sequence[Gate]) -> None:
 
 def _gates(context: Context, history: History, run: Run) -> list[Gate]:
     """The gates of a site's last report as they stand now; none where the report is not here."""
-    done = next((each for each in history.runs(run.site) if each.state is RunState.DONE), None)
-    if done is None or done.run != run.run or run.report is None or not (Path(run.folder) / SIGHTINGS).exists():
+    last = history.last_report(run.site)
+    if last is None or last.run != run.run or run.report is None or not (Path(run.folder) / SIGHTINGS).exists():
         return []
     configured = context.config.consistency
     found = gates_of(
