@@ -107,6 +107,11 @@ class Site:
     storage_type: StorageType = StorageType.DISK
     status: SiteStatus = SiteStatus.READY
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is to be used: what it holds counts, and what is asked for there is done."""
+        return self.status is SiteStatus.READY
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

@@ -16,7 +16,7 @@ from weakref import ref as weakref
 
 from holdfast.model import pfn
 from holdfast.model.errors import InvalidName, OperatorError, unknown_name
-from holdfast.model.records import Site, SiteStatus, StorageType
+from holdfast.model.records import Site, StorageType
 from holdfast.operations.engine import Place
 from holdfast.storage.driver import StorageDriver
 
@@ -91,7 +91,7 @@ class Places:
 
     def is_ready(self, name: str) -> bool:
         """Whether the inventory lets a site be used."""
-        return name in self.sites and self.sites[name].status is SiteStatus.READY
+        return name in self.sites and self.sites[name].is_ready
 
     async def close(self) -> None:
         """Close what was opened for us, in the event loop that used it."""

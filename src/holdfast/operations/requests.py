@@ -39,7 +39,6 @@ from holdfast.model.records import (
     DeletionRequest,
     EmptyDirectory,
     Orphan,
-    SiteStatus,
 )
 from holdfast.model.requirements import Requirement
 from holdfast.operations.requesting.asking import Asked, Asker
@@ -114,7 +113,7 @@ def request_copy(
 def _require_ready(store: Store, name: str) -> None:
     with store.snapshot() as snapshot:
         site = snapshot.site(name)
-    if site.status is not SiteStatus.READY:
+    if not site.is_ready:
         hint = f"`holdfast site set {name} --status ready` lets it be used; with --no-wait the copy waits for that"
         raise Conflict(f"site {name} is {site.status.value}", rows=(name,), hint=hint)
 

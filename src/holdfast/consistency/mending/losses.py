@@ -19,7 +19,7 @@ from holdfast.consistency.findings import WRONG, Finding
 from holdfast.inventory.store import Snapshot
 from holdfast.model.errors import UnknownName
 from holdfast.model.names import BlockKey
-from holdfast.model.records import BlockReplica, SiteStatus, StorageType
+from holdfast.model.records import BlockReplica, StorageType
 
 
 class Hope(StrEnum):
@@ -52,7 +52,7 @@ def losses(view: Snapshot, site: str, findings: Iterable[Finding]) -> Iterator[L
         if not held.pop(site, False):
             continue  # The inventory does not say any more that it is there.
         others = sorted(name for name, holds in held.items() if holds)
-        ready = [name for name in others if sites[name].status is SiteStatus.READY]
+        ready = [name for name in others if sites[name].is_ready]
         if any(sites[name].storage_type is not StorageType.TAPE for name in ready):
             continue
         hope = Hope.TAPE if ready else Hope.NOT_READY if others else Hope.NONE
