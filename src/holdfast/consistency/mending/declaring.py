@@ -28,7 +28,9 @@ from holdfast.consistency.mending.grouped import by_block, by_dataset
 from holdfast.consistency.mending.losses import Hope, Loss, losses
 from holdfast.consistency.report import Report
 from holdfast.consistency.site_gates import gates_of
-from holdfast.model.changes import FilesGone
+from holdfast.inventory import dry_run
+from holdfast.model import steps
+from holdfast.model.changes import ChangeSet, FilesGone
 from holdfast.model.records import Evidence
 from holdfast.model.requirements import DatasetUnchanged
 from holdfast.storage.driver import StorageDriver
@@ -88,7 +90,9 @@ def _commit(
     ]
     also = asker.recorder(report, DeedKind.LOST, f"{DECLARED}: {unchanged.dataset}", files)
     required = (unchanged, *asker.same_door(report.site))
-    asker.commit(changes, cause=f"{asker.cause(report)}: {reason}", also=also, requirements=required)
+    change_set = ChangeSet(tuple(changes), asker.actor, f"{asker.cause(report)}: {reason}", requirements=required)
+    if dry_run.commit(asker.store, change_set, dry_run=asker.dry_run, also=(also,)) is not None:
+        steps.reach("check.repair-requested")
 
 
 def _require_gates(tools: ActingTools, report: Report) -> None:
