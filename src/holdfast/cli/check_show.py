@@ -8,7 +8,7 @@ from pathlib import Path
 from holdfast.cli import request_show, run_show, show
 from holdfast.consistency import findings
 from holdfast.consistency.class_words import MEANINGS, NAMES, counted
-from holdfast.consistency.findings import UNSEEN, Class, Finding
+from holdfast.consistency.findings import TRAITS, UNSEEN, Class, Finding
 from holdfast.consistency.mending.acting import Acted
 from holdfast.consistency.report import FINDINGS, Report
 
@@ -24,7 +24,7 @@ def show_report(report: Report) -> None:
     rows = []
     for cls in Class:
         if report.counts[cls] or cls not in _SHOWN_IF_ANY:
-            sizes = show.size(report.sizes[cls]) if cls not in (*UNSEEN, Class.EMPTY_DIRECTORY) else ""
+            sizes = show.size(report.sizes[cls]) if cls not in UNSEEN and not TRAITS[cls].is_directory else ""
             meaning = MEANINGS[cls]
             if cls is Class.AWAITED and report.awaited_held:
                 meaning += f"; {show.number(report.awaited_held)} held"

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from holdfast.consistency.findings import LACKING, Class
+from holdfast.consistency.findings import LACKING, UNSEEN, Class
 from holdfast.consistency.mending.acting import Acted
 from holdfast.consistency.report import Report
 from holdfast.model.records import RequestState
 from holdfast.operations.deleting.report import PathState
-
-_SEEN_TO = (*LACKING, Class.ORPHAN, Class.EMPTY_DIRECTORY, Class.IGNORED)
-"""What is mended, or need not be. Whatever else is found is left."""
 
 _GONE = (PathState.DELETED, PathState.GONE, PathState.MOVED)
 
 
 def is_put_right(report: Report, acted: Acted) -> bool:
     """Whether nothing that the check found is left, by what the executors say."""
-    if report.unlisted_places or any(report.counts[cls] for cls in Class if cls not in _SEEN_TO):
+    if report.unlisted_places or any(report.counts[cls] for cls in UNSEEN):
         return False
     copies = acted.copied.requests if acted.copied else ()
     if not all(request.state is RequestState.DONE for request in copies):

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from holdfast.consistency.findings import LACKING, UNSEEN, Class, Finding
+from holdfast.consistency.findings import TRAITS, UNSEEN, Class, Finding, Remedy
 from holdfast.inventory.copies import GoodCopies
 from holdfast.inventory.store import Snapshot
 from holdfast.model import names, pfn
@@ -27,7 +27,7 @@ from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
 from holdfast.storage import parts
 
-NEEDED = (*LACKING, *UNSEEN, Class.IGNORED)
+NEEDED = tuple(cls for cls in Class if TRAITS[cls].remedy is not Remedy.REMOVAL)
 """The classes of findings that tell what a site may not have."""
 
 
