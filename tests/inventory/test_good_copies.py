@@ -79,4 +79,5 @@ def test_one_copy_is_required_at_least(store: MemoryStore) -> None:
 @given(st.integers(1, 4), st.lists(st.sets(st.integers(0, 5)), max_size=5))
 def test_held_by_counts_holders(n_least: int, holders: list[set[int]]) -> None:
     expected = {each for each in range(6) if sum(each in held for held in holders) >= n_least}
-    assert set(held_by(n_least, map(FileSet.of, holders))) == expected
+    assert set(held_by(n_least, list(map(FileSet.of, holders)))) == expected
+    assert not held_by(2**40, list(map(FileSet.of, holders)))

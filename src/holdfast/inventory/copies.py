@@ -12,7 +12,7 @@ once, what is condemned once for each dataset.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from holdfast.inventory.condemned import condemned
 from holdfast.inventory.store import Snapshot
@@ -61,8 +61,10 @@ class GoodCopies:
         return max(1, self._datasets[key.dataset].required_copies)
 
 
-def held_by(n_least: int, holders: Iterable[FileSet]) -> FileSet:
+def held_by(n_least: int, holders: Collection[FileSet]) -> FileSet:
     """The files that at least so many of the holders have."""
+    if n_least > len(holders):  # A dataset may require any number.
+        return FileSet()
     often = [FileSet()] * n_least
     """At place i: what more than i of those seen so far have."""
     for held in holders:

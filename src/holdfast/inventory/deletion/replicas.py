@@ -152,7 +152,7 @@ class _Check:
         """Open copies to other sites that would have no source on disk."""
         counting = self._counting
         on_disk = {name for name, site in counting.ready.items() if site.storage_type is not StorageType.TAPE}
-        elsewhere = held_by(1, (files for site, files in staying.items() if site in on_disk))
+        elsewhere = held_by(1, [files for site, files in staying.items() if site in on_disk])
         for request in self._copies.get(block.key.block, ()):
             if request.site == self._site:
                 continue
