@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -196,6 +197,15 @@ def test_the_quarantine_is_purged(site: Site) -> None:
     assert ran.out.startswith(dry.out.partition("would ask")[0])
     assert "stays: /.holdfast-quarantine/odd/y: of unknown age: it lies in no folder that is named as a day" in ran.out
     assert [path for path in site.files() if path.startswith(".holdfast")] == [".holdfast-quarantine/odd/y"]
+
+
+def test_without_the_last_report_nothing_is_cleaned(site: Site) -> None:
+    report = site.run("check", "A", "--json").document
+    shutil.rmtree(report["folder"])
+    for what in ("area", "quarantine"):
+        ran = site.run("clean", what, "A")
+        ran.expect_error(4, f"the report of {report['run']}, the last check of A, is not on this machine")
+    assert len(site.files()) == len(FILES)
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

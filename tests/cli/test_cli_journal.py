@@ -103,6 +103,15 @@ def test_tail_of_one_dataset_or_site(installation: Installation):
     installation.run("journal", "tail", "--site", "D").expect_error(2, "there is no site 'D'")
 
 
+def test_tail_of_a_file_is_that_of_its_dataset(installation: Installation):
+    by_file = installation.run.good("journal", "tail", "--lfn", "/store/a/one", "--json").document
+    assert by_file == installation.run.good("journal", "tail", "--dataset", "run/raw#1", "--json").document
+    assert by_file["entries"]
+    installation.run("journal", "tail", "--lfn", "/no/such").expect_error(2, "there is no file /no/such")
+    both = installation.run("journal", "tail", "--lfn", "/store/a/one", "--dataset", "run/raw#1")
+    both.expect_error(2, "say one of --lfn and --dataset")
+
+
 def test_export_of_a_stretch(installation: Installation):
     def positions(*arguments: str) -> list[int]:
         out = installation.run.good("journal", "export", *arguments).out

@@ -52,6 +52,9 @@ def test_a_file_that_is_nowhere_is_said_to_be(installation: Installation):
     ran = installation.run("whereis", "/store/b/drei-ß")
     assert ran.code == 1
     assert ran.out.splitlines()[1].startswith("nowhere")
+    assert "`holdfast journal tail --lfn /store/b/drei-ß`" in ran.err
+    told = installation.run.good("journal", "tail", "--lfn", "/store/b/drei-ß", "--site", "A").out.splitlines()
+    assert "files-gone run/raw#1 A" in told[-1]
 
 
 def test_what_is_being_published_is_not_there_yet(installation: Installation):

@@ -70,7 +70,7 @@ def test_nothing_is_known_before_the_first_check(run: Commands) -> None:
     assert run.good("consistency", "history").err == "none\n"
     assert run.good("consistency", "history", "B", "--json").document == {"runs": []}
     assert [each["last_run"] for each in run.good("consistency", "states", "--json").document["sites"]] == [None, None]
-    run("consistency", "findings", "B").expect_error(2, "there is no report of B", "holdfast check B")
+    run("consistency", "findings", "B").expect_error(2, "B has not been checked yet", "holdfast check B")
 
 
 def test_checks_are_listed_the_newest_first(run: Commands) -> None:

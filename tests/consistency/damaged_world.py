@@ -34,10 +34,10 @@ from holdfast.consistency.checking import check
 from holdfast.consistency.checking.run import CheckSettings
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
 from holdfast.consistency.findings import LACKING, Finding
-from holdfast.consistency.gates import GateSettings, gates
+from holdfast.consistency.gates import Gates, GateSettings, gates
 from holdfast.consistency.history.states import SiteState
 from holdfast.consistency.mending import removals, repair
-from holdfast.consistency.mending.asker import Asker, Gates, Repair
+from holdfast.consistency.mending.asker import Asker, Repair
 from holdfast.consistency.report import FINDINGS, Report
 from holdfast.inventory.store import Store
 from holdfast.model import changes as c

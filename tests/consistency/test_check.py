@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast.consistency.findings import Class
+from holdfast.consistency.history.runs import History
 from holdfast.consistency.history.sightings import sightings
 from holdfast.consistency.run_folder import run_folder
 from holdfast.model import changes as c
@@ -205,8 +206,10 @@ def test_a_dry_run_notes_nothing_and_still_leaves_its_report(world: World) -> No
     assert report.proved == 6
     assert world.store.head().position == position
     assert (Path(report.folder) / "report.json").exists()
-    world.report(with_checksums=True)
+    second = world.report(with_checksums=True)
     assert world.store.head().position == position + 1
+    told = {run.run: run.report is not None and run.report.dry_run for run in History(world.store).runs("away")}
+    assert told == {report.run: True, second.run: False}
 
 
 def test_only_what_a_run_left_behind_is_removed(world: World) -> None:

@@ -1,13 +1,15 @@
-"""Every class has words of its own, of each kind."""
+"""Classes of findings: each has traits and words of its own, and the pages for people name it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
-from holdfast.consistency import class_words
-from holdfast.consistency.findings import Class
+from holdfast.consistency import class_words, findings
+from holdfast.consistency.findings import TRAITS, Class, LimitGroup, Remedy
+from holdfast.consistency.history import tables
 
 
 @pytest.mark.parametrize("words", [class_words.NAMES, class_words.NOUNS, class_words.HEADS])
@@ -16,8 +18,27 @@ def test_no_two_classes_are_called_the_same(words: Mapping[Class, object]) -> No
     assert len(set(words.values())) == len(Class)
 
 
-def test_every_class_has_a_meaning() -> None:
-    assert class_words.MEANINGS.keys() == class_words.DEFINITIONS.keys() == set(Class)
+def test_every_class_has_traits() -> None:
+    assert TRAITS.keys() == set(Class)
+    assert all(each.meaning and each.definition for each in TRAITS.values())
+
+
+def test_what_may_be_acted_on_has_limits_and_nothing_else() -> None:
+    for cls, traits in TRAITS.items():
+        assert (traits.limits is not None) == (traits.remedy in (Remedy.COPY, Remedy.REMOVAL)), cls
+    assert {TRAITS[cls].limits for cls in findings.ACTED} == set(LimitGroup)
+
+
+def test_a_class_fits_into_the_tables() -> None:
+    widths = {table.c["class"].type.length for table in (tables.action, tables.deed)}  # type: ignore[attr-defined]
+    assert max(map(len, Class)) <= min(widths)
+
+
+def test_the_page_for_people_names_every_class() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "consistency.md").read_text()
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| ")]
+    named = {word.strip() for row in rows for word in row.split(",")}
+    assert set(class_words.NAMES.values()) <= named
 
 
 def test_one_and_many() -> None:

@@ -10,8 +10,9 @@ from checked_world import BLOCK, CONTENT, World
 
 from holdfast.consistency.findings import Finding
 from holdfast.consistency.history.runs import History
-from holdfast.consistency.mending import losses
-from holdfast.consistency.mending.losses import DECLARED, Hope, Loss
+from holdfast.consistency.mending import declaring, losses
+from holdfast.consistency.mending.declaring import DECLARED
+from holdfast.consistency.mending.losses import Hope, Loss
 from holdfast.consistency.report import Report
 from holdfast.model import changes as c
 from holdfast.model.errors import Conflict
@@ -32,7 +33,7 @@ def found(world: World, report: Report) -> list[Loss]:
 
 def declare(world: World, report: Report, *, dry_run: bool = False) -> list[Finding]:
     files = [each.finding for each in found(world, report)]
-    return asyncio.run(losses.declare(world.asker(dry_run=dry_run), report, files, reason="fire"))
+    return asyncio.run(declaring.declare(world.asker(dry_run=dry_run), report, files, reason="fire"))
 
 
 def gone_at_home(world: World, *ordinals: int) -> None:

@@ -12,6 +12,7 @@ from checked_world import BLOCK, CONTENT, World
 from holdfast.consistency.findings import LACKING, Class, Finding
 from holdfast.consistency.mending import repair
 from holdfast.consistency.mending.asker import Repair
+from holdfast.consistency.mending.grouped import by_block
 from holdfast.consistency.mending.request_sizes import copy_cost, cut
 from holdfast.inventory import journal
 from holdfast.model import changes as c
@@ -366,7 +367,7 @@ def test_thousands_of_files_in_blocks_with_long_names_fit_into_requests() -> Non
     parts = list(cut(files, copy_cost))
     assert [each for part in parts for each in part] == files
     for part in parts:
-        scope = repair._scope(part)
+        scope = tuple(BlockFiles(block.block, ordinals) for block, ordinals in by_block(part).items())
         request = c.RequestCopy(CopyRequest("r", block.dataset, "away", scope, reason="why" * 50, replace=True))
         gone = [
             c.FilesGone(BlockKey(block.dataset, each.block), "away", (0,), Evidence.STATED, "why" * 50)

@@ -11,7 +11,7 @@ from checked_world import BLOCK, CONTENT, LIMITS, World
 from holdfast.consistency.checking import check
 from holdfast.consistency.checking.run import CheckSettings
 from holdfast.consistency.findings import WRONG
-from holdfast.consistency.mending import losses
+from holdfast.consistency.mending import declaring
 from holdfast.consistency.report import Report
 from holdfast.model import changes as c
 from holdfast.model.errors import Conflict
@@ -72,6 +72,6 @@ def test_nothing_is_declared_lost_that_was_looked_at_behind_another_door(world: 
     world.commit(c.PutSite(ELSEWHERE))
     missing = [each for each in world.findings(report) if each.cls in WRONG]
     with pytest.raises(Conflict, match="away has another first door now"):
-        asyncio.run(losses.declare(asker, report, missing, reason="gone"))
+        asyncio.run(declaring.declare(asker, report, missing, reason="gone"))
     world.commit(c.PutSite(Site("away", (asker.door,))))
-    assert asyncio.run(losses.declare(asker, report, missing, reason="gone")) == missing
+    assert asyncio.run(declaring.declare(asker, report, missing, reason="gone")) == missing

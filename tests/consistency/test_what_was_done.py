@@ -12,7 +12,7 @@ from sqlalchemy import select
 from holdfast.consistency.findings import Class
 from holdfast.consistency.history import tables
 from holdfast.consistency.history.deeds import DeedKind
-from holdfast.consistency.mending import losses
+from holdfast.consistency.mending import declaring
 from holdfast.consistency.mending.asker import Asker
 from holdfast.inventory.dry_run import Also
 from holdfast.model import changes as c
@@ -97,9 +97,9 @@ def test_what_is_declared_lost_is_told_of(world: World) -> None:
     world.commit(c.FilesGone(BLOCK, "home", (0,), Evidence.DECLARED))
     world.remove(FIRST)
     report = world.report()
-    asyncio.run(losses.declare(world.asker(), report, world.findings(report), reason="fire"))
+    asyncio.run(declaring.declare(world.asker(), report, world.findings(report), reason="fire"))
     assert done(world) == {("away", Class.MISSING, FIRST, DeedKind.LOST, world.now_us)}
-    assert requests_of(world) == {FIRST: f"{losses.DECLARED}: {BLOCK.dataset}"}
+    assert requests_of(world) == {FIRST: f"{declaring.DECLARED}: {BLOCK.dataset}"}
 
 
 def test_a_request_that_is_refused_leaves_no_trace(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

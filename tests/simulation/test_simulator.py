@@ -14,13 +14,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from holdfast.consistency import gates
 from holdfast.consistency.unlisted import Unlisted
+from holdfast.inventory import copies
 from holdfast.inventory.deletion import paths, replicas
 from holdfast.inventory.store import Head, Store
 from holdfast.model.errors import BrokenInvariant
@@ -28,7 +28,7 @@ from holdfast.model.fileset import FileSet
 from holdfast.operations.batch import Batch
 from holdfast.operations.batches import claims
 from holdfast.operations.carrying.fence import Fence
-from holdfast.operations.deleting import aftermath, elsewhere, gate, removal
+from holdfast.operations.deleting import aftermath, gate, removal
 from holdfast.operations.deleting.gate import ClaimGate
 from holdfast.operations.engines import proving, standing
 from holdfast.testing import memory_store
@@ -153,8 +153,7 @@ def _counts_what_is_to_go(patch: pytest.MonkeyPatch) -> None:
     def condemned(*arguments: object, **options: object) -> dict[tuple[str, str], FileSet]:
         return {}
 
-    patch.setattr(replicas, "condemned", condemned)
-    patch.setattr(elsewhere, "deletion", SimpleNamespace(condemned=condemned))
+    patch.setattr(copies, "condemned", condemned)
 
 
 def _goes_on_past_its_lease(patch: pytest.MonkeyPatch) -> None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from holdfast.cli import check_foreign, check_mend, check_show, completing, options, show, site_listing
-from holdfast.cli.check_mend import Mended, Mending
-from holdfast.cli.check_words import Words
+from holdfast.cli import check_foreign, check_show, completing, options, run_show, running, show, site_listing
+from holdfast.cli.check_words import require_sense
 from holdfast.cli.context import Context, open_context
 from holdfast.cli.progress import progress
 from holdfast.consistency.checking import check as checking
 from holdfast.consistency.checking.ignored import Ignored
 from holdfast.consistency.checking.run import CheckSettings
-from holdfast.consistency.comparing.duckdb_session import EngineLimits, engine_limits
-from holdfast.consistency.mending.acting import Wishes
+from holdfast.consistency.comparing.duckdb_session import limits_of
+from holdfast.consistency.mending import acting
+from holdfast.consistency.mending.acting import Acted, Wishes
+from holdfast.consistency.mending.acting_tools import ActingTools
+from holdfast.consistency.mending.overrides import Overrides
+from holdfast.consistency.mending.put_right import is_put_right
 from holdfast.consistency.report import Report, write_json
-from holdfast.model.clock import show_time
+from holdfast.consistency.run_folder import run_name
 from holdfast.model.errors import BadInput, HoldfastError
 from holdfast.model.records import Site
 from holdfast.operations import requests
@@ -103,29 +106,28 @@ def check_command(
     --act, and only if it is in mode act and the gates are open: limits, and
     confirmation by several checks. The inventory is told what they ask for and,
     with --checksums, when which blocks were proved; with --dry-run it is told
-    nothing. A check that was interrupted while it listed is gone on with. Exit
-    code 0: they agree, or everything was put right; 1: something is left, awaited
-    files included. The report is written in any case and stays in the folder that
-    is named at the end. With another catalogue's --inventory nothing is changed:
-    what is found is written as lists for it.
+    nothing, and the check is one of the site's history like any other. A check
+    that was interrupted while it listed is gone on with. Exit code 0: they agree,
+    or everything was put right; 1: something is left, awaited files included. The
+    report is written in any case and stays in the folder that is named at the end.
+    With another catalogue's --inventory nothing is changed: what is found is
+    written as lists for it.
     """
-    words = Words(
+    overrides = Overrides(
         unconfirmed=unconfirmed,
         max_fraction=max_fraction,
         orphan_limit=orphan_limit,
         despite_empty=despite_empty,
         no_quarantine=no_quarantine,
         again=again,
-        no_wait=no_wait,
     )
     wishes = Wishes(
         copies=mend or act,
         orphans=delete_orphans or act,
         empty_directories=remove_empty or act,
-        is_again=again,
         as_far_as_open=act,
     )
-    words.require_sense(wishes)
+    require_sense(wishes, overrides, no_wait=no_wait)
     with open_context() as context:
         settings = _settings(context, site, checksums=checksums, ignore_age=ignore_age, afresh=afresh, dry_run=dry_run)
         foreign = check_foreign.chosen(
@@ -146,38 +148,62 @@ def check_command(
                     hint="leave out --repair, --delete-orphans, --remove-empty, --act and --checksums",
                 )
             raise typer.Exit(check_foreign.check_foreign(context, site, settings, foreign))
-        is_quarantined = context.config.consistency.for_site(site).quarantine and not no_quarantine
-        mending = Mending(replace(wishes, is_quarantined=is_quarantined), words, dry_run, quiet or json)
         with context.store.snapshot() as snapshot:
             record = snapshot.site(site)
         report = _checked(context, record, settings, quiet=quiet or json)
         if not json:
             check_show.show_report(report)
-        mended = None
+        acted = None
         if wishes.classes:
-            mended = _mended(context, record, report, mending, settings.limits, json=json)
+            said = _Said(wishes=wishes, overrides=overrides, dry_run=dry_run, no_wait=no_wait, json=json, quiet=quiet)
+            acted = _acted(context, record, report, said)
         if json:
-            show.document(show.with_moments({**_document(context, report, mended), "dry_run": dry_run}))
-    if not (report.agrees if mended is None else check_mend.is_put_right(report, mended)):
+            show.document(show.with_moments({**_document(context, report, acted), "dry_run": dry_run}))
+    if not (report.agrees if acted is None else is_put_right(report, acted)):
         raise typer.Exit(1)
 
 
-def _mended(
-    context: Context, record: Site, report: Report, mending: Mending, limits: EngineLimits, *, json: bool
-) -> Mended:
-    mended = Mended()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What was said about acting."""
+
+    wishes: Wishes
+    overrides: Overrides
+    dry_run: bool
+    no_wait: bool
+    json: bool
+    quiet: bool
+
+
+def _acted(context: Context, record: Site, report: Report, said: _Said) -> Acted:
+    """Act on a report, and wait for what was asked for, unless that was not wanted."""
+    acted = Acted()
     try:
-        check_mend.mend(context, record, report, mending, limits, mended)
+        _act(context, record, report, said, acted)
     except HoldfastError as error:
-        if json:  # The check itself has ended well, and what it found is worth having.
-            told = {"put_right": False, "error": str(error), "dry_run": mending.dry_run}
-            show.document(show.with_moments({**_document(context, report, mended), **told}))
+        if said.json:  # The check itself has ended well, and what it found is worth having.
+            told = {"put_right": False, "error": str(error), "dry_run": said.dry_run}
+            show.document(show.with_moments({**_document(context, report, acted), **told}))
         raise
-    if not mending.dry_run:
-        write_json(Path(report.folder), _document(context, report, mended))
-    if not json:
-        check_show.show_mended(mended, dry_run=mending.dry_run or bool(mended.dry_mode))
-    return mended
+    if not said.dry_run:
+        write_json(Path(report.folder), _document(context, report, acted))
+    if not said.json:
+        check_show.show_acted(acted, dry_run=said.dry_run or bool(acted.dry_mode))
+    return acted
+
+
+def _act(context: Context, record: Site, report: Report, said: _Said, acted: Acted) -> None:
+    who = (context.actor, context.clock, requests.random_id)
+    tools = ActingTools(context.store, record, context.config.consistency, *who, said.dry_run)
+    wishes, overrides = said.wishes, said.overrides
+    context.with_driver(record, lambda driver: acting.act(tools, driver, report, wishes, acted, overrides=overrides))
+    if said.dry_run or acted.dry_mode or said.no_wait:
+        return
+    copies, deletions = acting.requests_left(context.store, report.site, wishes)
+    if copies or deletions:
+        done = running.carry_out(context, [*copies, *deletions], quiet=said.quiet or said.json)
+        acted.copied = replace(done, deletions=()) if copies else None
+        acted.deleted = done.deletions
 
 
 def _settings(
@@ -186,7 +212,7 @@ def _settings(
     for_all, storage = context.config.consistency, context.config.storage.for_site(site)
     configured = for_all.for_site(site)
     return CheckSettings(
-        limits=engine_limits(memory=f"{for_all.memory_limit_mb}MB"),
+        limits=limits_of(for_all),
         with_checksums=checksums,
         listing=site_listing.limits_of(storage),
         walk_processes=storage.walk_processes,
@@ -201,7 +227,7 @@ def _settings(
 
 
 def _checked(context: Context, record: Site, settings: CheckSettings, *, quiet: bool) -> Report:
-    run = f"{show_time(context.clock()).replace(':', '')}-{requests.random_id()[:6]}"
+    run = run_name(context.clock(), requests.random_id())
     with progress("Checking", unit="steps", quiet=quiet) as update:
 
         def tell(what: str, done: int, total: int | None) -> None:
@@ -224,9 +250,16 @@ def _checked(context: Context, record: Site, settings: CheckSettings, *, quiet: 
         )
 
 
-def _document(context: Context, report: Report, mended: Mended | None) -> dict[str, Any]:
+def _document(context: Context, report: Report, acted: Acted | None) -> dict[str, Any]:
     document = report.to_json()
-    if mended is not None:
-        document["repair"] = check_mend.document(context, mended)
-        document["put_right"] = check_mend.is_put_right(report, mended)
+    if acted is not None:
+        document["repair"] = _acted_document(context, acted)
+        document["put_right"] = is_put_right(report, acted)
     return document
+
+
+def _acted_document(context: Context, acted: Acted) -> dict[str, Any]:
+    shown: dict[str, Any] = show.jsonable(acted)
+    shown["copied"] = None if acted.copied is None else run_show.document(context, acted.copied)
+    shown["gates"] = {cls.value: show.jsonable(gate) for cls, gate in acted.gates.items()}
+    return shown

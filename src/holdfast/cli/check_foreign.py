@@ -18,13 +18,13 @@ from holdfast.consistency.checking.run import CheckSettings
 from holdfast.consistency.class_words import MEANINGS, NAMES
 from holdfast.consistency.findings import UNSEEN, Class, Finding
 from holdfast.consistency.report import FINDINGS
+from holdfast.consistency.run_folder import run_name
 from holdfast.consistency.sources.foreign_check import AfterWanted, run_foreign_check
 from holdfast.consistency.sources.foreign_report import ForeignReport
 from holdfast.consistency.sources.lists import ListsRegistry
 from holdfast.consistency.sources.opening import Wanted, open_inventories
 from holdfast.consistency.sources.registry import Result, Told
 from holdfast.consistency.sources.siteinfo import FileSites, InventorySites, SiteInfo
-from holdfast.model.clock import show_time
 from holdfast.model.errors import BadInput
 from holdfast.operations import requests
 
@@ -130,7 +130,7 @@ def _checked(context: Context, name: str, settings: CheckSettings, options: Opti
     if not info.is_ready(name):
         _log.warning("the site is not ready, and may not show what it holds", site=name, status=site.status.value)
     before, after = open_inventories(options.wanted, context.config.catalogue, context.store, settings.limits)
-    run = f"{show_time(context.clock()).replace(':', '')}-{requests.random_id()[:6]}"
+    run = run_name(context.clock(), requests.random_id())
     with progress("Checking", unit="steps", quiet=options.quiet or options.json) as update:
 
         def tell(what: str, done: int, total: int | None) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from holdfast.cli import request_show, run_show, show
-from holdfast.cli.check_mend import Mended
 from holdfast.consistency import findings
 from holdfast.consistency.class_words import MEANINGS, NAMES, counted
-from holdfast.consistency.findings import UNSEEN, Class, Finding
+from holdfast.consistency.findings import TRAITS, UNSEEN, Class, Finding
+from holdfast.consistency.mending.acting import Acted
 from holdfast.consistency.report import FINDINGS, Report
 
 SAMPLES = 2
@@ -24,7 +24,7 @@ def show_report(report: Report) -> None:
     rows = []
     for cls in Class:
         if report.counts[cls] or cls not in _SHOWN_IF_ANY:
-            sizes = show.size(report.sizes[cls]) if cls not in (*UNSEEN, Class.EMPTY_DIRECTORY) else ""
+            sizes = show.size(report.sizes[cls]) if cls not in UNSEEN and not TRAITS[cls].is_directory else ""
             meaning = MEANINGS[cls]
             if cls is Class.AWAITED and report.awaited_held:
                 meaning += f"; {show.number(report.awaited_held)} held"
@@ -61,51 +61,51 @@ def _show_samples(report: Report) -> None:
             show.line(f"  {NAMES[cls]}: {finding.path}{reason}")
 
 
-def show_mended(mended: Mended, *, dry_run: bool) -> None:
+def show_acted(acted: Acted, *, dry_run: bool) -> None:
     """What was asked for, or would be, what has come of it, and what was left."""
-    asked, would = mended.asked, "would ask" if dry_run else "asked"
-    if mended.dry_mode:
-        show.line(f"nothing is asked for: {mended.dry_mode}")
-    for what in _asked(mended):
+    asked, would = acted.asked, "would ask" if dry_run else "asked"
+    if acted.dry_mode:
+        show.line(f"nothing is asked for: {acted.dry_mode}")
+    for what in _asked(acted):
         show.line(f"{would} for {what}")
     if asked.under_way:
         show.line(f"{show.plural(asked.under_way, 'file')} under way already, by earlier requests")
     if asked.retried:
         said = "would try again" if dry_run else "tries again"
         show.line(f"{said} {show.plural(sum(asked.retried.values()), 'file')} of earlier requests that were held")
-    if mended.copied:
-        for request in mended.copied.requests:
-            show.line(f"copies of {request.dataset}: {run_show.outcome(mended.copied, request)}")
-    for each in mended.deleted:
+    if acted.copied:
+        for request in acted.copied.requests:
+            show.line(f"copies of {request.dataset}: {run_show.outcome(acted.copied, request)}")
+    for each in acted.deleted:
         show.line(f"{each.what or 'orphans'}: {each.detail or 'not finished'}{each.error}")
     for going, cls in ((asked.going, Class.ORPHAN), (asked.going_directories, Class.EMPTY_DIRECTORY)):
         if going:
             show.line(f"{counted(len(going), cls)} to go already, by earlier requests")
-    _show_left(mended)
+    _show_left(acted)
 
 
-def _asked(mended: Mended) -> Iterator[str]:
+def _asked(acted: Acted) -> Iterator[str]:
     """What was asked for, in words; all that was wished for, if only nothing of it."""
-    asked = mended.asked
-    if Class.MISSING in mended.gates:
+    asked = acted.asked
+    if Class.MISSING in acted.gates:
         copies = show.plural(asked.copies, "copy").replace("copys", "copies")
         yield f"{copies}, {show.size(asked.copied_size)}"
-    left = mended.left
-    if Class.ORPHAN in mended.gates and Class.ORPHAN not in left:
+    left = acted.left
+    if Class.ORPHAN in acted.gates and Class.ORPHAN not in left:
         yield f"the removal of {counted(asked.deletions, Class.ORPHAN)}, {show.size(asked.deleted_size)}"
-    if Class.EMPTY_DIRECTORY in mended.gates and Class.EMPTY_DIRECTORY not in left:
+    if Class.EMPTY_DIRECTORY in acted.gates and Class.EMPTY_DIRECTORY not in left:
         yield f"the removal of {counted(asked.directories, Class.EMPTY_DIRECTORY)}"
 
 
-def _show_left(mended: Mended) -> None:
+def _show_left(acted: Acted) -> None:
     """What is not acted on, and why."""
-    for cls, reasons in mended.left.items():
+    for cls, reasons in acted.left.items():
         show.line(f"  left: {NAMES[cls]}: {'; '.join(reasons)}")
-    for cls, gate in mended.gates.items():
+    for cls, gate in acted.gates.items():
         if gate.is_open and gate.confirmed < gate.found:
             rest = show.number(gate.found - gate.confirmed)
             show.line(f"  left: {NAMES[cls]}: {rest} of {show.number(gate.found)} not confirmed yet")
-    for name, left in (("unrecoverable", mended.asked.unrecoverable), ("left alone", mended.asked.skipped)):
+    for name, left in (("unrecoverable", acted.asked.unrecoverable), ("left alone", acted.asked.skipped)):
         for finding in left[:LEFT_SHOWN]:
             show.line(f"  {name}: {finding.path}: {finding.reason}")
         if len(left) > LEFT_SHOWN:

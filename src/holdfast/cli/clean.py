@@ -20,7 +20,7 @@ from holdfast.consistency.cleaning.cleaned import Cleaned
 from holdfast.consistency.cleaning.limits import GoingLimits
 from holdfast.consistency.cleaning.protecting.source import sources_of
 from holdfast.consistency.cleaning.tools import CleaningTools, OnListing
-from holdfast.consistency.comparing.duckdb_session import engine_limits
+from holdfast.consistency.comparing.duckdb_session import limits_of
 from holdfast.consistency.findings import Class
 from holdfast.model import names
 from holdfast.operations import requests
@@ -157,7 +157,7 @@ def _tools(context: Context, site: str, tell: OnListing, *, dry_run: bool) -> Cl
         clock=context.clock,
         new_id=requests.random_id,
         state=lambda: states.get(site),
-        limits=engine_limits(memory=f"{configured.memory_limit_mb}MB"),
+        limits=limits_of(configured),
         listing=site_listing.limits_of(storage),
         walk_processes=storage.walk_processes,
         resume_age_s=configured.resume_age_s,

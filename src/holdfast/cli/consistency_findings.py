@@ -16,7 +16,9 @@ from holdfast.consistency.class_words import NAMES
 from holdfast.consistency.findings import Class
 from holdfast.consistency.gates import Confirmation, GateSettings
 from holdfast.consistency.history.deeds import Deed, DeedKind, Deeds, Seen
-from holdfast.consistency.history.sightings import Sighting, previous_sightings, sightings
+from holdfast.consistency.history.kept_report import require_here
+from holdfast.consistency.history.runs import History
+from holdfast.consistency.history.sightings import Sighting, sightings
 from holdfast.model import names
 from holdfast.model.errors import BadInput
 from holdfast.operations.showing.conditions import conditions
@@ -90,13 +92,13 @@ def findings_command(
     """
     path_below = None if below is None else names.directory(below.rstrip("/") or "/")
     with open_context() as context:
-        table = _latest(context, site)
+        folder = _last_folder(context, site)
         needed = GateSettings.of(context.config.consistency.for_site(site)).confirmations
-        now_us, last_run = context.clock(), table.parent.name
+        now_us, last_run = context.clock(), folder.name
         if cls is not None and cls not in needed:
             hint = f"{', '.join(needed)} are; others are in the report"
             raise BadInput(f"findings of the class {cls.value} are not kept", hint=hint)
-        found = sightings(table.parent, cls=cls, current=current, path_below=path_below)
+        found = sightings(folder, cls=cls, current=current, path_below=path_below)
         rows = list(islice(found, limit + 1))
         is_more, rows = len(rows) > limit, rows[:limit]
         done = _done(context, site, rows)
@@ -111,15 +113,11 @@ def findings_command(
         show.note(f"there are more than {show.number(limit)}: say --limit, --class or --below")
 
 
-def _latest(context: Context, site: str) -> Path:
-    """The sightings of the last check of a site."""
+def _last_folder(context: Context, site: str) -> Path:
+    """The folder of the last check of a site."""
     with context.store.snapshot() as snapshot:
         name = snapshot.site(site).name
-    folder = context.config.consistency.reports / name
-    table = previous_sightings(folder, "") if folder.is_dir() else None
-    if table is None:
-        raise BadInput(f"there is no report of {name}", place=str(folder), hint=f"run `holdfast check {name}` here")
-    return table
+    return require_here(History(context.store, clock=context.clock).require_last_report(name))
 
 
 def _done(context: Context, site: str, rows: Sequence[Sighting]) -> list[Done | None]:

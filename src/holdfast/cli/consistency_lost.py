@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from holdfast.cli import completing, options, show
-from holdfast.cli.consistency_states import states_of
 from holdfast.cli.context import Context, open_context
 from holdfast.consistency import findings
-from holdfast.consistency.comparing.duckdb_session import engine_limits
 from holdfast.consistency.findings import WRONG, Finding
-from holdfast.consistency.gates import Confirmation, GateSettings
-from holdfast.consistency.history.runs import History, RunState
-from holdfast.consistency.history.sightings import confirmed
-from holdfast.consistency.mending import acting, losses
-from holdfast.consistency.mending.asker import Asker, require_open
+from holdfast.consistency.history.kept_report import require_here
+from holdfast.consistency.history.runs import History
+from holdfast.consistency.mending import declaring, losses
+from holdfast.consistency.mending.acting_tools import ActingTools
 from holdfast.consistency.mending.losses import Hope, Loss
 from holdfast.consistency.report import FINDINGS, Report
 from holdfast.model import names
-from holdfast.model.errors import BadInput, UnknownName
+from holdfast.model.errors import BadInput
 from holdfast.operations import requests
-from holdfast.storage.driver import StorageDriver
 
 SHOWN = 20
 
@@ -67,10 +62,7 @@ def lost_command(
     with open_context() as context:
         report = _last_report(context, site)
         found = _losses(context, report, dataset)
-        declared: list[Finding] = []
-        if declare:
-            _require_gates(context, report)
-            declared = _declare(context, report, found, reason, dry_run=dry_run)
+        declared = _declare(context, report, found, reason, dry_run=dry_run) if declare else []
     if json:
         files = [_document(each) for each in found]
         about = {"site": report.site, "run": report.run, "dry_run": dry_run}
@@ -89,10 +81,9 @@ def lost_command(
 def _last_report(context: Context, site: str) -> Report:
     with context.store.snapshot() as view:
         view.site(site)
-    for run in History(context.store, clock=context.clock).runs(site):
-        if run.state is RunState.DONE and run.report is not None:
-            return run.report
-    raise UnknownName(f"{site} has not been checked yet", hint=f"run `holdfast check {site}`")
+    report = History(context.store, clock=context.clock).require_last_report(site)
+    require_here(report)
+    return report
 
 
 def _losses(context: Context, report: Report, dataset: str | None) -> list[Loss]:
@@ -104,42 +95,14 @@ def _losses(context: Context, report: Report, dataset: str | None) -> list[Loss]
         return [each for each in found if dataset is None or _dataset(each.finding) == dataset]
 
 
-def _require_gates(context: Context, report: Report) -> None:
-    """Conflict for a site that is not to be acted on, or that lacks so much that something else is the matter."""
-    configured = context.config.consistency
-    state = states_of(context).get(report.site)
-    settings = GateSettings.of(configured.for_site(report.site))
-    # In how many checks a file was seen so is asked of each one.
-    settings = replace(settings, confirmations={**settings.confirmations, **dict.fromkeys(WRONG, Confirmation())})
-    limits = engine_limits(memory=f"{configured.memory_limit_mb}MB")
-    gates = acting.gates_of(context.store, report, settings, state, limits, now_us=context.clock())
-    require_open(report, gates, *(cls for cls in WRONG if gates[cls].found))
-
-
 def _declare(context: Context, report: Report, found: Sequence[Loss], reason: str, *, dry_run: bool) -> list[Finding]:
-    configured = context.config.consistency
-    needed = Confirmation(configured.for_site(report.site).lost_runs)
-    limits = engine_limits(memory=f"{configured.memory_limit_mb}MB")
-    gone = {(each.finding.cls, each.finding.path) for each in found if each.hope is Hope.NONE}
-    now_us = context.clock()
-    sure = [
-        each
-        for cls in WRONG
-        for each in confirmed(Path(report.folder), cls, needed, now_us=now_us, limits=limits)
-        if (each.cls, each.path) in gone
-    ]
-    declared: list[Finding] = []
     with context.store.snapshot() as view:
         record = view.site(report.site)
-
-    async def ask(driver: StorageDriver) -> None:
-        door = record.first_door
-        asker = Asker(context.store, driver, context.actor, context.clock, requests.random_id, door, dry_run)
-        declared.extend(await losses.declare(asker, report, sure, reason=reason))
-
-    if sure:
-        context.with_driver(record, ask)
-    return declared
+    who = (context.actor, context.clock, requests.random_id)
+    tools = ActingTools(context.store, record, context.config.consistency, *who, dry_run)
+    return context.with_driver(
+        record, lambda driver: declaring.declare_lost(tools, driver, report, found, reason=reason)
+    )
 
 
 def _show(report: Report, found: Sequence[Loss], declared: Sequence[Finding], *, dry_run: bool) -> None:

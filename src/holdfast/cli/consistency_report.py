@@ -10,7 +10,7 @@ import typer
 from holdfast.cli import completing, options, show, site_root
 from holdfast.cli.context import Context, open_context
 from holdfast.cli.progress import progress
-from holdfast.consistency.comparing.duckdb_session import engine_limits
+from holdfast.consistency.comparing.duckdb_session import limits_of
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.history.states import States
 from holdfast.consistency.pages.elements import PAGE
@@ -80,7 +80,7 @@ def _make(context: Context, site: str | None, out: Path | None, runs: int, *, qu
     configured = context.config.consistency
     history = History(context.store, clock=context.clock)
     states = States(context.store, mode_of=lambda name: configured.for_site(name).mode, history=history)
-    limits = engine_limits(memory=f"{configured.memory_limit_mb}MB")
+    limits = limits_of(configured)
     gatherer = Gatherer(history, states, configured, limits, context.clock)
     with progress("Making pages", unit="steps", quiet=quiet) as update:
 

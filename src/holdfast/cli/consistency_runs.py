@@ -10,16 +10,13 @@ import typer
 from holdfast.cli import completing, options, show
 from holdfast.cli.context import Context, open_context
 from holdfast.consistency.class_words import counted
-from holdfast.consistency.findings import Class
+from holdfast.consistency.findings import TOLD, UNSEEN, Class
 from holdfast.consistency.history.runs import Action, History, Run, RunState
 from holdfast.consistency.report import Report
 from holdfast.model.errors import unknown_name
 from holdfast.operations.showing.why import lasting
 
 SHOWN = 20
-
-_TOLD = tuple(cls for cls in Class if cls is not Class.IGNORED)
-"""The classes that people are told of."""
 
 
 def register(app: typer.Typer) -> None:
@@ -75,14 +72,15 @@ def history_command(
 
 def found_words(report: Report) -> list[str]:
     """What a report found, class by class, as far as it is any."""
-    return [counted(report.counts[cls], cls) for cls in _TOLD if report.counts.get(cls)]
+    return [counted(report.counts[cls], cls) for cls in TOLD if report.counts.get(cls)]
 
 
 def state_text(run: Run) -> str:
     """What has become of a run, as far as that can be known here."""
     if run.state is RunState.UNKNOWN:
         return f"running since {show.time(run.started_us)} on {run.host}, or killed there"
-    return f"{run.state.value}: {run.reason}" if run.reason else run.state.value
+    dry = ", a dry run" if run.report is not None and run.report.dry_run else ""
+    return f"{run.state.value}: {run.reason}" if run.reason else f"{run.state.value}{dry}"
 
 
 def facts(run: Run) -> dict[str, Any]:
@@ -103,6 +101,7 @@ def facts(run: Run) -> dict[str, Any]:
     if report is not None:
         about["report"] = {
             "agrees": report.agrees,
+            "dry_run": report.dry_run,
             "expected": report.expected,
             "actual": report.actual,
             "directories": report.directories,
@@ -131,7 +130,7 @@ def _row(run: Run, asked: Sequence[Action]) -> Sequence[str]:
         count(Class.MISSING),
         count(Class.ORPHAN),
         count(Class.SIZE_MISMATCH, Class.CHECKSUM_MISMATCH),
-        count(Class.UNLISTED, Class.SUSPECT),
+        count(*UNSEEN),
         count(Class.EMPTY_DIRECTORY),
         _asked_words(asked),
     )
@@ -141,7 +140,7 @@ def _asked_words(asked: Iterable[Action]) -> str:
     files: dict[Class, int] = {}
     for each in asked:
         files[each.cls] = files.get(each.cls, 0) + each.n_files
-    return ", ".join(counted(files[cls], cls) for cls in _TOLD if cls in files)
+    return ", ".join(counted(files[cls], cls) for cls in TOLD if cls in files)
 
 
 def asked_facts(action: Action) -> dict[str, Any]:

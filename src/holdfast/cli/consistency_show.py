@@ -13,12 +13,12 @@ from holdfast.cli.consistency_runs import asked_facts, facts, state_text
 from holdfast.cli.consistency_states import states_of
 from holdfast.cli.context import Context, open_context
 from holdfast.consistency.class_words import NAMES
-from holdfast.consistency.comparing.duckdb_session import engine_limits
+from holdfast.consistency.comparing.duckdb_session import limits_of
 from holdfast.consistency.findings import Class
 from holdfast.consistency.gates import Gate, GateSettings
-from holdfast.consistency.history.runs import Action, History, Run, RunState
+from holdfast.consistency.history.runs import Action, History, Run
 from holdfast.consistency.history.sightings import SIGHTINGS
-from holdfast.consistency.mending import acting
+from holdfast.consistency.site_gates import gates_of
 from holdfast.operations.showing.why import lasting
 
 
@@ -133,16 +133,16 @@ def _print_gates(gates: Sequence[Gate]) -> None:
 
 def _gates(context: Context, history: History, run: Run) -> list[Gate]:
     """The gates of a site's last report as they stand now; none where the report is not here."""
-    done = next((each for each in history.runs(run.site) if each.state is RunState.DONE), None)
-    if done is None or done.run != run.run or run.report is None or not (Path(run.folder) / SIGHTINGS).exists():
+    last = history.last_report(run.site)
+    if last is None or last.run != run.run or run.report is None or not (Path(run.folder) / SIGHTINGS).exists():
         return []
     configured = context.config.consistency
-    found = acting.gates_of(
-        context.store,
+    found = gates_of(
+        history,
         run.report,
         GateSettings.of(configured.for_site(run.site)),
         states_of(context).get(run.site),
-        engine_limits(memory=f"{configured.memory_limit_mb}MB"),
+        limits_of(configured),
         now_us=context.clock(),
     )
     return list(found.values())

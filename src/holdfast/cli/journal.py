@@ -18,7 +18,7 @@ from holdfast.inventory.store import Cursor, JournalEntry, Store
 from holdfast.model import changes, names
 from holdfast.model.changes import Change
 from holdfast.model.clock import DAY_US
-from holdfast.model.errors import BadInput, unknown_name
+from holdfast.model.errors import BadInput, UnknownName, unknown_name
 
 POLL_S = 0.5
 BATCH = 1000
@@ -44,12 +44,23 @@ def tail(
     site: Annotated[
         str | None, typer.Option("--site", metavar="SITE", help="Only entries that touch this site.")
     ] = None,
+    lfn: Annotated[
+        str | None, typer.Option("--lfn", metavar="LFN", help="Only entries that touch the dataset of this file.")
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document; with --follow one per line for each entry.")
     ] = False,
 ) -> None:
-    """The last entries, oldest first."""
+    """The last entries, oldest first.
+
+    Each with who did it and why. Why a copy of a file is not at a site any more,
+    --lfn and --site together tell.
+    """
+    if lfn is not None and dataset is not None:
+        raise BadInput("--lfn means the dataset of the file", hint="say one of --lfn and --dataset")
     with open_context() as context:
+        if lfn is not None:
+            dataset = _dataset_of(context.store, lfn)
         items = _items(context.store, dataset, site)
         end = end_of(context.store)
         entries = journal_reading.last(context.store, count, items, until=end.position if end else 0)
@@ -240,6 +251,15 @@ def _items(store: SqlStore, dataset: str | None, site: str | None) -> list[tuple
             if item not in known[kind]:
                 raise unknown_name(kind, item, known[kind])
     return items
+
+
+def _dataset_of(store: SqlStore, lfn: str) -> str:
+    """The dataset of a file; UnknownName."""
+    with store.snapshot() as snapshot:
+        (file,) = snapshot.lookup([lfn])
+    if file is None:
+        raise UnknownName(f"there is no file {lfn}", hint="say --dataset, if you know of which it was")
+    return str(file.block.dataset)
 
 
 def end_of(store: Store) -> Cursor | None:

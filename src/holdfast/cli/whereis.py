@@ -31,8 +31,9 @@ def whereis(
 
     A site is named if it holds the file, as far as the inventory knows; the
     moment is when its copy of the block was last proved by checksum. A file of a
-    dataset that is still being published is not there yet. Exit code 1 if a file
-    is unknown, nowhere or not there yet.
+    dataset that is still being published is not there yet. What became of a copy
+    that is not named any more, `holdfast journal tail --lfn LFN --site SITE` tells.
+    Exit code 1 if a file is unknown, nowhere or not there yet.
     """
     wanted = [lfn for given in lfns for lfn in (_from_stdin() if given == STDIN else [given])]
     with open_context() as context, context.store.snapshot() as snapshot:
@@ -46,6 +47,9 @@ def whereis(
         show.document({"files": files, "unknown": unknown, "being_published": being_published})
     elif found:
         _print(found)
+        nowhere = [each.file.lfn for each in found if not each.places]
+        if nowhere:
+            show.note(f"nowhere: `holdfast journal tail --lfn {nowhere[0]}` tells what became of the copies")
     for lfn in unknown:
         show.note(f"unknown: {lfn}")
     for record in coming:

@@ -22,23 +22,12 @@ from dataclasses import dataclass
 
 from holdfast.config import SiteConsistencySettings
 from holdfast.consistency import class_words
-from holdfast.consistency.findings import Class
+from holdfast.consistency.findings import ACTED, TRAITS, WRONG, Class, LimitGroup, Remedy
 from holdfast.consistency.history.states import SiteState
 from holdfast.consistency.report import Report
 from holdfast.model.wording import number, plural
 
 DAY_S = 86_400
-
-ACTED = (
-    Class.MISSING,
-    Class.ORPHAN,
-    Class.SIZE_MISMATCH,
-    Class.CHECKSUM_MISMATCH,
-    Class.EMPTY_DIRECTORY,
-)
-"""The classes that have a gate."""
-
-_MISMATCHES = (Class.SIZE_MISMATCH, Class.CHECKSUM_MISMATCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +73,14 @@ class GateSettings:
     @staticmethod
     def of(settings: SiteConsistencySettings) -> GateSettings:
         """Those of a site, by the configuration."""
-        wrong = Confirmation(settings.wrong_runs)
         orphan = Confirmation(settings.orphan_runs, round(settings.orphan_over_days * DAY_S))
+        missing = Confirmation(settings.missing_runs, round(settings.missing_over_days * DAY_S))
+        confirmations = {
+            LimitGroup.MISSING: missing,
+            LimitGroup.WRONG: Confirmation(settings.wrong_runs),
+            LimitGroup.ORPHAN: orphan,
+            LimitGroup.EMPTY_DIRECTORY: orphan,
+        }
         expected = ClassLimits(settings.missing_max, settings.missing_fraction_max)
         return GateSettings(
             missing=expected,
@@ -93,13 +88,7 @@ class GateSettings:
             empty_directory=ClassLimits(settings.empty_directories_max, settings.empty_directories_of_listed_max),
             wrong=expected,
             shrunk_fraction_max=settings.shrunk_fraction_max,
-            confirmations={
-                Class.MISSING: Confirmation(settings.missing_runs, round(settings.missing_over_days * DAY_S)),
-                Class.ORPHAN: orphan,
-                Class.SIZE_MISMATCH: wrong,
-                Class.CHECKSUM_MISMATCH: wrong,
-                Class.EMPTY_DIRECTORY: orphan,
-            },
+            confirmations={cls: confirmations[group] for cls in ACTED if (group := TRAITS[cls].limits)},
             shrunk_runs=settings.orphan_runs,
         )
 
@@ -115,13 +104,17 @@ class Gate:
     confirmed: int
 
 
+Gates = Mapping[Class, Gate]
+"""The gate of each class that has one."""
+
+
 def gates(
     report: Report,
     confirmed: Mapping[Class, int],
     settings: GateSettings,
     state: SiteState,
     previous: Report | None,
-) -> Mapping[Class, Gate]:
+) -> Gates:
     """The gate of each class that may be acted on at all."""
     for_all = [*_of_state(report, state), *_of_listing(report, settings, previous), *_of_mass_loss(report, settings)]
     found: dict[Class, Gate] = {}
@@ -174,7 +167,7 @@ def _of_listing(report: Report, settings: GateSettings, previous: Report | None)
 
 def _of_mass_loss(report: Report, settings: GateSettings) -> Iterator[str]:
     """Whether so much is missing or wrong that nothing else may be believed, either."""
-    lacking, fraction_max = _sum(report, (Class.MISSING, *_MISMATCHES)), settings.missing.fraction_max
+    lacking, fraction_max = _sum(report, WRONG), settings.missing.fraction_max
     if lacking is None:
         yield "the report does not say how much is missing or wrong"
     elif not _is_within(lacking, fraction_max, report.expected):
@@ -189,11 +182,12 @@ def _of_class(
     if found is None or found < 0:
         yield f"the report does not say how many {many} there are"
         return
-    if found and cls in (Class.ORPHAN, Class.EMPTY_DIRECTORY) and not report.expected > 0:
+    if found and TRAITS[cls].remedy is Remedy.REMOVAL and not report.expected > 0:
         yield f"the inventory expects no file at {report.site}: by its word everything would go"
-    # Both kinds of wrong files are held against one limit.
-    together = class_words.MISMATCHED if cls in _MISMATCHES else many
-    yield from _of_limits(_measured(cls, report, settings), together)
+    group = TRAITS[cls].limits
+    # All kinds of wrong files are held against one limit.
+    together = class_words.MISMATCHED if group is LimitGroup.WRONG else many
+    yield from _of_limits(_measured(group, report, settings), together)
     yield from _of_confirmation(cls, found, confirmed.get(cls), settings.confirmations.get(cls))
     if found and previous is None and _takes_more_than_one(settings.confirmations.get(cls)):
         yield "there is no report before to compare the listing with"
@@ -211,19 +205,20 @@ class _Measured:
     fraction_name: str
 
 
-def _measured(cls: Class, report: Report, settings: GateSettings) -> _Measured:
-    if cls is Class.MISSING:
+def _measured(group: LimitGroup | None, report: Report, settings: GateSettings) -> _Measured:
+    found = _sum(report, [cls for cls in ACTED if TRAITS[cls].limits is group])
+    if group is LimitGroup.ORPHAN:
+        names = ("orphans_max", "orphans_of_actual_max")
+        return _Measured(found, report.actual, "files", settings.orphan, *names)
+    if group is LimitGroup.EMPTY_DIRECTORY:
+        names = ("empty_directories_max", "empty_directories_of_listed_max")
+        return _Measured(found, report.directories, "directories", settings.empty_directory, *names)
+    if group is LimitGroup.MISSING:
         # The fraction is that of mass loss, which closes all gates.
         limits = ClassLimits(settings.missing.count_max, None)
-        return _Measured(_sum(report, (cls,)), report.expected, "expected files", limits, "missing_max", "")
-    if cls is Class.ORPHAN:
-        names = ("orphans_max", "orphans_of_actual_max")
-        return _Measured(_sum(report, (cls,)), report.actual, "files", settings.orphan, *names)
-    if cls is Class.EMPTY_DIRECTORY:
-        names = ("empty_directories_max", "empty_directories_of_listed_max")
-        return _Measured(_sum(report, (cls,)), report.directories, "directories", settings.empty_directory, *names)
+        return _Measured(found, report.expected, "expected files", limits, "missing_max", "")
     names = ("missing_max", "missing_fraction_max")
-    return _Measured(_sum(report, _MISMATCHES), report.expected, "expected files", settings.wrong, *names)
+    return _Measured(found, report.expected, "expected files", settings.wrong, *names)
 
 
 def _of_limits(measured: _Measured, many: str) -> Iterator[str]:
@@ -254,7 +249,7 @@ def _takes_more_than_one(needed: Confirmation | None) -> bool:
     return needed is None or needed.runs > 1
 
 
-def _sum(report: Report, classes: tuple[Class, ...]) -> int | None:
+def _sum(report: Report, classes: Sequence[Class]) -> int | None:
     """How many findings there are of some classes together; None if it is not known of each."""
     counts = [report.counts.get(cls) for cls in classes]
     known = [count for count in counts if count is not None and count >= 0]

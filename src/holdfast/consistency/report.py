@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.consistency.checking.held import HeldCopy
 from holdfast.consistency.durable import sync
-from holdfast.consistency.findings import UNSEEN, Class, read_table
+from holdfast.consistency.findings import DIFFERING, TRAITS, UNSEEN, Class, read_table
 from holdfast.consistency.run_folder import PART
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class Report:
     proved: int
     """Files whose checksum was compared and right; 0 if checksums were not asked for."""
     with_checksums: bool
+    dry_run: bool = False
+    """Nothing was to be changed because of it, and the inventory was told nothing."""
     resumed: int = 0
     """How often the listing was gone on with after it had been interrupted."""
     held: tuple[HeldCopy, ...] = ()
@@ -76,8 +78,7 @@ class Report:
 
         A report of an earlier release, which knows nothing of some class, says neither; so it does not agree.
         """
-        judged = [cls for cls in Class if cls not in (Class.IGNORED, Class.EMPTY_DIRECTORY)]
-        return all(self.counts.get(cls) == 0 for cls in judged) and self.unlisted_places == 0
+        return all(self.counts.get(cls) == 0 for cls in DIFFERING) and self.unlisted_places == 0
 
     def to_json(self) -> dict[str, Any]:
         """One flat document: a key per class, and ``sizes`` with the same keys; None where nothing is known."""
@@ -101,7 +102,7 @@ def sums_of(table: Path) -> Sums:
     """The sums over a table of findings."""
     sums = Sums()
     for finding in read_table(table):
-        sums.counts[finding.cls] += 1 if finding.cls is Class.EMPTY_DIRECTORY else finding.n_files
+        sums.counts[finding.cls] += 1 if TRAITS[finding.cls].is_directory else finding.n_files
         sums.sizes[finding.cls] += finding.size
         sums.places += finding.cls in UNSEEN
     return sums

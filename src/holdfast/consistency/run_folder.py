@@ -34,6 +34,7 @@ from holdfast.consistency.checking.expected import Expected
 from holdfast.consistency.durable import sync
 from holdfast.inventory.store import Head
 from holdfast.model import steps
+from holdfast.model.clock import show_time
 from holdfast.storage.listing.summary import LISTING, folder_of
 from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES
 
@@ -46,6 +47,11 @@ DIFFERENCES = "differences.parquet"
 _FINISHED = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*\Z")
 _LEFT_OVER = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]*\.part\Z")
 """The name of a run is letters, digits and hyphens."""
+
+
+def run_name(now_us: int, id: str) -> str:
+    """The name of a run that begins now, by a new identifier; names are in the order of their moments."""
+    return f"{show_time(now_us).replace(':', '')}-{id[:6]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,11 @@ class Site:
         alike = (door.protocol, door.rules)
         return tuple(each for each in self.doors if each != door and (each.protocol, each.rules) == alike)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is to be used: what it holds counts, and what is asked for there is done."""
+        return self.status is SiteStatus.READY
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

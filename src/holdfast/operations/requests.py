@@ -22,26 +22,26 @@ nothing was asked.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from holdfast.inventory.dry_run import Also
-from holdfast.inventory.store import Store
+from holdfast.inventory.store import Snapshot, Store
 from holdfast.model import steps
-from holdfast.model.changes import ROWS_MAX, RequestDeletion
+from holdfast.model.changes import ROWS_MAX, Change, FilesGone, RequestCopy, RequestDeletion
 from holdfast.model.clock import Clock, show_time
 from holdfast.model.errors import BadInput, Conflict
-from holdfast.model.names import DatasetKey
+from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import (
     PRIORITY_USUAL,
     BlockFiles,
     CopyRequest,
     DeletionRequest,
     EmptyDirectory,
+    Evidence,
     Orphan,
-    SiteStatus,
 )
-from holdfast.model.requirements import Requirement
+from holdfast.model.requirements import DatasetUnchanged, Requirement
 from holdfast.operations.requesting.asking import Asked, Asker
 from holdfast.operations.requesting.brake import BrakeLimits
 from holdfast.operations.requesting.copy_asking import CopyAsking
@@ -111,10 +111,47 @@ def request_copy(
     return asked
 
 
+def request_replacement(
+    store: Store,
+    dataset: DatasetKey,
+    site: str,
+    look: Callable[[Snapshot], Mapping[BlockKey, tuple[int, ...]]],
+    *,
+    reason: str,
+    actor: str,
+    also: Callable[[str], Also],
+    requirements: Sequence[Requirement] = (),
+    dry_run: bool = False,
+    new_id: NewId = random_id,
+) -> CopyRequest | None:
+    """Say that files of a dataset are gone from a site, or wrong there, as was just seen, and ask for good copies.
+
+    ``look`` says which, by ordinals in blocks; it is called again, with another snapshot, if the dataset has changed
+    meanwhile. What lies in their places may be replaced. ``also``, called with the id of the request, says what is
+    written into the asking room's own tables in the same transaction; a dry run undoes that, too. None if there was
+    nothing to ask for. Conflict if the dataset keeps changing, or one of the ``requirements`` does not hold.
+    """
+    asker = Asker(store, actor, dry_run)
+
+    def ask(files: Mapping[BlockKey, tuple[int, ...]], unchanged: DatasetUnchanged) -> CopyRequest | None:
+        if not files:
+            return None
+        changes: list[Change] = [
+            FilesGone(block, site, ordinals, Evidence.STATED, reason) for block, ordinals in files.items()
+        ]
+        scope = tuple(BlockFiles(block.block, ordinals) for block, ordinals in files.items())
+        request = CopyRequest(new_id(), dataset, site, scope, reason, owner=user_of(actor), replace=True)
+        changes.append(RequestCopy(request))
+        asker.commit(changes, cause=reason, requirements=(unchanged, *requirements), also=(also(request.id),))
+        return request
+
+    return asker.until_still(dataset, look, ask)
+
+
 def _require_ready(store: Store, name: str) -> None:
     with store.snapshot() as snapshot:
         site = snapshot.site(name)
-    if site.status is not SiteStatus.READY:
+    if not site.is_ready:
         hint = f"`holdfast site set {name} --status ready` lets it be used; with --no-wait the copy waits for that"
         raise Conflict(f"site {name} is {site.status.value}", rows=(name,), hint=hint)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from history_world import NOW_US, POSTGRES, HistoryWorld, a_report
+from sqlalchemy import update
 
 from holdfast.consistency.findings import Class
 from holdfast.consistency.history import kept_report, tables
@@ -17,7 +18,7 @@ from holdfast.inventory import backup as backups
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.model.changes import ChangeSet, PutGroup
 from holdfast.model.clock import SECOND_US
-from holdfast.model.errors import BrokenInvariant, Conflict, UnknownName
+from holdfast.model.errors import BrokenInvariant, Conflict, OperatorError, UnknownName
 from holdfast.model.records import Group
 
 
@@ -176,7 +177,30 @@ def test_the_reports_before_are_those_of_runs_that_are_done(world: HistoryWorld)
 def test_what_came_later_is_not_before(world: HistoryWorld) -> None:
     first, second, third = (world.done(f"run{number}", actual=number) for number in range(3))
     assert [world.history.earlier("A", run) for run in ("run0", "run1", "run2")] == [[], [first], [first, second]]
-    assert world.history.earlier("A", "a dry run, of which nothing is known") == [first, second, third]
+    assert world.history.earlier("A", "a run of which nothing is known") == [first, second, third]
+
+
+def test_the_last_report_is_that_of_the_last_check_that_is_done(world: HistoryWorld) -> None:
+    assert world.history.last_report("A") is None
+    with pytest.raises(UnknownName, match="A has not been checked yet"):
+        world.history.require_last_report("A")
+    world.done("run1")
+    second = world.done("run2", dry_run=True)
+    world.begin("run3")
+    world.history.fail("run3", "why")
+    world.begin("run4")
+    assert world.history.last_report("A") == world.history.require_last_report("A") == second
+    world.host = "there"
+    assert world.history.last_report("A") == second
+
+
+def test_a_last_report_that_cannot_be_read_is_not_passed_over(world: HistoryWorld) -> None:
+    world.done("run1")
+    world.done("run2")
+    with world.store.room(tables.metadata).write() as connection:
+        connection.execute(update(tables.run).where(tables.run.c.run == "run2").values(report="{}"))
+    with pytest.raises(OperatorError, match="the report of run2 cannot be read"):
+        world.history.last_report("A")
 
 
 def test_a_report_of_another_release_is_read_as_far_as_it_goes() -> None:

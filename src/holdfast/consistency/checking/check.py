@@ -20,8 +20,8 @@ Rules
     any more (``left_over.py``); ``afresh`` does too.
   * A site that somebody has halted or disabled is not checked; one that is halted
     meanwhile is left, and gone on with by the next check.
-  * What each run has found, and when it was first found, is carried on (``history``); what was done longer ago
-    than that is remembered is forgotten.
+  * What each run has found, and when it was first found, is carried on (``history``), a dry run's, too: dry is what
+    is done, not what is seen. What was done longer ago than that is remembered is forgotten.
   * The report appears whole or not at all.
 
 Raises what the store and the driver raise; a directory that fails is no
@@ -112,10 +112,10 @@ async def check(
             report = replace(report, folder=str(reports / name / folder.run))
             write_json(folder.path, report.to_json())
     steps.reach("check.reported")
+    history.finish(report.run, report)
     if not settings.dry_run:
-        history.finish(report.run, report)
         Deeds(store).forget(clock() - settings.history_us)
-        steps.reach("check.told")
+    steps.reach("check.told")
     counts = {cls.value: report.counts[cls] for cls in Class}
     _log.info("check ended", site=name, run=report.run, expected=report.expected, actual=report.actual, **counts)
     return report
@@ -133,9 +133,6 @@ def _head(store: Store, site: Site) -> Head:
 @contextmanager
 def _told(history: History, state: Run, folder: Path) -> Iterator[None]:
     """Tell the history that a run begins, and why it failed if it does. One that is interrupted can tell nothing."""
-    if state.settings.dry_run:
-        yield
-        return
     started_us = state.clock() if state.folder.begun is None else state.folder.begun.started_us
     history.begin(state.folder.run, state.site.name, started_us, folder)
     steps.reach("check.begun")
@@ -181,6 +178,7 @@ async def _check(state: Run) -> Report:
         actual_size=counts.bytes,
         proved=sum(proved.values()),
         with_checksums=state.settings.with_checksums,
+        dry_run=state.settings.dry_run,
         resumed=listing.summary.resumed,
         held=held,
         lost_subtrees=tuple(lost),

@@ -30,7 +30,7 @@ from holdfast.consistency.checking import doomed
 from holdfast.consistency.checking.awaited import Asked
 from holdfast.consistency.checking.ignored import Ignored
 from holdfast.consistency.checking.unregistered import unregistered
-from holdfast.consistency.findings import WRONG, Class, Finding
+from holdfast.consistency.findings import TRAITS, WRONG, Class, Finding
 from holdfast.consistency.unlisted import Unlisted
 from holdfast.inventory import deletion
 from holdfast.inventory.store import Head, Snapshot
@@ -84,7 +84,7 @@ class Judge:
 
     def _judge_expected(self, piece: Sequence[Finding]) -> Iterator[Finding]:
         for finding in piece:
-            hidden = self._unlisted.hiding(finding.path, seen=finding.cls is not Class.MISSING)
+            hidden = self._unlisted.hiding(finding.path, seen=TRAITS[finding.cls].is_there)
             if hidden is not None:
                 self._unlisted.hide(hidden)
             else:

@@ -24,7 +24,7 @@ class CheckSettings:
     """How to check. ``limits`` are those of the comparison's engine, ``listing`` those of the listing.
 
     Interrupted checks older than ``resume_age_s`` are not gone on with, none are ``afresh``. A dry run does not note
-    what was proved.
+    what was proved, and forgets nothing.
     """
 
     limits: EngineLimits

@@ -33,6 +33,7 @@ from holdfast.consistency.comparing import duckdb_session
 from holdfast.consistency.comparing.duckdb_session import literal
 from holdfast.consistency.doors import require_live
 from holdfast.consistency.findings import Finding
+from holdfast.consistency.history.kept_report import require_here
 from holdfast.consistency.tree.empty import empty_directories
 from holdfast.consistency.unlisted import Unlisted
 from holdfast.model import steps
@@ -59,8 +60,13 @@ class Place:
 
 
 def require_usable(tools: CleaningTools, doors: Sequence[StorageDriver]) -> None:
-    """Conflict for a site that is to be left alone, BadInput for doors that show an earlier listing."""
+    """Conflict for a site that is to be left alone, or whose last report is elsewhere; BadInput for doors that show an
+    earlier listing.
+    """
     tools.state().require_ready()
+    last = tools.history.last_report(tools.site)
+    if last is not None:
+        require_here(last)  # Before anything is listed.
     require_live(doors, hint="clean through another door")
 
 
@@ -108,7 +114,7 @@ class Cleaning:
 
     async def finish(self, ages: Ages, spares: Spares) -> None:
         """Decide on all that was listed, and ask for what may go; told in ``result``."""
-        lacking = list(last_lacking(self.tools.reports, self.tools.site))
+        lacking = list(last_lacking(self.tools.history, self.tools.site))
         self._decide(ages, spares, lacking)
         steps.reach("clean.decided")
         state, total = self.tools.state(), self.result.total

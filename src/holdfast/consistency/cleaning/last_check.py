@@ -1,28 +1,30 @@
 """LastCheck: what the last check of a site has found that the site lacks.
 
-What lies in an area or in quarantine may be one of these files, moved. A site
-that was never checked lacks nothing that we know of; its quarantine is not purged.
+What lies in an area or in quarantine may be one of these files, moved.
+
+Rules
+  * The last check is the last one that is done, wherever it was made (``History.last_report``). If its report is
+    not on this machine, nothing is cleaned: an earlier one does not know what was lost since.
+  * A site that was never checked lacks nothing that we know of; its quarantine is not purged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from holdfast.consistency import findings
 from holdfast.consistency.findings import UNSEEN, Finding
-from holdfast.consistency.history import kept_report
+from holdfast.consistency.history.kept_report import require_here
+from holdfast.consistency.history.runs import History
 from holdfast.consistency.mending.sought import NEEDED
-from holdfast.consistency.report import FINDINGS, REPORT
-from holdfast.consistency.run_folder import PART
+from holdfast.consistency.report import FINDINGS
 from holdfast.model.clock import DAY_US, show_time
 from holdfast.model.errors import Conflict
 
 
-def require_young(reports: Path, site: str, *, days: float, now_us: int) -> None:
-    """Conflict unless the last complete check of a site began within ``days``: by it we know what is lost."""
-    last = _last_run(reports, site)
-    report = None if last is None else kept_report.report_in(last)
+def require_young(history: History, site: str, *, days: float, now_us: int) -> None:
+    """Conflict unless the last check of a site began within ``days``: by it we know what is lost."""
+    report = history.last_report(site)
     hint = f"run `holdfast check {site}`, and then this again"
     if report is None:
         raise Conflict(f"{site} has not been checked, so nobody knows what may be a last copy", rows=(site,), hint=hint)
@@ -33,16 +35,14 @@ def require_young(reports: Path, site: str, *, days: float, now_us: int) -> None
         raise Conflict(old, rows=(site,), hint=hint)
 
 
-def last_lacking(reports: Path, site: str) -> Iterator[Finding]:
-    """What a site may lack by its last complete report: missing, wrong, awaited, not seen, or ignored."""
-    last = _last_run(reports, site)
-    if last is not None:
-        for finding in findings.read_table(last / FINDINGS, NEEDED):
+def last_lacking(history: History, site: str) -> Iterator[Finding]:
+    """What a site may lack by its last report: missing, wrong, awaited, not seen, or ignored.
+
+    Conflict if that is not on this machine.
+    """
+    report = history.last_report(site)
+    if report is not None:
+        for finding in findings.read_table(require_here(report) / FINDINGS, NEEDED):
             # Ignored are above all orphans: in nobody's way here, and more than memory may hold.
             if finding.block is not None or finding.cls in UNSEEN:
                 yield finding
-
-
-def _last_run(reports: Path, site: str) -> Path | None:
-    runs = sorted((report.parent for report in (reports / site).glob(f"*/{REPORT}")), reverse=True)
-    return next((run for run in runs if run.suffix != PART and (run / FINDINGS).exists()), None)

@@ -66,7 +66,7 @@ async def purge_quarantine(
     Conflict if the site was not checked within ``check_days``.
     """
     require_usable(tools, doors)
-    require_young(tools.reports, tools.site, days=check_days, now_us=tools.clock())
+    require_young(tools.history, tools.site, days=check_days, now_us=tools.clock())
     with tools.store.snapshot() as view:
         record = view.site(tools.site)
     identity = identity_of(record, doors)

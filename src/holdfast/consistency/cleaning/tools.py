@@ -8,6 +8,7 @@ from pathlib import Path
 
 from holdfast.consistency.checking.ignored import NOTHING, Ignored
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
+from holdfast.consistency.history.runs import History
 from holdfast.consistency.history.states import SiteState
 from holdfast.inventory.store import Store
 from holdfast.model.clock import Clock
@@ -44,3 +45,8 @@ class CleaningTools:
     ignored: Ignored = NOTHING
     progress: OnListing = _silent
     dry_run: bool = False
+
+    @property
+    def history(self) -> History:
+        """The checks of the inventory's sites."""
+        return History(self.store, clock=self.clock)

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import duckdb
 
+from holdfast.config import ConsistencySettings
 from holdfast.model.errors import BadInput, OperatorError
 
 MEGABYTE = 1_000_000
@@ -74,6 +75,11 @@ def engine_limits(
     if temp_dir is not None and not temp_dir.is_dir():
         raise BadInput("is not a folder", place=str(temp_dir), hint="name an existing folder for temporary files")
     return EngineLimits(threads, None if memory is None else parse_amount(memory), temp_dir)
+
+
+def limits_of(settings: ConsistencySettings) -> EngineLimits:
+    """Those of the configuration."""
+    return engine_limits(memory=f"{settings.memory_limit_mb}MB")
 
 
 def parse_amount(text: str) -> int:

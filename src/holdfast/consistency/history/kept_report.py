@@ -15,6 +15,7 @@ from typing import Any
 
 from holdfast.consistency.findings import Class
 from holdfast.consistency.report import REPORT, Report
+from holdfast.model.errors import Conflict
 
 _SIZES = "sizes"
 
@@ -42,6 +43,17 @@ def report_in(folder: Path) -> Report | None:
         return report_of((folder / REPORT).read_bytes())
     except OSError:
         return None
+
+
+def require_here(report: Report) -> Path:
+    """The folder of a report; Conflict if that is not on this machine, or is that of another run by now."""
+    folder = Path(report.folder)
+    found = report_in(folder)
+    if found is None or (found.site, found.run) != (report.site, report.run):
+        message = f"the report of {report.run}, the last check of {report.site}, is not on this machine"
+        hint = f"run `holdfast check {report.site}` here, or this where the report is"
+        raise Conflict(message, place=str(folder), rows=(report.site,), hint=hint)
+    return folder
 
 
 def _built(document: Mapping[str, Any]) -> Report | None:

@@ -27,7 +27,7 @@ from holdfast.consistency.report import Report
 from holdfast.inventory.sql_rows import put
 from holdfast.inventory.store import Store
 from holdfast.model.clock import SECOND_US, Clock, system_clock
-from holdfast.model.errors import BrokenInvariant, Conflict, unknown_name
+from holdfast.model.errors import BrokenInvariant, Conflict, OperatorError, UnknownName, unknown_name
 
 
 class RunState(StrEnum):
@@ -156,15 +156,32 @@ class History:
         found = ((site, self.runs(site, 1)) for site in sites)
         return {site: runs[0] for site, runs in found if runs}
 
+    def last_report(self, site: str) -> Report | None:
+        """The report of the last check of a site that is done, wherever that was made; None if there is none.
+
+        OperatorError if what was kept of it cannot be read: an earlier one would not know what has come since.
+        """
+        done = [run for run in self._found(_ended_well(site).limit(LOOKED_BACK_MAX)) if run.state is RunState.DONE]
+        if done and done[0].report is None:
+            message = f"what was kept of the report of {done[0].run} cannot be read"
+            raise OperatorError(message, place=str(done[0].folder), hint=f"run `holdfast check {site}`")
+        return done[0].report if done else None
+
+    def require_last_report(self, site: str) -> Report:
+        """The same; UnknownName if the site was never checked."""
+        report = self.last_report(site)
+        if report is None:
+            raise UnknownName(f"{site} has not been checked yet", hint=f"run `holdfast check {site}`")
+        return report
+
     def earlier(self, site: str, run: str) -> list[Report]:
         """The reports of the last runs of a site before ``run`` that are done, oldest first.
 
         Before a run that is not known here come all that are.
         """
         began = select(tables.run.c.started_us).where(tables.run.c.run == run).scalar_subquery()
-        others = _newest_first(site).where(
+        others = _ended_well(site).where(
             tables.run.c.run != run,
-            tables.run.c.state.in_(("", RunState.DONE.value)),
             tables.run.c.started_us <= func.coalesce(began, tables.run.c.started_us),
         )
         found = self._found(others.limit(LOOKED_BACK_MAX))
@@ -236,6 +253,11 @@ class History:
 def _newest_first(site: str | None) -> Select[Any]:
     query = select(tables.run).order_by(tables.run.c.started_us.desc(), tables.run.c.run.desc())
     return query if site is None else query.where(tables.run.c.site == site)
+
+
+def _ended_well(site: str) -> Select[Any]:
+    """The runs of a site that are done, or have not told how they ended."""
+    return _newest_first(site).where(tables.run.c.state.in_(("", RunState.DONE.value)))
 
 
 def _ended_us(report: Report) -> int:

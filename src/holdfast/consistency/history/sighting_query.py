@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.consistency.comparing.duckdb_session import literal
-from holdfast.consistency.findings import UNSEEN, Class
-from holdfast.consistency.gates import ACTED, Confirmation
+from holdfast.consistency.findings import ACTED, UNSEEN, Class
+from holdfast.consistency.gates import Confirmation
 from holdfast.model.clock import SECOND_US
 
 SCHEMA = (
@@ -20,7 +20,7 @@ SCHEMA = (
 )
 """The table's columns and their types."""
 
-_NOT_TO_BE_TOLD = (*UNSEEN, Class.AWAITED, Class.IGNORED)
+_NOT_TO_BE_TOLD = tuple(cls for cls in Class if cls not in ACTED)
 """A path in one of these classes may be what it was, or not."""
 
 

@@ -17,12 +17,13 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
+from holdfast.config import ConsistencySettings
 from holdfast.consistency.history import tables
 from holdfast.consistency.history.runs import History, RunState
 from holdfast.inventory.dry_run import undone_if
 from holdfast.inventory.sql_rows import put
 from holdfast.inventory.store import Store
-from holdfast.model.clock import show_time
+from holdfast.model.clock import Clock, show_time, system_clock
 from holdfast.model.errors import BadInput, Conflict
 
 
@@ -110,6 +111,12 @@ class States:
         self._room = store.room(tables.metadata)
         self._mode_of = mode_of
         self._history = History(store) if history is None else history
+
+    @staticmethod
+    def of(store: Store, settings: ConsistencySettings, *, clock: Clock = system_clock) -> States:
+        """With the mode of the configuration where nobody has said one."""
+        history = History(store, clock=clock)
+        return States(store, mode_of=lambda site: settings.for_site(site).mode, history=history)
 
     def get(self, site: str) -> SiteState:
         """The state of one site."""

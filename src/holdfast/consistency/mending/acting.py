@@ -1,4 +1,6 @@
-"""Acting: what is wished for about a report, class by class, through the gates.
+"""Acting on a report of a site: what is wished for, class by class, through the gates.
+
+    report, wishes, overrides -> gates -> a look at each file -> requests
 
 Rules
   * All gates before anything is asked for: half of what was wanted is not what
@@ -6,28 +8,33 @@ Rules
     the rest.
   * A gate matters only if there is something behind it.
   * Only what is confirmed is asked for; what is not yet is counted.
+  * At a site in mode dry nothing is asked for, and it is told what would be.
+  * Nothing is done here but asking; ``requests_left`` are for operations to carry out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from holdfast.consistency import findings
-from holdfast.consistency import gates as gates_
-from holdfast.consistency.comparing.duckdb_session import EngineLimits
 from holdfast.consistency.findings import WRONG, Class, Finding
-from holdfast.consistency.gates import GateSettings
-from holdfast.consistency.history.runs import History
-from holdfast.consistency.history.sightings import confirmed, confirmed_counts
-from holdfast.consistency.history.states import SiteState
-from holdfast.consistency.mending.asker import Asker, Gates, Repair, require_open
+from holdfast.consistency.gates import Gates, GateSettings
+from holdfast.consistency.history.sightings import confirmed
+from holdfast.consistency.history.states import Mode
+from holdfast.consistency.mending.acting_tools import ActingTools
+from holdfast.consistency.mending.asker import Asker, Repair, require_open
+from holdfast.consistency.mending.overrides import NONE, Overrides
 from holdfast.consistency.mending.removals import delete_orphans, remove_empty
 from holdfast.consistency.mending.repair import repair
 from holdfast.consistency.mending.sought import NEEDED
 from holdfast.consistency.report import FINDINGS, Report
+from holdfast.consistency.site_gates import gates_of
 from holdfast.inventory.store import Store
+from holdfast.operations.deletion_report import DeletionReport
+from holdfast.operations.progress import RunReport
+from holdfast.storage.driver import StorageDriver
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +44,6 @@ class Wishes:
     copies: bool = False
     orphans: bool = False
     empty_directories: bool = False
-    is_quarantined: bool = True
-    is_again: bool = False
-    """Removals are asked for even if somebody has cancelled them."""
     as_far_as_open: bool = False
 
     @property
@@ -51,57 +55,96 @@ class Wishes:
         return tuple(wished)
 
 
-def gates_of(
-    store: Store, report: Report, settings: GateSettings, state: SiteState, limits: EngineLimits, *, now_us: int
-) -> Gates:
-    """The gates of a report whose folder is there."""
-    counts = confirmed_counts(Path(report.folder), settings.confirmations, now_us=now_us, limits=limits)
-    measure = gates_.believed(History(store).earlier(report.site, report.run), settings)
-    return gates_.gates(report, counts, settings, state, measure)
+@dataclass(slots=True)
+class Acted:
+    """What was asked for, what the gates said, and what has come of it where somebody waited for that."""
+
+    asked: Repair = field(default_factory=Repair)
+    copied: RunReport | None = None
+    deleted: tuple[DeletionReport, ...] = ()
+    gates: Gates = field(default_factory=dict)
+    """Those of the classes that were wished for."""
+    dry_mode: str = ""
+    """Why this was a dry run, if nobody asked for one."""
+
+    @property
+    def left(self) -> dict[Class, tuple[str, ...]]:
+        """The classes that something is found of and that may not be acted on, with the reasons."""
+        return {cls: gate.reasons for cls, gate in self.gates.items() if gate.found and not gate.is_open}
 
 
-def closed(gates: Gates, wishes: Wishes) -> tuple[Class, ...]:
-    """The classes that are wished for, found, and must be left."""
-    return tuple(cls for cls in wishes.classes if gates[cls].found and not gates[cls].is_open)
+async def act(
+    tools: ActingTools,
+    driver: StorageDriver,
+    report: Report,
+    wishes: Wishes,
+    acted: Acted,
+    *,
+    overrides: Overrides = NONE,
+) -> None:
+    """Ask for what is wished about a report, whose folder is here; told in ``acted`` as it goes.
+
+    ``driver`` is for the site's first door. Conflict, with all reasons, if a gate is closed.
+    """
+    settings = overrides.settings(GateSettings.of(tools.configured))
+    state = tools.state
+    acted.dry_mode = state.mode_refusal
+    # What would be done is asked of the gates as if it could be.
+    state = replace(state, mode=Mode.ACT)
+    gates = gates_of(tools.history, report, settings, state, tools.limits, now_us=tools.clock())
+    acted.gates = {cls: gates[cls] for cls in wishes.classes}
+    if not wishes.as_far_as_open:
+        require_open(report, gates, *acted.left)
+    asker = tools.asker(driver, is_dry=bool(acted.dry_mode), despite=overrides.words)
+    await _Acting(tools, asker, report, gates, settings, overrides).act(wishes, acted)
+
+
+def requests_left(store: Store, site: str, wishes: Wishes) -> tuple[list[str], list[str]]:
+    """The open copies and deletions at a site that are to be carried out: just asked for, or left by an earlier run.
+
+    What that one asked for is awaited now, and no check finds it missing again.
+    """
+    with store.snapshot() as view:
+        copies = [each.id for each in view.copy_requests(site=site)] if wishes.copies else []
+        removes = wishes.orphans or wishes.empty_directories
+        return copies, [each.id for each in view.deletion_requests(site=site)] if removes else []
 
 
 @dataclass(frozen=True, slots=True)
-class Acting:
+class _Acting:
     """What everybody here needs: who asks, about which report, through which gates."""
 
+    tools: ActingTools
     asker: Asker
     report: Report
     gates: Gates
     settings: GateSettings
-    limits: EngineLimits
+    overrides: Overrides
 
-    async def act(self, wishes: Wishes, result: Repair) -> None:
-        """Ask for what is wished; told in ``result`` as it goes."""
-        shut = closed(self.gates, wishes)
-        if not wishes.as_far_as_open:
-            require_open(self.report, self.gates, *shut)
-        wished = [cls for cls in wishes.classes if cls not in shut]
+    async def act(self, wishes: Wishes, acted: Acted) -> None:
+        """Ask for what is wished and open."""
+        wished = [cls for cls in wishes.classes if cls not in acted.left]
         if wishes.copies:
-            await repair(self.asker, self.report, self._lacking(wished), result, gates=self.gates)
+            await repair(self.asker, self.report, self._lacking(wished), acted.asked, gates=self.gates)
         if Class.ORPHAN in wished and self.gates[Class.ORPHAN].found:
             await delete_orphans(
                 self.asker,
                 self.report,
                 self._confirmed(Class.ORPHAN),
-                result,
+                acted.asked,
                 gates=self.gates,
                 lacking=findings.read_table(self._table, NEEDED),
-                is_quarantined=wishes.is_quarantined,
-                is_again=wishes.is_again,
+                is_quarantined=self.tools.configured.quarantine and not self.overrides.no_quarantine,
+                is_again=self.overrides.again,
             )
         if Class.EMPTY_DIRECTORY in wished:
             await remove_empty(
                 self.asker,
                 self.report,
                 self._confirmed(Class.EMPTY_DIRECTORY),
-                result,
+                acted.asked,
                 gates=self.gates,
-                is_again=wishes.is_again,
+                is_again=self.overrides.again,
             )
 
     def _lacking(self, wished: list[Class]) -> Iterator[Finding]:
@@ -115,7 +158,7 @@ class Acting:
         if not self.gates[cls].found:
             return iter(())
         needed, now_us = self.settings.confirmations[cls], self.asker.clock()
-        return confirmed(Path(self.report.folder), cls, needed, now_us=now_us, limits=self.limits)
+        return confirmed(Path(self.report.folder), cls, needed, now_us=now_us, limits=self.tools.limits)
 
     @property
     def _table(self) -> Path:

@@ -1,35 +1,29 @@
 """Asker: who asks for what a report calls for, and what was asked for so far.
 
 Rules
-  * What is asked for and that it was, because of this run and about which paths, are one transaction.
-  * A dry run goes through the same transaction, which is then undone.
+  * What is asked for and that it was, because of this run and about which paths, are one transaction (``recorder``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
 from holdfast import logs
 from holdfast.consistency.findings import Class, Finding
-from holdfast.consistency.gates import Gate
+from holdfast.consistency.gates import Gates
 from holdfast.consistency.history.deeds import DeedKind, Deeds
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.report import Report
-from holdfast.inventory import dry_run
 from holdfast.inventory.dry_run import Also
 from holdfast.inventory.store import Store
-from holdfast.model import steps
-from holdfast.model.changes import Change, ChangeSet
 from holdfast.model.clock import Clock
 from holdfast.model.errors import Conflict
 from holdfast.model.records import Door
 from holdfast.model.requirements import Requirement, SameDoor
 from holdfast.storage.driver import StorageDriver
-
-Gates = Mapping[Class, Gate]
 
 _log = logs.get("consistency")
 
@@ -83,14 +77,6 @@ class Asker:
     def same_door(self, site: str) -> tuple[Requirement, ...]:
         """What has to be so yet at the commit, for what was seen to count."""
         return (SameDoor(site, self.door),)
-
-    def commit(
-        self, changes: Sequence[Change], *, cause: str, also: Also, requirements: Sequence[Requirement] = ()
-    ) -> None:
-        """Commit, or find out in a dry run whether that would be accepted; ``also`` writes in the same transaction."""
-        change_set = ChangeSet(tuple(changes), actor=self.actor, cause=cause, requirements=tuple(requirements))
-        if dry_run.commit(self.store, change_set, dry_run=self.dry_run, also=(also,)) is not None:
-            steps.reach("check.repair-requested")
 
     def recorder(self, report: Report, kind: DeedKind, request: str, findings: Sequence[Finding]) -> Also:
         """What notes that ``request`` asks for something about ``findings`` because of a report."""

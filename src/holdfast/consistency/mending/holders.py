@@ -9,7 +9,7 @@ from holdfast.consistency.findings import Finding
 from holdfast.inventory.store import Snapshot
 from holdfast.model.errors import UnknownName
 from holdfast.model.names import BlockKey
-from holdfast.model.records import BlockReplica, SiteStatus
+from holdfast.model.records import BlockReplica
 
 
 class Holders:
@@ -18,7 +18,7 @@ class Holders:
     def __init__(self, view: Snapshot, site: str) -> None:
         self._view = view
         self._site = site
-        self._ready = {each.name for each in view.sites() if each.status is SiteStatus.READY} - {site}
+        self._ready = {each.name for each in view.sites() if each.is_ready} - {site}
         self._replicas: dict[BlockKey, list[BlockReplica]] = {}
 
     def here(self, finding: Finding) -> BlockReplica | None:

@@ -26,9 +26,10 @@ from holdfast import logs
 from holdfast.consistency.checking.awaited import Asked
 from holdfast.consistency.checking.unregistered import unregistered
 from holdfast.consistency.findings import Class, Finding, pieces
+from holdfast.consistency.gates import Gates
 from holdfast.consistency.history.deeds import DeedKind
 from holdfast.consistency.mending import cancelled, seen
-from holdfast.consistency.mending.asker import Asker, Gates, Repair, refused, require_open
+from holdfast.consistency.mending.asker import Asker, Repair, refused, require_open
 from holdfast.consistency.mending.going import Ask, Going
 from holdfast.consistency.mending.request_sizes import cut, orphan_cost
 from holdfast.consistency.mending.sought import Sought, sought_files

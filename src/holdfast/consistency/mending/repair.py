@@ -19,26 +19,24 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from holdfast import logs
 from holdfast.consistency.checking import held
 from holdfast.consistency.findings import LACKING, WRONG, Class, Finding, pieces
+from holdfast.consistency.gates import Gates
 from holdfast.consistency.history.deeds import DeedKind
 from holdfast.consistency.mending import seen
-from holdfast.consistency.mending.asker import Asker, Gates, Repair, refused, require_open
+from holdfast.consistency.mending.asker import Asker, Repair, refused, require_open
+from holdfast.consistency.mending.grouped import by_block, by_dataset
 from holdfast.consistency.mending.request_sizes import copy_cost, cut
 from holdfast.consistency.mending.sorting import Sorted, sort_out
 from holdfast.consistency.report import Report
-from holdfast.model.changes import FilesGone, RequestCopy
-from holdfast.model.errors import Conflict
+from holdfast.inventory.store import Snapshot
+from holdfast.model import steps
 from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.records import BlockFiles, CopyRequest, Evidence, RequestState
-from holdfast.model.requirements import DatasetUnchanged, Requirement
+from holdfast.model.records import CopyRequest, RequestState
 from holdfast.operations import requests
-
-TRIES = 20
-"""How often asking starts anew because the dataset changed under it."""
 
 _log = logs.get("consistency")
 
@@ -57,7 +55,7 @@ async def repair(asker: Asker, report: Report, findings: Iterable[Finding], resu
         require_open(report, gates, *{finding.cls for finding in wrong})
         good = await seen.as_seen(asker.driver, wrong, result.skipped)
         good += [finding for finding in piece if finding.cls is Class.AWAITED]
-        for dataset, files in _by_dataset(good).items():
+        for dataset, files in by_dataset(good).items():
             for part in cut(sorted(files, key=_place), copy_cost):
                 bringing |= _ask_for_copies(asker, report, dataset, part, result)
     _try_again(asker, bringing, result)
@@ -77,67 +75,37 @@ def _ask_for_copies(
     asker: Asker, report: Report, dataset: DatasetKey, files: Sequence[Finding], result: Repair
 ) -> set[str]:
     """Returns the earlier requests that are to bring some of the files anyway."""
-    request_id = ""
-    for _ in range(TRIES):
-        with asker.store.snapshot() as view:
-            found = sort_out(view, report.site, files)
-            head = view.head
-        if not found.ask:
-            break
-        request_id = asker.new_id()
-        # Without this two repairs at once would both ask, and what has just come back would be called gone.
-        unchanged = DatasetUnchanged(dataset, head.position, head.epoch)
-        try:
-            _commit_copies(asker, report, request_id, dataset, found, unchanged)
-        except Conflict:
-            with asker.store.snapshot() as view:
-                if dataset not in view.changed_since(head.position)[0]:
-                    raise
-            continue
-        break
-    else:
-        raise Conflict(f"dataset {dataset} keeps changing", rows=(str(dataset),), hint="try again later")
-    if found.ask and not asker.dry_run:
-        result.copy_requests.append(request_id)
+    found = Sorted()
+
+    def look(view: Snapshot) -> Mapping[BlockKey, tuple[int, ...]]:
+        nonlocal found
+        found = sort_out(view, report.site, files)
+        return by_block(found.ask)
+
+    request = requests.request_replacement(
+        asker.store,
+        dataset,
+        report.site,
+        look,
+        reason=asker.cause(report),
+        actor=asker.actor,
+        also=lambda id: asker.recorder(report, DeedKind.COPY, id, found.ask),
+        requirements=asker.same_door(report.site),
+        dry_run=asker.dry_run,
+        new_id=asker.new_id,
+    )
+    if request is not None:
+        about = {"site": report.site, "run": report.run, "dataset": str(dataset), "dry_run": asker.dry_run}
+        _log.info("repair asked", request=request.id, files=len(found.ask), **about)
+        if not asker.dry_run:
+            result.copy_requests.append(request.id)
+            steps.reach("check.repair-requested")
     result.copies += len(found.ask)
     result.copied_size += sum(finding.size for finding in found.ask)
     result.under_way += found.under_way
     result.unrecoverable += found.unrecoverable
     result.skipped += found.skipped
     return found.bringing
-
-
-def _commit_copies(
-    asker: Asker, report: Report, id: str, dataset: DatasetKey, found: Sorted, requirement: Requirement
-) -> None:
-    cause = asker.cause(report)
-    gone = [
-        FilesGone(BlockKey(dataset, part.block), report.site, part.ordinals or (), Evidence.STATED, cause)
-        for part in _scope(found.ask)
-    ]
-    owner = requests.user_of(asker.actor)
-    request = CopyRequest(id, dataset, report.site, _scope(found.ask), reason=cause, owner=owner, replace=True)
-    also = asker.recorder(report, DeedKind.COPY, id, found.ask)
-    required = (requirement, *asker.same_door(report.site))
-    asker.commit((*gone, RequestCopy(request)), cause=cause, also=also, requirements=required)
-    about = {"site": report.site, "run": report.run, "dataset": str(dataset), "dry_run": asker.dry_run}
-    _log.info("repair asked", request=id, files=len(found.ask), **about)
-
-
-def _scope(files: Iterable[Finding]) -> tuple[BlockFiles, ...]:
-    by_block: dict[str, list[int]] = {}
-    for finding in files:
-        if finding.block is not None:
-            by_block.setdefault(finding.block.block, []).append(finding.ordinal)
-    return tuple(BlockFiles(block, tuple(sorted(ordinals))) for block, ordinals in sorted(by_block.items()))
-
-
-def _by_dataset(findings: Iterable[Finding]) -> dict[DatasetKey, list[Finding]]:
-    by_dataset: dict[DatasetKey, list[Finding]] = {}
-    for finding in findings:
-        if finding.block is not None:
-            by_dataset.setdefault(finding.block.dataset, []).append(finding)
-    return by_dataset
 
 
 def _place(finding: Finding) -> tuple[str, int]:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.findings import TRAITS, Finding
 from holdfast.model.errors import HoldfastError
 from holdfast.storage.driver import NOT_TOLD, Kind, NotThere, Stat, StorageDriver
 
@@ -44,15 +44,15 @@ async def _confirmed(driver: StorageDriver, finding: Finding) -> str | Finding:
     try:
         stat = await driver.stat(finding.path)
     except NotThere:
-        return finding if finding.cls is Class.MISSING else "gone since the check"
+        return finding if not TRAITS[finding.cls].is_there else "gone since the check"
     except HoldfastError as error:
         return f"cannot be stat'ed: {error.message}"
-    if finding.cls is Class.EMPTY_DIRECTORY:
+    if TRAITS[finding.cls].is_directory:
         return _same_directory(finding, stat, driver.capabilities.mtime_resolution_ns)
     if stat.kind is not Kind.FILE:
         what = "a directory" if stat.kind is Kind.DIRECTORY else "a link or another thing that is no file"
         return f"{what} is in its place; take that away first"
-    if finding.cls is Class.MISSING:
+    if not TRAITS[finding.cls].is_there:
         return "it is there now"
     if finding.version and stat.version != finding.version:
         return "changed since the check"

@@ -19,16 +19,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from holdfast.consistency.findings import LACKING, UNSEEN, Class, Finding
-from holdfast.inventory import deletion
+from holdfast.consistency.findings import TRAITS, UNSEEN, Class, Finding, Remedy
+from holdfast.inventory.copies import GoodCopies
 from holdfast.inventory.store import Snapshot
 from holdfast.model import names, pfn
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
-from holdfast.model.records import Block, SiteStatus
 from holdfast.storage import parts
 
-NEEDED = (*LACKING, *UNSEEN, Class.IGNORED)
+NEEDED = tuple(cls for cls in Class if TRAITS[cls].remedy is not Remedy.REMOVAL)
 """The classes of findings that tell what a site may not have."""
 
 
@@ -63,12 +62,13 @@ def sought_files(view: Snapshot, site: str, wrong: Iterable[Finding]) -> Sought:
     for lfn, size in _expected_in(view, site, hidden):
         lacking.setdefault(size, lfn)
     partial = {replica.block: replica for replica in view.replicas(site=site) if not replica.is_complete}
-    blocks = view.find_blocks({**named, **partial})
+    copies = GoodCopies(view, {**named, **partial}.keys())
+    blocks = copies.blocks
     wanted = {key: FileSet.of(each.ordinal for each in found) for key, found in named.items() if key in blocks}
     for key, replica in partial.items():
         n_files = blocks[key].n_files
         wanted[key] = wanted.get(key, FileSet()) | (FileSet.full(n_files) - replica.files(n_files))
-    for key, files in _kept_by_nobody(view, site, blocks, wanted):
+    for key, files in _kept_by_nobody(copies, site, wanted):
         columns = view.files(key)
         for ordinal in files:
             kept_by_nobody.setdefault(columns.sizes[ordinal], columns.lfn(ordinal))
@@ -93,16 +93,11 @@ def _expected_in(view: Snapshot, site: str, places: Collection[str]) -> Iterator
 
 
 def _kept_by_nobody(
-    view: Snapshot, site: str, blocks: Mapping[BlockKey, Block], wanted: Mapping[BlockKey, FileSet]
+    copies: GoodCopies, site: str, wanted: Mapping[BlockKey, FileSet]
 ) -> Iterator[tuple[BlockKey, FileSet]]:
     """Those of the wanted files that no other READY site holds to keep, by block."""
-    ready = {each.name for each in view.sites() if each.status is SiteStatus.READY} - {site}
-    going = {dataset: deletion.condemned(view, dataset) for dataset in {key.dataset for key in wanted}}
-    replicas = view.find_replicas_of_blocks(wanted)
     for key, files in sorted(wanted.items()):
-        for each in replicas[key]:
-            if each.site in ready:
-                doomed = going[key.dataset].get((key.block, each.site), FileSet())
-                files = files - (each.files(blocks[key].n_files) - doomed)
+        for staying in copies.staying(key, besides=site).values():
+            files = files - staying
         if files:
             yield key, files

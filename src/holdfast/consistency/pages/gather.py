@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from holdfast.config import ConsistencySettings
-from holdfast.consistency import gates
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
 from holdfast.consistency.findings import Class
 from holdfast.consistency.gates import GateSettings
@@ -23,8 +23,9 @@ from holdfast.consistency.history.sightings import SIGHTINGS
 from holdfast.consistency.history.states import States
 from holdfast.consistency.pages.model import ActionShown, Amount, GateShown, RunShown, SiteShown, WordShown
 from holdfast.consistency.report import FINDINGS, Report
+from holdfast.consistency.site_gates import gates_by
 from holdfast.model.clock import Clock
-from holdfast.model.errors import HoldfastError
+from holdfast.model.errors import HoldfastError, OperatorError
 
 RUNS_MAX = 400
 """So many runs of a site are looked at."""
@@ -62,23 +63,25 @@ class Gatherer:
                 ActionShown(each.at_us, each.run, each.cls, each.request, Amount(each.n_files, each.size))
                 for each in self.history.actions(site=name)
             ),
-            gates=self._gates(name, runs) if with_gates else (),
+            gates=self._gates(name) if with_gates else (),
         )
         return shown, tuple(with_page)
 
-    def _gates(self, name: str, runs: Sequence[Run]) -> tuple[GateShown, ...]:
-        last = next((run for run in runs if run.report is not None), None)
-        if last is None or last.report is None:
+    def _gates(self, name: str) -> tuple[GateShown, ...]:
+        last: Report | None = None
+        with suppress(OperatorError):  # Its run is shown as one that cannot be read.
+            last = self.history.last_report(name)
+        if last is None:
             return ()
+        folder = Path(last.folder)
         settings = GateSettings.of(self.settings.for_site(name))
         confirmed: dict[Class, int] = {}
         # Without its sightings, or if they cannot be read, nothing is known to be confirmed: the gates say so.
         with suppress(HoldfastError):
-            if (last.folder / SIGHTINGS).is_file():
+            if (folder / SIGHTINGS).is_file():
                 needed = settings.confirmations
-                confirmed = sightings.confirmed_counts(last.folder, needed, now_us=self.clock(), limits=self.limits)
-        previous = gates.believed(self.history.earlier(name, last.run), settings)
-        found = gates.gates(last.report, confirmed, settings, self.states.get(name), previous)
+                confirmed = sightings.confirmed_counts(folder, needed, now_us=self.clock(), limits=self.limits)
+        found = gates_by(self.history, last, confirmed, settings, self.states.get(name))
         return tuple(
             GateShown(gate.cls, gate.is_open, gate.reasons, gate.found, gate.confirmed) for gate in found.values()
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from holdfast.consistency.findings import Class
+from holdfast.consistency.findings import UNSEEN, Class
 from holdfast.consistency.pages import elements, time_line, words
 from holdfast.consistency.pages.elements import Cell, address
 from holdfast.consistency.pages.markup import Html, join, tag
@@ -74,7 +74,7 @@ def _row(site: SiteShown, *, has_page: bool, now_us: int) -> Iterator[Cell]:
         return
     when = tag("time", words.ago(run.started_us, now_us), datetime=show_time(run.started_us))
     yield join([elements.sign(age, AGE_KINDS[age]), tag("small", when)])
-    for classes in ((Class.MISSING,), (Class.ORPHAN,), MISMATCHES, (Class.UNLISTED, Class.SUSPECT)):
+    for classes in ((Class.MISSING,), (Class.ORPHAN,), MISMATCHES, UNSEEN):
         yield elements.amount_cell(run.amount(*classes))
     yield _spark(site)
 

@@ -14,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from holdfast.consistency.findings import Class
+from holdfast.consistency.findings import TRAITS, Class, LimitGroup, Remedy
 
-MISMATCHES = (Class.SIZE_MISMATCH, Class.CHECKSUM_MISMATCH)
-"""Two classes that people see as one: the copy is corrupt."""
+MISMATCHES = tuple(cls for cls in Class if TRAITS[cls].limits is LimitGroup.WRONG)
+"""Classes that people see as one: the copy is corrupt."""
 
-PICTURED = (Class.ORPHAN, Class.MISSING, *MISMATCHES)
-"""The classes whose files are shown by directory."""
+_WITH_PICTURE = [cls for cls in Class if TRAITS[cls].where]
+PICTURED = tuple(sorted(_WITH_PICTURE, key=lambda cls: TRAITS[cls].remedy is not Remedy.REMOVAL))
+"""The classes whose files are shown by directory, what is too much first."""
 
 
 @dataclass(frozen=True, slots=True)

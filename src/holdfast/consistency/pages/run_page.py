@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from holdfast.consistency import class_words
-from holdfast.consistency.findings import Class
+from holdfast.consistency.findings import TRAITS, WRONG, Class
 from holdfast.consistency.pages import elements, treemap_picture, words
 from holdfast.consistency.pages.drill_down import drill_down
 from holdfast.consistency.pages.elements import Cell, address
@@ -13,13 +13,8 @@ from holdfast.consistency.pages.markup import Html, tag, text
 from holdfast.consistency.pages.model import MISMATCHES, PICTURED, RunDetail, RunShown
 from holdfast.model.wording import number, plural, size
 
-_KINDS = {Class.MISSING: "missing", Class.ORPHAN: "orphan"} | dict.fromkeys(MISMATCHES, "mismatch")
-_WHERE = {
-    Class.MISSING: "Where missing files should be",
-    Class.ORPHAN: "Where orphans lie",
-    Class.SIZE_MISMATCH: "Where files of the wrong size lie",
-    Class.CHECKSUM_MISMATCH: "Where files of the wrong checksum lie",
-}
+_KINDS = dict.fromkeys(WRONG, "missing") | dict.fromkeys(MISMATCHES, "mismatch")
+"""The colours of pictures; what is too much has that of orphans."""
 
 
 def run_page(detail: RunDetail, *, site: str, now_us: int) -> str:
@@ -74,7 +69,7 @@ def _trees(detail: RunDetail) -> Iterator[Html]:
     for cls in PICTURED:
         root = detail.trees.get(cls)
         if root is not None:
-            title, kind, place = _WHERE[cls], _KINDS[cls], cls.value.replace("_", "-")
+            title, kind, place = TRAITS[cls].where, _KINDS.get(cls, "orphan"), cls.value.replace("_", "-")
             told = (
                 f"{words.files_and_bytes(root.amount)} below {root.path}, each directory as large as what is below it."
             )

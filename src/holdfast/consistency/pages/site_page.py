@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from holdfast.consistency import class_words
-from holdfast.consistency.findings import Class
+from holdfast.consistency.findings import TOLD, TRAITS, Class
 from holdfast.consistency.pages import elements, time_line, words
 from holdfast.consistency.pages.elements import Cell, address
 from holdfast.consistency.pages.index_page import AGE_KINDS, state_signs
@@ -23,16 +23,6 @@ _LINES = (
     ("Missing", "missing", (Class.MISSING,)),
     ("Orphans", "orphan", (Class.ORPHAN,)),
     ("Corrupt: wrong size or checksum", "mismatch", MISMATCHES),
-)
-_COUNTED = (
-    Class.MISSING,
-    Class.ORPHAN,
-    Class.SIZE_MISMATCH,
-    Class.CHECKSUM_MISMATCH,
-    Class.SUSPECT,
-    Class.EMPTY_DIRECTORY,
-    Class.AWAITED,
-    Class.UNLISTED,
 )
 
 
@@ -161,7 +151,7 @@ def _actions(site: SiteShown) -> Html | None:
 def _runs(site: SiteShown) -> Html | None:
     latest = [*reversed(site.runs)]
     rows = [_run(run) for run in latest[:ROWS_MAX]]
-    names = [class_words.HEADS[cls] for cls in _COUNTED]
+    names = [class_words.HEADS[cls] for cls in TOLD]
     columns = ("run", "took", *names, "found", "ended")
     table = elements.table(columns, rows, caption="Runs, the latest first", right=(*names, "found"))
     if table is None:
@@ -173,9 +163,9 @@ def _run(run: RunShown) -> Sequence[Cell]:
     when = tag("time", words.moment(run.started_us), datetime=show_time(run.started_us))
     name = elements.link(when, address(run.run, elements.PAGE)) if run.has_page else when
     if not run.is_done:
-        empty: list[Cell] = [("", "none")] * (len(_COUNTED) + 1)
+        empty: list[Cell] = [("", "none")] * (len(TOLD) + 1)
         return [(name, "whole"), words.lasting(run.seconds), *empty, _ending(run)]
-    counts = [_count(run, cls) for cls in _COUNTED]
+    counts = [_count(run, cls) for cls in TOLD]
     ended = "agrees" if run.agrees else "differs"
     return [(name, "whole"), (words.lasting(run.seconds), "whole"), *counts, elements.amount_cell(run.actual), ended]
 
@@ -183,7 +173,7 @@ def _run(run: RunShown) -> Sequence[Cell]:
 def _count(run: RunShown, cls: Class) -> Cell:
     amount = run.amount(cls)
     # Empty directories have no bytes to speak of.
-    return number(amount.files) if cls is Class.EMPTY_DIRECTORY and amount.files else elements.amount_cell(amount)
+    return number(amount.files) if TRAITS[cls].is_directory and amount.files else elements.amount_cell(amount)
 
 
 def _said(site: SiteShown) -> Html | None:

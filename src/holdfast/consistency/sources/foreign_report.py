@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.consistency.findings import Class
+from holdfast.consistency.findings import DIFFERING, Class
 from holdfast.consistency.sources.inventory import Written
 from holdfast.storage.abilities import Taken
 
@@ -42,7 +42,7 @@ class ForeignReport:
     @property
     def agrees(self) -> bool:
         """Whether everything was listed, and the files are as the catalogue says, all of whose names make sense."""
-        differing = sum(self.counts[cls] for cls in Class if cls not in (Class.IGNORED, Class.EMPTY_DIRECTORY))
+        differing = sum(self.counts[cls] for cls in DIFFERING)
         return not (differing or self.unlisted_places or self.before.without_path or self.after.without_path)
 
     def to_json(self) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class InventorySites:
 
     def is_ready(self, name: str) -> bool:
         """As it was set."""
-        return self.site(name).status is SiteStatus.READY
+        return self.site(name).is_ready
 
 
 class FileSites:
@@ -91,7 +91,7 @@ class FileSites:
 
     def is_ready(self, name: str) -> bool:
         """As it stands there."""
-        return self.site(name).status is SiteStatus.READY
+        return self.site(name).is_ready
 
 
 def _read(file: Path) -> list[Site]:

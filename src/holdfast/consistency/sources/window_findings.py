@@ -24,7 +24,7 @@ from holdfast.consistency.checking.ignored import Ignored
 from holdfast.consistency.comparing import duckdb_session
 from holdfast.consistency.comparing.duckdb_session import EngineLimits, literal
 from holdfast.consistency.comparing.window_differences import WindowClass
-from holdfast.consistency.findings import PIECE_ROWS, WRONG, Class, Finding
+from holdfast.consistency.findings import PIECE_ROWS, TRAITS, WRONG, Class, Finding
 from holdfast.consistency.unlisted import Unlisted
 from holdfast.model import names, pfn
 from holdfast.model.pfn import PfnRules
@@ -65,7 +65,7 @@ class Judgement:
         ``is_apart``: the comparison has set it apart, as one that nobody could see.
         """
         if finding.cls in (*WRONG, Class.ORPHAN):
-            place = self.unlisted.hiding(finding.path, seen=finding.cls is not Class.MISSING)
+            place = self.unlisted.hiding(finding.path, seen=TRAITS[finding.cls].is_there)
             if place is not None:
                 if finding.cls is not Class.ORPHAN:
                     self.unlisted.hide(place)

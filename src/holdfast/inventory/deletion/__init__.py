@@ -8,7 +8,7 @@ directories, ``replicas`` for what the inventory holds somewhere; what a deletio
 of replicas still asks for is in nobody's count (``condemned``).
 """
 
-from holdfast.inventory.deletion.condemned import condemned, condemned_since
+from holdfast.inventory.condemned import condemned, condemned_since
 from holdfast.inventory.deletion.directories import directory_obstacles, refuse_directories
 from holdfast.inventory.deletion.grounds import Ground
 from holdfast.inventory.deletion.paths import Obstacle, obstacles, refuse

@@ -13,17 +13,16 @@ A path may go only if
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from holdfast.inventory.deletion.condemned import condemned
+from holdfast.inventory.copies import GoodCopies
 from holdfast.inventory.deletion.grounds import FORGOTTEN, Ground, has_forgotten
 from holdfast.inventory.store import Snapshot
 from holdfast.model import pfn, quarantine
 from holdfast.model.errors import Conflict
-from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
-from holdfast.model.records import FileRecord, Lock, Site, SiteStatus, Staging
+from holdfast.model.records import FileRecord, Lock, Site, Staging
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def _obstacles(view: Snapshot, site: Site, paths: Sequence[str], now_us: int) ->
     stagings = [each.staging for each in view.datasets(staged=True) if each.staging and each.staging.site == site.name]
     locks = [lock for lock in view.locks() if lock.in_force(now_us)]
     shared = _other_files(view, site, paths)
-    copies = _Copies(view, site.name, {record.block for record in records.values() if record is not None})
+    copies = GoodCopies(view, {record.block for record in records.values() if record is not None})
     found = []
     for path, lfn in zip(paths, lfns, strict=True):
         record = records.get(lfn) if lfn is not None else None
@@ -65,7 +64,7 @@ def _obstacles(view: Snapshot, site: Site, paths: Sequence[str], now_us: int) ->
             _being_published(path, stagings)
             or shared.get(path)
             or _unknown(path, lfn, rules)
-            or (record and copies.obstacle(path, record))
+            or (record and _copies_left(copies, site.name, path, record))
             or _locked(path, lfn, record, site.name, locks, now_us)
         )
         if obstacle is not None:
@@ -127,34 +126,18 @@ def _unknown(path: str, lfn: str | None, rules: pfn.PfnRules) -> Obstacle | None
     return None
 
 
-class _Copies:
-    """The copies of known files that lie where nobody asked for them."""
-
-    def __init__(self, view: Snapshot, site: str, blocks: Collection[BlockKey]) -> None:
-        self._site = site
-        self._ready = {each.name for each in view.sites() if each.status is SiteStatus.READY and each.name != site}
-        self._replicas = view.find_replicas_of_blocks(blocks)
-        datasets = {key.dataset for key in blocks}
-        self._datasets = view.find_datasets(datasets)
-        self._going = {dataset: condemned(view, dataset) for dataset in datasets}
-
-    def obstacle(self, path: str, record: FileRecord) -> Obstacle | None:
-        """Why a file must stay that the inventory knows: it is wanted here, or too few others have it to stay."""
-        replicas, dataset = self._replicas[record.block], record.block.dataset
-        if any(replica.site == self._site for replica in replicas):
-            return Obstacle(path, Ground.WANTED, f"the inventory has a replica of its block here, {record.block}")
-        others = [replica for replica in replicas if replica.site in self._ready and replica.holds(record.ordinal)]
-        n_staying = sum(
-            record.ordinal not in self._going[dataset].get((record.block.block, replica.site), FileSet())
-            for replica in others
-        )
-        n_required = max(1, self._datasets[dataset].required_copies)
-        if n_staying >= n_required:
-            return None
-        reason = f"it may be the last copy of a file of {record.block}"
-        if n_required > 1:
-            reason = f"{n_staying} of {n_required} copies that are required are to stay at other ready sites"
-        return Obstacle(path, Ground.LAST_COPY, reason)
+def _copies_left(copies: GoodCopies, site: str, path: str, record: FileRecord) -> Obstacle | None:
+    """Why a file must stay that the inventory knows: it is wanted here, or too few others have it to stay."""
+    if any(replica.site == site for replica in copies.replicas[record.block]):
+        return Obstacle(path, Ground.WANTED, f"the inventory has a replica of its block here, {record.block}")
+    n_staying = sum(record.ordinal in files for files in copies.staying(record.block, besides=site).values())
+    n_required = copies.required(record.block)
+    if n_staying >= n_required:
+        return None
+    reason = f"it may be the last copy of a file of {record.block}"
+    if n_required > 1:
+        reason = f"{n_staying} of {n_required} copies that are required are to stay at other ready sites"
+    return Obstacle(path, Ground.LAST_COPY, reason)
 
 
 def _locked(

@@ -21,13 +21,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from holdfast.inventory.deletion.condemned import condemned
+from holdfast.inventory.copies import GoodCopies, held_by
 from holdfast.inventory.deletion.grounds import FORGOTTEN, Ground, has_forgotten
 from holdfast.inventory.store import Snapshot
 from holdfast.model.errors import Conflict
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
-from holdfast.model.records import Block, BlockReplica, CopyRequest, Lock, SiteStatus, StorageType
+from holdfast.model.records import Block, BlockReplica, CopyRequest, Lock, StorageType
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,28 +99,22 @@ class _Check:
         self._site = site
         self._dataset = view.dataset(keys[0].dataset)
         self._has_forgotten = has_forgotten(view)
-        self._blocks = view.find_blocks(keys)
-        self._replicas = view.find_replicas_of_blocks(keys)
-        names = {key.block for key in keys}
-        self._condemned = condemned(view, self._dataset.key, blocks=names)
+        self._counting = GoodCopies(view, keys)
         self._locks = [lock for lock in view.locks() if lock.covers_site(site, now_us)]
         self._locked = _locked_files(view, self._locks)
         self._now_us = now_us
-        ready = [each for each in view.sites() if each.status is SiteStatus.READY and each.name != site]
-        self._ready = {each.name for each in ready}
-        self._on_disk = {each.name for each in ready if each.storage_type is not StorageType.TAPE}
         copies = view.copy_requests(dataset=self._dataset.key)
         earlier = [each for each in copies if asked_us is None or each.created_us <= asked_us]
-        self._copies = _by_block(earlier, names)
+        self._copies = _by_block(earlier, {key.block for key in keys})
 
     def obstacles(self, key: BlockKey, files: FileSet) -> Iterator[ReplicaObstacle]:
         """What stands in the way of files of one block, each file at most once."""
-        block, replicas = self._blocks[key], self._replicas[key]
-        here = next((replica for replica in replicas if replica.site == self._site), None)
+        block = self._counting.blocks[key]
+        here = next((each for each in self._counting.replicas[key] if each.site == self._site), None)
         if here is None:
             return
         left = files & here.files(block.n_files)
-        for ground, reason, hit in self._grounds(block, here, replicas):
+        for ground, reason, hit in self._grounds(block, here):
             hit = hit & left
             if hit:
                 yield ReplicaObstacle(hit, ground, reason)
@@ -128,9 +122,7 @@ class _Check:
             if not left:
                 return
 
-    def _grounds(
-        self, block: Block, here: BlockReplica, replicas: Sequence[BlockReplica]
-    ) -> Iterator[tuple[Ground, str, FileSet]]:
+    def _grounds(self, block: Block, here: BlockReplica) -> Iterator[tuple[Ground, str, FileSet]]:
         """Each ground with a reason and the files of the block that it is about."""
         everything = FileSet.full(block.n_files)
         if self._has_forgotten:
@@ -140,11 +132,11 @@ class _Check:
         if here.is_custodial:
             yield Ground.CUSTODIAL, f"{self._site} has custody of {block.key}", everything
         yield from self._locks_on(block, here)
-        good = self._good(block, replicas)
-        needed = max(1, self._dataset.required_copies)
+        staying = self._counting.staying(block.key, besides=self._site)
+        needed = self._counting.required(block.key)
         reason = f"fewer than {needed} other ready {'site has' if needed == 1 else 'sites have'} a copy that is to stay"
-        yield Ground.LAST_COPY, reason, everything - _held_by(needed, list(good.values()))
-        yield from self._copies_from(block, replicas, good)
+        yield Ground.LAST_COPY, reason, everything - held_by(needed, staying.values())
+        yield from self._copies_from(block, staying)
 
     def _locks_on(self, block: Block, here: BlockReplica) -> Iterator[tuple[Ground, str, FileSet]]:
         for lock in self._locks:
@@ -156,20 +148,11 @@ class _Check:
                 files = FileSet.of(self._locked.get(lock.id, {}).get(block.key, ()))
             yield Ground.LOCKED, f"locked by {lock.owner} ({lock.id})", files
 
-    def _good(self, block: Block, replicas: Sequence[BlockReplica]) -> dict[str, FileSet]:
-        """By site, the files of the block that are there to stay, and can be had from there."""
-        return {
-            each.site: each.files(block.n_files) - self._condemned.get((block.key.block, each.site), FileSet())
-            for each in replicas
-            if each.site in self._ready
-        }
-
-    def _copies_from(
-        self, block: Block, replicas: Sequence[BlockReplica], good: Mapping[str, FileSet]
-    ) -> Iterator[tuple[Ground, str, FileSet]]:
+    def _copies_from(self, block: Block, staying: Mapping[str, FileSet]) -> Iterator[tuple[Ground, str, FileSet]]:
         """Open copies to other sites that would have no source on disk."""
-        elsewhere = _held_by(1, [files for site, files in good.items() if site in self._on_disk])
-        held = {each.site: each.files(block.n_files) for each in replicas}
+        counting = self._counting
+        on_disk = {name for name, site in counting.ready.items() if site.storage_type is not StorageType.TAPE}
+        elsewhere = held_by(1, [files for site, files in staying.items() if site in on_disk])
         for request in self._copies.get(block.key.block, ()):
             if request.site == self._site:
                 continue
@@ -178,7 +161,7 @@ class _Check:
                 if part.block == block.key.block:
                     asked = asked | part.files(block.n_files)
             # A copy that is going from there, too, will have to be brought again.
-            there = held.get(request.site, FileSet()) - self._condemned.get((block.key.block, request.site), FileSet())
+            there = counting.held(block.key, request.site) - counting.condemned(block.key, request.site)
             reason = f"request {request.id} is to copy it to {request.site} and has no other source on disk"
             yield Ground.NEEDED, reason, asked - there - elsewhere
 
@@ -199,16 +182,3 @@ def _by_block(requests: Sequence[CopyRequest], blocks: set[str]) -> dict[str, li
         for block in dict.fromkeys(part.block for part in request.scope if part.block in blocks):
             found.setdefault(block, []).append(request)
     return found
-
-
-def _held_by(n_least: int, holders: Sequence[FileSet]) -> FileSet:
-    """The files that at least so many of the holders have."""
-    if n_least > len(holders):
-        return FileSet()
-    often = [FileSet()] * n_least
-    """At place i: what more than i of those seen so far have."""
-    for held in holders:
-        for place in range(n_least - 1, 0, -1):
-            often[place] = often[place] | (often[place - 1] & held)
-        often[0] = often[0] | held
-    return often[-1]

@@ -20,14 +20,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from holdfast import logs
-from holdfast.inventory import deletion
+from holdfast.inventory.copies import GoodCopies, held_by
 from holdfast.inventory.store import Snapshot
 from holdfast.model import pfn, quarantine
 from holdfast.model.clock import DAY_US
 from holdfast.model.errors import BrokenInvariant, HoldfastError
 from holdfast.model.fileset import FileSet
-from holdfast.model.names import BlockKey, DatasetKey
-from holdfast.model.records import Block, BlockReplica, Dataset, DeletionRequest, SiteStatus
+from holdfast.model.names import BlockKey
+from holdfast.model.records import BlockReplica, DeletionRequest
 from holdfast.operations.batch import Batch
 from holdfast.operations.carrying.outside import Tools
 from holdfast.operations.codes import Code
@@ -38,7 +38,6 @@ from holdfast.storage.driver import Kind, NotADirectory, NotThere
 
 SKEW_US = 300_000_000
 """So far ahead of ours a clock may be that notes when a copy was proved."""
-NOTHING = FileSet()
 
 _log = logs.get("operations")
 
@@ -61,7 +60,7 @@ class Elsewhere:
         self._places = places
         self._n_required = n_required
         self._proved = [files for _, files, verified_us in others if verified_us > proved_after_us]
-        self._enough = _held_by(n_required, self._proved)
+        self._enough = held_by(n_required, self._proved)
         self._doubtful = [(site, files) for site, files, verified_us in others if verified_us <= proved_after_us]
 
     async def object_to(self, target: Target) -> Removed | None:
@@ -108,16 +107,6 @@ class Elsewhere:
         return "" if found.size == target.size else f"it has {found.size} bytes, not {target.size}"
 
 
-def _held_by(n_required: int, copies: Sequence[FileSet]) -> FileSet:
-    """The files that so many of some copies have."""
-    by_count = [NOTHING] * n_required
-    for files in copies:
-        for place in range(n_required - 1, 0, -1):
-            by_count[place] |= by_count[place - 1] & files
-        by_count[0] |= files
-    return by_count[-1]
-
-
 def _was(path: str) -> str:
     return quarantine.original(path) or path
 
@@ -144,11 +133,7 @@ class OtherCopies:
         self._view = view
         self._tools = tools
         self._now_us = tools.outside.clock()
-        self._ready = {site.name for site in view.sites() if site.status is SiteStatus.READY}
-        self._blocks: dict[BlockKey, Block] = {}
-        self._replicas: dict[BlockKey, list[BlockReplica]] = {}
-        self._datasets: dict[DatasetKey, Dataset] = {}
-        self._doomed: dict[DatasetKey, Mapping[tuple[str, str], FileSet]] = {}
+        self._copies: dict[BlockKey, GoodCopies] = {}
         self._read({batch.block_key: None for batch in batches if batch.request.dataset is not None})
 
     def looks(self, batch: Batch, asked: DeletionRequest) -> CopyLooks:
@@ -177,26 +162,16 @@ class OtherCopies:
         )
 
     def _read(self, keys: Iterable[BlockKey]) -> None:
-        new = [key for key in keys if key not in self._blocks]
-        if not new:
-            return
-        self._blocks.update(self._view.find_blocks(new))
-        self._replicas.update(self._view.find_replicas_of_blocks(new))
-        datasets = {key.dataset for key in new} - self._doomed.keys()
-        self._datasets.update(self._view.find_datasets(datasets))
-        self._doomed.update({dataset: deletion.condemned(self._view, dataset) for dataset in datasets})
+        new = [key for key in keys if key not in self._copies]
+        if new:
+            self._copies |= dict.fromkeys(new, GoodCopies(self._view, new))
 
     def _elsewhere(self, key: BlockKey, site: str, files: FileSet) -> Elsewhere:
-        doomed = self._doomed[key.dataset]
-        others: list[Copy] = []
-        for replica in self._replicas.get(key, ()):
-            if replica.site != site and replica.site in self._ready:
-                staying = replica.files(self._blocks[key].n_files)
-                staying -= doomed.get((key.block, replica.site), NOTHING)
-                if staying & files:
-                    others.append((replica.site, staying, self._proved_us(replica)))
-        dataset = self._datasets.get(key.dataset)
-        n_required = max(1, 1 if dataset is None else dataset.required_copies)
+        copies = self._copies[key]
+        proved_us = {replica.site: self._proved_us(replica) for replica in copies.replicas.get(key, ())}
+        staying = copies.staying(key, besides=site) if key in copies.blocks else {}
+        others = [(name, there, proved_us[name]) for name, there in staying.items() if there & files]
+        n_required = copies.required(key) if key in copies.blocks else 1
         proved_after_us = self._now_us - int(self._tools.settings.verified_age_days * DAY_US)
         return Elsewhere(self._tools.places, others, n_required=n_required, proved_after_us=proved_after_us)
 

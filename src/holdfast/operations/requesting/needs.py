@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from holdfast.inventory import deletion
+from holdfast.inventory.copies import GoodCopies, held_by
 from holdfast.inventory.deletion import ReplicaObstacle
 from holdfast.inventory.store import Snapshot
 from holdfast.model.fileset import FileSet
@@ -24,7 +25,6 @@ from holdfast.model.records import (
     CopyRequest,
     DeletionRequest,
     Request,
-    SiteStatus,
 )
 from holdfast.operations.requesting import scopes
 from holdfast.operations.requesting.scopes import Files
@@ -68,21 +68,17 @@ class Loss:
 def need_of(snapshot: Snapshot, dataset: DatasetKey, to_site: str, scope: Sequence[BlockFiles] | None = None) -> Need:
     """What a copy of these files to a site would have to bring; UnknownName."""
     blocks, normal, wanted = _wanted(snapshot, dataset, to_site, scope)
-    doomed = deletion.condemned(snapshot, dataset, blocks=set(wanted))
-    ready = {site.name for site in snapshot.sites() if site.status is SiteStatus.READY} - {to_site}
+    copies = GoodCopies(snapshot, [BlockKey(dataset, block) for block in wanted])
     lacking: dict[str, FileSet] = {}
     condemned: dict[str, FileSet] = {}
     size = n_held = n_without = 0
-    for block, replicas in _replicas(snapshot, dataset, wanted).items():
-        files, n_files = wanted[block], blocks[block].n_files
-        held = _held(replicas, {to_site}, n_files)
-        going = held & doomed.get((block, to_site), FileSet()) & files
+    for block, files in sorted(wanted.items()):
+        key = BlockKey(dataset, block)
+        held = copies.held(key, to_site)
+        going = held & copies.condemned(key, to_site) & files
         here, missing = (held & files) - going, files - held
-        kept = [
-            each.files(n_files) - doomed.get((block, each.site), FileSet()) for each in replicas if each.site in ready
-        ]
         n_held += len(here)
-        n_without += len(missing - _all(kept))
+        n_without += len(missing - held_by(1, copies.staying(key, besides=to_site).values()))
         size += _size(snapshot, blocks[block], missing)
         lacking |= {block: missing} if missing else {}
         condemned |= {block: going} if going else {}

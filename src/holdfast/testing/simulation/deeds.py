@@ -18,10 +18,10 @@ from holdfast.consistency.checking import check as checking
 from holdfast.consistency.checking.run import CheckSettings
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
 from holdfast.consistency.findings import LACKING, Class, Finding
-from holdfast.consistency.gates import GateSettings, gates
+from holdfast.consistency.gates import Gates, GateSettings, gates
 from holdfast.consistency.history.states import SiteState
 from holdfast.consistency.mending import removals, repair
-from holdfast.consistency.mending.asker import Asker, Gates, Repair
+from holdfast.consistency.mending.asker import Asker, Repair
 from holdfast.consistency.report import FINDINGS, Report
 from holdfast.model import names
 from holdfast.model.changes import PutLock, RemoveLock

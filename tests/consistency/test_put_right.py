@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.cli.check_mend import Mended, is_put_right
 from holdfast.consistency.findings import Class
+from holdfast.consistency.mending.acting import Acted
+from holdfast.consistency.mending.put_right import is_put_right
 from holdfast.consistency.report import Report
 
 
@@ -34,13 +35,13 @@ def report(**counts: int) -> Report:
 
 
 def test_a_site_where_nothing_was_found_is() -> None:
-    assert is_put_right(report(), Mended())
+    assert is_put_right(report(), Acted())
 
 
 @pytest.mark.parametrize("cls", [cls for cls in Class if cls not in (Class.IGNORED, Class.EMPTY_DIRECTORY)])
 def test_a_site_where_something_is_left_is_not(cls: Class) -> None:
-    assert not is_put_right(report(**{cls.value: 1}), Mended())
+    assert not is_put_right(report(**{cls.value: 1}), Acted())
 
 
 def test_what_is_ignored_is_nobodys_to_put_right() -> None:
-    assert is_put_right(report(ignored=1), Mended())
+    assert is_put_right(report(ignored=1), Acted())
