@@ -1,0 +1,123 @@
+"""RealSite: a real storage server, and what its disk looks like behind its back.
+
+Rules
+  * Files are sparse, as old as PAST_S, and belong to the user that the server runs as.
+  * ``seen`` reads every file whole: what it tells is what lies there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast.testing.servers.rclone_server import RcloneServer
+from holdfast.testing.servers.xrootd_server import XrootdServer
+from trial.book import Content
+from trial.files import File, directory_of, files_of
+from trial.verdict import Seen
+
+DAY_S = 86_400
+PAST_S = 60 * DAY_S
+"""So long ago everything was written that is not said to be young."""
+
+Server = XrootdServer | RcloneServer
+
+
+@dataclass(frozen=True)
+class RealSite:
+    """A site by its name, its server, and where it is reached: protocol and root of each door, the first first."""
+
+    name: str
+    server: Server
+    doors: tuple[tuple[str, str], ...]
+
+    @property
+    def data(self) -> Path:
+        """What it serves, as a folder of this machine."""
+        return self.server.data
+
+    def place(self, path: str) -> Path:
+        """Where a path of the site is on this machine."""
+        return self.data / path[1:]
+
+    def make_directory(self, path: str) -> None:
+        """Make a directory and its parents."""
+        place = self.data
+        for component in filter(None, path.split("/")):
+            place /= component
+            if not place.is_dir():
+                place.mkdir()
+                self.server.user.own(place)
+
+    def put(self, path: str, file: File, *, is_young: bool = False) -> None:
+        """Write the bytes of ``file`` under ``path``; its directory has to be there."""
+        place = str(self.place(path))
+        handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            os.write(handle, file.head)
+            os.ftruncate(handle, file.size)
+            if os.geteuid() == 0:
+                os.fchown(handle, self.server.user.uid, self.server.user.gid)
+            if not is_young:
+                os.utime(handle, (_past(), _past()))
+        finally:
+            os.close(handle)
+
+    def put_blocks(self, blocks: Iterable[int], update: Callable[[int], object]) -> None:
+        """Write whole blocks; ``update`` hears how many files each has."""
+        for block in blocks:
+            self.make_directory(directory_of(block))
+            files = list(files_of(block))
+            for file in files:
+                self.put(file.lfn, file)
+            update(len(files))
+
+    def rewrite(self, path: str, change: Callable[[int], object]) -> None:
+        """Change a file by its handle, and leave it old: a minute younger than it was."""
+        handle = os.open(self.place(path), os.O_RDWR)
+        try:
+            change(handle)
+            os.utime(handle, (_past() + 60, _past() + 60))
+        finally:
+            os.close(handle)
+
+    def age(self, path: str) -> None:
+        """Make a file or directory old."""
+        os.utime(self.place(path), (_past(), _past()))
+
+    def seen(self) -> Seen:
+        """All files with their bytes, and all directories."""
+        files: dict[str, Content] = {}
+        directories: set[str] = set()
+        waiting = [""]
+        while waiting:
+            above = waiting.pop()
+            with os.scandir(f"{self.data}{above}") as entries:
+                for entry in entries:
+                    path = f"{above}/{entry.name}"
+                    if entry.is_dir(follow_symlinks=False):
+                        directories.add(path)
+                        waiting.append(path)
+                    else:
+                        files[path] = _content(entry.path)
+        return Seen(files, directories)
+
+
+def _content(path: str) -> Content:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        size, value = 0, 1
+        while data := os.read(handle, 1 << 20):
+            value = zlib.adler32(data, value)
+            size += len(data)
+    finally:
+        os.close(handle)
+    return Content(size, f"{value:08x}")
+
+
+def _past() -> float:
+    return time.time() - PAST_S
