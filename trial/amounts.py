@@ -47,6 +47,11 @@ class Amounts:
         return self.n_real + self.n_memory + self.n_dumped
 
     @property
+    def n_blocks(self) -> int:
+        """All their blocks."""
+        return self.n_datasets * BLOCKS_A_DATASET
+
+    @property
     def n_files(self) -> int:
         """All files that are registered in bulk."""
         return self.n_datasets * FILES_A_DATASET

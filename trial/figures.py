@@ -55,7 +55,9 @@ def quantiles(values: Sequence[float]) -> dict[str, float]:
     """Median, 99th percentile and the greatest, in milliseconds, of seconds."""
     ordered = sorted(values)
     places = {"p50_ms": 0.5, "p99_ms": 0.99, "max_ms": 1.0}
-    return {name: round(1000 * ordered[min(int(len(ordered) * at), len(ordered) - 1)], 1) for name, at in places.items()}
+    return {
+        name: round(1000 * ordered[min(int(len(ordered) * at), len(ordered) - 1)], 1) for name, at in places.items()
+    }
 
 
 def machine() -> dict[str, Any]:

@@ -63,9 +63,10 @@ class Plan:
         return (block for dataset in datasets for block in blocks_of(dataset))
 
     def blocks_for(self, use: Use, site: str) -> list[int]:
-        """The blocks for one use of datasets that have a real site as their first one."""
-        first = REAL.index(site)
-        return [dataset * BLOCKS_A_DATASET + use for dataset in range(first, self.amounts.n_real, 3)]
+        """The blocks for one use, of datasets that lie at several sites and have this one as their first."""
+        several = range(self.amounts.n_real + self.amounts.n_memory)
+        datasets = (dataset for dataset in several if self.sites_of(dataset)[0] == site)
+        return [dataset * BLOCKS_A_DATASET + use for dataset in datasets]
 
     def third_site(self, block: int) -> str:
         """The real site at which a block is not."""

@@ -8,6 +8,7 @@ Rules
 from __future__ import annotations
 
 import os
+import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterable
@@ -76,18 +77,43 @@ class RealSite:
                 self.put(file.lfn, file)
             update(len(files))
 
-    def rewrite(self, path: str, change: Callable[[int], object]) -> None:
-        """Change a file by its handle, and leave it old: a minute younger than it was."""
+    def remove(self, path: str) -> None:
+        """Delete a file."""
+        self.place(path).unlink()
+
+    def remove_tree(self, path: str) -> None:
+        """Delete a directory with all below it."""
+        shutil.rmtree(self.place(path))
+
+    def truncate(self, path: str, size: int) -> None:
+        """Cut a file off, and leave it old."""
+        self._rewrite(path, lambda handle: os.ftruncate(handle, size))
+
+    def alter(self, path: str) -> None:
+        """Change the first byte of a file, and leave it old."""
+        self._rewrite(path, lambda handle: os.pwrite(handle, b"F", 0))
+
+    def lock(self, path: str) -> None:
+        """Let nobody look into a directory."""
+        self.place(path).chmod(0)
+
+    def unlock(self, path: str) -> None:
+        """Let it be looked into again."""
+        self.place(path).chmod(0o755)
+
+    def make_empty(self, path: str) -> None:
+        """Make an old directory without anything in it."""
+        self.make_directory(path)
+        os.utime(self.place(path), (_past(), _past()))
+
+    def _rewrite(self, path: str, change: Callable[[int], object]) -> None:
+        """A minute younger than it was: a server that remembers its checksum has to take it anew."""
         handle = os.open(self.place(path), os.O_RDWR)
         try:
             change(handle)
             os.utime(handle, (_past() + 60, _past() + 60))
         finally:
             os.close(handle)
-
-    def age(self, path: str) -> None:
-        """Make a file or directory old."""
-        os.utime(self.place(path), (_past(), _past()))
 
     def seen(self) -> Seen:
         """All files with their bytes, and all directories."""

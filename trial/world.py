@@ -62,7 +62,7 @@ class World:
 
     def __init__(self, folder: Path, plan: Plan, figures: Figures, peaks: Peaks) -> None:
         self.folder, self.plan, self.figures, self.peaks = folder, plan, figures, peaks
-        self.book = Book(REAL)
+        self.book = Book((*REAL, *MEMORY))
         self.logs = folder / "logs"
         self.wrong: list[str] = []
         """What was seen to be wrong on the way."""
@@ -169,7 +169,7 @@ def _configure(made: World) -> None:
 
 
 def _add_sites(made: World) -> None:
-    """The real ones as a person adds them; for those in memory there is no protocol, and dumps are added with theirs."""
+    """The real ones as a person adds them; the others are not there to be asked."""
     for site in made.real.values():
         (protocol, root), *others = site.doors
         made.commands.run("site", "add", site.name, "--protocol", protocol, "--root", root)
