@@ -32,6 +32,8 @@ class Amounts:
     """Datasets at the other simulated sites."""
     copied_blocks: int
     deleted_blocks: int
+    by_command: int
+    """So many of these copies, and of the deletions, are asked for by commands, the others by the Python API."""
     single_files: int
     """Files that are registered one by one."""
     damaged: int
@@ -72,6 +74,7 @@ def of_scale(scale: float) -> Amounts:
         n_dumped=max(n_dumps, round(DATASETS * scale) - n_real - n_memory),
         copied_blocks=max(3, round(90 * scale)),
         deleted_blocks=max(3, round(90 * scale)),
+        by_command=6 if scale >= SMALL else 1,
         single_files=max(60, round(4_000 * scale)),
         damaged=max(3, round(150 * scale)),
         lost_blocks=1 if scale < 0.1 else BLOCKS_A_DATASET,

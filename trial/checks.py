@@ -8,11 +8,15 @@ what it called unlisted is the dead server's doing and counts for nothing.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.consistency import findings
 from holdfast.consistency.report import FINDINGS
+from holdfast.inventory.store import Store
+from holdfast.model.records import Request
 from trial.book import Book
 from trial.processes import Command, Commands, Ran
 
@@ -38,9 +42,8 @@ class Checked:
 class Checks:
     """Checks sites and notes what is found."""
 
-    def __init__(self, commands: Commands, book: Book, folder: Path) -> None:
-        self._commands, self._book = commands, book
-        self._folder = folder
+    def __init__(self, store: Store, commands: Commands, book: Book) -> None:
+        self._store, self._commands, self._book = store, commands, book
         self.n_done_again = 0
 
     def check(self, site: str, *options: str, again: bool = False) -> Checked:
@@ -51,6 +54,12 @@ class Checks:
                 return self.noted(site, ran)
             self.n_done_again += 1
         return self.noted(site, self._commands.run("check", site, *_OPTIONS, *options, codes=_ENDED))
+
+    def check_all(self, sites: Sequence[str], *options: str) -> dict[str, Checked]:
+        """Check several sites at the same time."""
+        with ThreadPoolExecutor(len(sites)) as pool:
+            begun = {site: pool.submit(self.check, site, *options, again=True) for site in sites}
+            return {site: each.result() for site, each in begun.items()}
 
     def start(self, site: str, *options: str) -> Command:
         """Begin a check, for somebody to disturb it."""
@@ -68,17 +77,17 @@ class Checks:
     def wait_for_requests(self, *, timeout_s: float) -> None:
         """Until nothing is asked for any more; TimeoutError with what is left."""
         deadline = time.monotonic() + timeout_s
+        position = 0
         while True:
-            left = [
-                each
-                for group in ("transfers", "deletions")
-                for each in self._commands.run(group, "list", "--json", name="list").document["requests"]
-            ]
+            with self._store.snapshot() as view:
+                left: list[Request] = [*view.copy_requests(), *view.deletion_requests()]
+                position = view.head.position
             if not left:
                 return
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{len(left)} requests are still open: {left[:3]}")
-            time.sleep(1.0)
+                listed = self._commands.run("transfers", "list", "--json", name="list").out[:3000]
+                raise TimeoutError(f"{len(left)} requests are still open: {listed}")
+            self._store.wait(position, 5.0)
 
 
 _OPTIONS = ("--json", "--quiet")

@@ -25,6 +25,10 @@ class Damaged(Protocol):
     def name(self) -> str:
         """As the inventory has it."""
 
+    @property
+    def refuses(self) -> bool:
+        """Whether a directory that it may not read is an error, rather than an empty one."""
+
     def put(self, path: str, file: File, *, is_young: bool = False) -> None:
         """Write a file, an old one unless it is to be young."""
 
@@ -65,7 +69,8 @@ class Damager:
         amounts = self._plan.amounts
         for block in self._plan.blocks_for(Use.LOST, site.name)[: amounts.lost_blocks]:
             self._lose(site, block)
-        self._lock(site, self._plan.blocks_for(Use.LOCKED, site.name)[0])
+        if site.refuses:
+            self._lock(site, self._plan.blocks_for(Use.LOCKED, site.name)[0])
         worn = self._plan.blocks_for(Use.WORN, site.name)
         files = self._chosen(worn)
         for number in range(amounts.damaged):
@@ -81,6 +86,8 @@ class Damager:
 
     def unlock(self, name: str) -> list[str]:
         """Let the locked directory of a site be listed again; what checks have said of files they could not see."""
+        if name not in self._locked:
+            return []
         site, directory, hidden = self._locked.pop(name)
         site.unlock(directory)
         called = self._book.named.get(name, {}).get(hidden)

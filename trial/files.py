@@ -69,7 +69,7 @@ def adler32(head: bytes, size: int) -> str:
 
 def dataset_key(dataset: int) -> DatasetKey:
     """The name of a dataset."""
-    return DatasetKey(f"/Trial/Run{dataset // 1000:03d}/D{dataset:06d}", "1")
+    return DatasetKey(f"/Trial/Run{dataset // 1000:03d}/D{dataset:06d}")
 
 
 def block_key(block: int) -> BlockKey:

@@ -30,7 +30,7 @@ from trial.real_sites import RealSite
 
 ACTOR = "trial"
 CHANGE_SET_DATASETS = 20
-LIVE = DatasetKey("/Trial/Live/Files", "1")
+LIVE = DatasetKey("/Trial/Live/Files")
 LIVE_FROM = 800_000_000_000
 """Numbers of the files that are registered one by one."""
 PATIENCE_S = 180.0

@@ -25,8 +25,6 @@ from trial.plan import REAL, Use
 from trial.processes import Command, Commands
 from trial.world import World
 
-BY_COMMAND = 6
-"""So many copies, and as many deletions, are asked for by commands, the others by the Python API."""
 THREADS = 4
 WAIT_S = 1800.0
 DOWN_S = 3.0
@@ -76,16 +74,16 @@ def workers(world: World) -> Iterator[Workers]:
 
 def ask(world: World) -> dict[str, float]:
     """Ask for all copies and deletions of the day; what that took."""
-    began = time.monotonic()
+    began, amounts = time.monotonic(), world.plan.amounts
     blocks = [(site, block) for site in REAL for block in world.plan.blocks_for(Use.COPIED, site)]
     # One of each pair of sites after the other.
     blocks.sort(key=lambda each: each[1])
-    for number, (_, block) in enumerate(blocks[: world.plan.amounts.copied_blocks]):
-        _copy(world, block, world.plan.third_site(block), by_command=number < BY_COMMAND)
+    for number, (_, block) in enumerate(blocks[: amounts.copied_blocks]):
+        _copy(world, block, world.plan.third_site(block), by_command=number < amounts.by_command)
     blocks = [(site, block) for site in REAL for block in world.plan.blocks_for(Use.DELETED, site)]
     blocks.sort(key=lambda each: each[1])
-    for number, (_, block) in enumerate(blocks[: world.plan.amounts.deleted_blocks]):
-        _delete(world, block, world.plan.sites_of(block // BLOCKS_A_DATASET)[1], by_command=number < BY_COMMAND)
+    for number, (_, block) in enumerate(blocks[: amounts.deleted_blocks]):
+        _delete(world, block, world.plan.sites_of(block // BLOCKS_A_DATASET)[1], by_command=number < amounts.by_command)
     return {"asking_s": round(time.monotonic() - began, 1)}
 
 

@@ -46,6 +46,7 @@ class MemorySite:
     """A site and its driver."""
 
     name: str
+    refuses = True
     driver: MemoryDriver = field(default_factory=lambda: MemoryDriver(past_us))
 
     def put_block(self, block: int) -> None:
@@ -106,8 +107,16 @@ class MemoryLoop:
     def __init__(self, store: Store, sites: list[MemorySite], book: Book, folder: Path) -> None:
         self._store, self._book, self._folder = store, book, folder
         self._sites = {site.name: site for site in sites}
-        # There is one check a minute, and no three weeks: what is found counts at once.
-        self._settings = SiteConsistencySettings(orphan_runs=1, orphan_over_days=0.0, missing_fraction_max=0.5)
+        # There are no three weeks: what is found counts at once; and a great part of so few files is damaged.
+        self._settings = GateSettings.of(
+            SiteConsistencySettings(
+                orphan_runs=1,
+                orphan_over_days=0.0,
+                missing_fraction_max=0.5,
+                orphans_of_actual_max=0.5,
+                empty_directories_of_listed_max=0.5,
+            )
+        )
 
     def check(self, name: str, *, act: bool) -> Report:
         """Check one site with checksums; with ``act`` ask for all that puts it right, and carry it out."""
@@ -130,11 +139,10 @@ class MemoryLoop:
             self._book.note(name, finding.cls.value, finding.path)
         if act:
             asker = Asker(self._store, driver, ACTOR, system_clock, random_id, record.doors[0])
-            settings = GateSettings.of(self._settings.model_copy(update={"orphans_of_actual_max": 1.0}))
             state = States(self._store).get(name)
-            gates = acting.gates_of(self._store, report, settings, state, limits, now_us=system_clock())
+            gates = acting.gates_of(self._store, report, self._settings, state, limits, now_us=system_clock())
             wishes = Wishes(copies=True, orphans=True, empty_directories=True)
-            asyncio.run(Acting(asker, report, gates, settings, limits).act(wishes, Repair()))
+            asyncio.run(Acting(asker, report, gates, self._settings, limits).act(wishes, Repair()))
             self._work()
         return report
 

@@ -42,8 +42,9 @@ def _verdict(document: Mapping[str, Any]) -> Iterator[str]:
         return
     yield (
         "`holdfast verify` is clean, both servers say what the tables say, every damage was named as what it is and\n"
-        "repaired where there is anything to repair it by, and each real site holds, byte for byte, what by the trial's own\n"
-        "book it was to hold: nothing went that was not asked to go, and in the quarantines lie the old orphans alone."
+        "repaired where there is anything to repair it by, and each real site holds, byte for byte, what by the\n"
+        "trial's own book it was to hold: nothing went that was not asked to go, and in the quarantines lie the old\n"
+        "orphans alone."
     )
 
 

@@ -6,6 +6,7 @@ keeps the greatest resident memory of each process itself.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -148,14 +149,13 @@ class Commands:
         self.folder = folder
         self._environment = {**os.environ, **environment}
         self._peaks = peaks
-        self._n = 0
+        self._numbers = itertools.count(1)
         self._running: list[Command] = []
         folder.mkdir(exist_ok=True)
 
     def start(self, *arguments: str, name: str = "") -> Command:
         """Start one; ``name`` is what its memory is told under, by default its first word."""
-        self._n += 1
-        stem = self.folder / f"{self._n:03d}-{'-'.join(arguments[:2]).replace('/', '_')}"
+        stem = self.folder / f"{next(self._numbers):03d}-{'-'.join(arguments[:2]).replace('/', '_')}"
         out, log = stem.with_suffix(".out"), stem.with_suffix(".log")
         with out.open("wb") as stdout, log.open("wb") as stderr:
             process = subprocess.Popen(

@@ -37,6 +37,11 @@ class RealSite:
     doors: tuple[tuple[str, str], ...]
 
     @property
+    def refuses(self) -> bool:
+        """Whether a directory that it may not read is an error. rclone shows an empty one, and no file in it."""
+        return not isinstance(self.server, RcloneServer)
+
+    @property
     def data(self) -> Path:
         """What it serves, as a folder of this machine."""
         return self.server.data

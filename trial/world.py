@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -107,14 +108,15 @@ def world(folder: Path, plan: Plan, figures: Figures, peaks: Peaks) -> Iterator[
     made = World(folder, plan, figures, peaks)
     made.logs.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        _start_database(made, stack)
-        _start_storages(made, stack)
-        _configure(made)
-        made.store = SqlStore.open(made.url)
-        stack.callback(made.store.close)
-        _add_sites(made)
-        _start_servers(made, stack)
-        stack.callback(made.commands.close)
+        with figures.stage("everything started"):
+            _start_database(made, stack)
+            _start_storages(made, stack)
+            _configure(made)
+            made.store = SqlStore.open(made.url)
+            stack.callback(made.store.close)
+            _add_sites(made)
+            _start_servers(made, stack)
+            stack.callback(made.commands.close)
         yield made
 
 
@@ -170,11 +172,15 @@ def _configure(made: World) -> None:
 
 def _add_sites(made: World) -> None:
     """The real ones as a person adds them; the others are not there to be asked."""
-    for site in made.real.values():
+
+    def add(site: RealSite) -> None:
         (protocol, root), *others = site.doors
         made.commands.run("site", "add", site.name, "--protocol", protocol, "--root", root)
         for protocol, root in others:
             made.commands.run("site", "door", "add", site.name, "--protocol", protocol, "--root", root)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(add, made.real.values()))
     for name in (*MEMORY, *made.plan.dumps):
         protocol, root = ("memory", f"/{name}") if name in MEMORY else ("dump", str(made.folder / "dumps" / name))
         made.store.commit(c.ChangeSet((c.PutSite(Site(name, (Door(protocol, root),))),), "trial", "the beginning"))
