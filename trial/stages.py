@@ -34,7 +34,7 @@ class Trial:
         self._figures, self._book, self._plan = world.figures, world.book, world.plan
         self._amounts = world.plan.amounts
         self._damager = Damager(world.book, world.plan, SEED)
-        self._checks = Checks(world.commands, world.book, world.folder)
+        self._checks = Checks(world.store, world.commands, world.book)
         self._memory = [MemorySite(name) for name in MEMORY]
         self._dumps = [
             DumpSite(name, list(self._plan.blocks_at(name)), world.folder / "dumps") for name in self._plan.dumps
@@ -170,14 +170,12 @@ class Trial:
 
     def check_first(self) -> None:
         """Each real site with checksums; what is missing or wrong is asked for at once."""
-        for site in REAL:
-            name = f"check of {site} with checksums"
-            with self._stage(name):
-                checked = self._checks.check(
-                    site, "--checksums", "--repair", "--no-wait", *self._fraction(), again=True
-                )
+        with self._stage("first checks, with checksums"):
+            found = self._checks.check_all(REAL, "--checksums", "--repair", "--no-wait", *self._fraction())
+        for site, checked in found.items():
             self._figures.put(
-                name,
+                f"first check of {site}",
+                seconds=round(checked.seconds, 1),
                 directories=checked.directories,
                 checksums=checked.proved,
                 findings=checked.n_findings,
@@ -191,9 +189,8 @@ class Trial:
         for site in REAL:
             self._world.wrong += self._damager.unlock(site)
         with self._stage("checks that act"):
-            for site in REAL:
-                confirmed = ("--unconfirmed", "--orphan-limit", ORPHAN_LIMIT)
-                self._checks.check(site, "--act", "--no-wait", *confirmed, *self._fraction(), again=True)
+            confirmed = ("--unconfirmed", "--orphan-limit", ORPHAN_LIMIT)
+            self._checks.check_all(REAL, "--act", "--no-wait", *confirmed, *self._fraction())
             self._checks.wait_for_requests(timeout_s=life.WAIT_S)
 
     def agree(self) -> None:
@@ -204,7 +201,8 @@ class Trial:
             while left and n_rounds < ROUNDS_MAX:
                 n_rounds += 1
                 options = ("--checksums", "--repair", "--no-wait", *self._fraction())
-                left = [site for site in left if not self._checks.check(site, *options, again=True).agrees]
+                checked = self._checks.check_all(left, *options)
+                left = [site for site in left if not checked[site].agrees]
                 self._checks.wait_for_requests(timeout_s=life.WAIT_S)
         self._figures.put(name, rounds=n_rounds, checks_done_again=self._checks.n_done_again)
         self._world.wrong += [f"{site} does not agree after {n_rounds} rounds" for site in left]
