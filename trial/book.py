@@ -77,8 +77,6 @@ class Book:
     damages: list[Damage] = field(default_factory=list)
     named: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     """What checks have called each path of a site."""
-    stays_empty: set[str] = field(default_factory=set)
-    """Sites whose storage cannot remove an empty directory without a risk: there they stay, and are named."""
 
     def put_block(self, site: str, block: int) -> None:
         """A block is to be at a site."""

@@ -9,7 +9,7 @@ Rules
   * A young orphan stays where it is.
   * Every damage was called what it is by some check, and nothing else was
     called anything: what only lay below an unlisted directory is nobody's damage.
-  * Empty directories are gone, but from sites that cannot remove them safely.
+  * Empty directories are gone.
 """
 
 from __future__ import annotations
@@ -44,9 +44,8 @@ def _of_site(book: Book, site: str, seen: Seen) -> Iterator[str]:
     yield from _of_quarantine(site, dark, quarantined, seen.files)
     for damage in book.of_site(site):
         is_there = damage.path in seen.directories
-        if damage.kind is Kind.EMPTY and is_there != (site in book.stays_empty):
-            what = "still there" if is_there else "gone, though it cannot be removed safely"
-            yield f"{site}: the empty directory {damage.path} is {what}"
+        if damage.kind is Kind.EMPTY and is_there:
+            yield f"{site}: the empty directory {damage.path} is still there"
         if damage.kind is Kind.UNLISTED and not is_there:
             yield f"{site}: the unlisted directory {damage.path} is gone"
 

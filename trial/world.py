@@ -155,7 +155,6 @@ def _start_storages(made: World, stack: ExitStack) -> None:
     stack.callback(_keep_log, made.logs / f"{REAL[2]}.log", rclone.log)
     for name in REAL:
         made.watch_storage(name)
-        made.book.stays_empty.add(name)
 
 
 def _configure(made: World) -> None:
