@@ -150,7 +150,7 @@ def check_and_kill(world: World, checks: Checks, name: str) -> bool:
     # The listing's folder has been made: requests are under way.
     while set(reports.glob("**/*")) == before and command.process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    time.sleep(0.5)
+    time.sleep(0.2)
     is_in_time = command.process.poll() is None
     kill_a_storage(world, name)
     ran = command.wait()

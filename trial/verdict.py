@@ -87,7 +87,7 @@ def _not_named(book: Book) -> Iterator[str]:
         called = book.named.get(damage.site, {}).get(damage.path, set())
         if not called.intersection(CALLED[damage.kind]):
             said = f"only called {', '.join(sorted(called))}" if called else "named by no check"
-            yield f"{damage.site}: {damage.path}, a {damage.kind.value}, was {said}"
+            yield f"{damage.site}: {damage.path} ({damage.kind.value}) was {said}"
 
 
 def _accused(book: Book) -> Iterator[str]:

@@ -1,0 +1,28 @@
+"""A whole trial, as small as it can be: real servers, workers, kills, checks, repairs, and the verdict of its own book."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from trial.__main__ import run
+from trial.book import Kind
+from trial.figures import FIGURES, Figures
+from trial.page import page
+
+SCALE = 0.0005
+
+
+@pytest.mark.slow
+@pytest.mark.real("xrootd", "rclone", "postgresql", "xrootd python client")
+@pytest.mark.timeout(600)
+def test_a_small_trial_ends_with_every_damage_found_and_nothing_else_done(tmp_path: Path) -> None:
+    found = run(tmp_path, SCALE, Figures(tmp_path, SCALE))
+    assert found == []
+    document = json.loads((tmp_path / FIGURES).read_text())
+    assert set(document["damage"]) == {kind.value for kind in Kind}
+    assert all(document["damage"].values())
+    assert document["stages"]["a storage killed in a check"]["in_the_middle"]
+    assert "everything that goes wrong, at scale 0.0005 (a small one" in page(document)
