@@ -17,9 +17,10 @@ from contextlib import contextmanager
 from holdfast.model.clock import system_clock
 from holdfast.model.records import BlockFiles
 from holdfast.operations import requests
+from holdfast.storage.listing.ledger_file import LEDGER
 from trial.amounts import BLOCKS_A_DATASET
 from trial.checks import Checks
-from trial.files import block_key
+from trial.files import block_key, directory_of
 from trial.inventory import ACTOR, Registrar
 from trial.plan import REAL, Use
 from trial.processes import Command, Commands
@@ -141,15 +142,27 @@ def kill_a_storage(world: World, name: str) -> None:
     world.start_storage(name)
 
 
+def kill_in_copies(world: World, name: str) -> None:
+    """Kill a site's server when the first of the copies to it have come."""
+    coming = [block for site in REAL for block in world.plan.blocks_for(Use.COPIED, site)]
+    block = min(block for block in coming if world.plan.third_site(block) == name)
+    place, deadline = world.real[name].place(directory_of(block)), time.monotonic() + WAIT_S
+    while not (place.is_dir() and any(place.iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    with world.store.snapshot() as view:
+        is_in_time = any(request.site == name for request in view.copy_requests())
+    kill_a_storage(world, name)
+    world.figures.put("a storage killed in copies to it", in_the_middle=is_in_time)
+
+
 def check_and_kill(world: World, checks: Checks, name: str) -> bool:
     """Kill a site's server in the middle of a check with checksums; whether that check came to its end."""
     reports = world.folder / "reports" / name
-    before = set(reports.glob("**/*"))
     command = checks.start(name, "--checksums")
     deadline = time.monotonic() + WAIT_S
-    # The listing's folder has been made: requests are under way.
-    while set(reports.glob("**/*")) == before and command.process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+    # The listing keeps its ledger there while it goes on.
+    while not any(reports.glob(f"**/{LEDGER}")) and command.process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
     time.sleep(0.2)
     is_in_time = command.process.poll() is None
     kill_a_storage(world, name)

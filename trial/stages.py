@@ -148,8 +148,8 @@ class Trial:
         began = time.monotonic()
         with self._stage(name):
             asked = life.ask(world)
+            life.kill_in_copies(world, REAL[1])
             registering_s = life.register_and_kill(world, registrar)
-            life.kill_a_storage(world, REAL[1])
             world.real[REAL[2]].server.kill()
             is_whole = life.check_and_kill(world, self._checks, REAL[0])
             time.sleep(life.DOWN_S)
