@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_BEGINNING = """# The trial
+_BEGINNING = """# The trial{title}
 
 <!-- Written by `python -m trial --write-docs`; run it again rather than change it here. -->
 
-One day of an inventory on real servers, with everything that goes wrong, at scale {scale:g}{small}:
+One day of an inventory on real servers, with everything that goes wrong{small}:
 {files:,} files in {datasets:,} datasets and {blocks:,} blocks at {sites} sites. Two XRootD servers and a
 WebDAV server (rclone) are real, with sparse files; two sites are in memory, of the others dumps tell. The inventory
 is in PostgreSQL, with two servers that follow its journal. `make trial` repeats it; what is done is in `trial/`.
@@ -18,13 +18,14 @@ Measured on {date}: {cores} cores, {memory_gb} GB of memory, {system} {kernel}, 
 PostgreSQL {postgresql}, XRootD {xrootd}, rclone {rclone}. All servers, workers and commands share these cores. In all
 {total_s:,.0f} s.
 """
-_SMALL = " (a small one: the figures of the whole are those at scale 1)"
+_SMALL = ", at a small scale: the figures of the whole are those at scale 1"
 
 
 def page(document: Mapping[str, Any]) -> str:
     """The page of a trial that has come to its end."""
-    small = _SMALL if document["scale"] < 1 else ""
-    head = {**document["machine"], **document["amounts"], "scale": document["scale"], "small": small}
+    is_small = document["scale"] < 1
+    title, small = (f", at scale {document['scale']:g}", _SMALL) if is_small else ("", "")
+    head = {**document["machine"], **document["amounts"], "title": title, "small": small}
     parts = [_BEGINNING.format(total_s=document["total_s"], **head)]
     parts += ["## Verdict\n", *_verdict(document), ""]
     parts += ["## Damage\n", *_table(("class", "how often"), document["damage"].items()), ""]
