@@ -73,7 +73,7 @@ def workers(world: World) -> Iterator[Workers]:
         made.end()
 
 
-def ask(world: World) -> dict[str, float]:
+def _ask(world: World) -> dict[str, float]:
     """Ask for all copies and deletions of the day; what that took."""
     began, amounts = time.monotonic(), world.plan.amounts
     blocks = [(site, block) for site in REAL for block in world.plan.blocks_for(Use.COPIED, site)]
@@ -122,7 +122,7 @@ def register_and_kill(world: World, registrar: Registrar) -> float:
     n_files = world.plan.amounts.single_files
     registrar.prepare(world.store)
     began = time.monotonic()
-    registering = _Thread(lambda: registrar.register(n_files, threads=THREADS))
+    registering = _Beside(lambda: registrar.register(n_files, threads=THREADS))
     registering.wait_until(lambda: registrar.n_done >= n_files // 4)
     world.servers[0].kill()
     registering.wait_until(lambda: registrar.n_done >= n_files // 3)
@@ -142,8 +142,16 @@ def kill_a_storage(world: World, name: str) -> None:
     world.start_storage(name)
 
 
-def kill_in_copies(world: World, name: str) -> None:
-    """Kill a site's server when the first of the copies to it have come."""
+def ask_and_kill(world: World, name: str) -> dict[str, float]:
+    """Ask for all of the day, and kill a site's server when the first of the copies to it have come."""
+    told: dict[str, float] = {}
+    asking = _Beside(lambda: told.update(_ask(world)))
+    _kill_in_copies(world, name)
+    asking.join()
+    return told
+
+
+def _kill_in_copies(world: World, name: str) -> None:
     coming = [block for site in REAL for block in world.plan.blocks_for(Use.COPIED, site)]
     block = min(block for block in coming if world.plan.third_site(block) == name)
     place, deadline = world.real[name].place(directory_of(block)), time.monotonic() + WAIT_S
@@ -173,7 +181,7 @@ def check_and_kill(world: World, checks: Checks, name: str) -> bool:
     return ran.code in (0, 1)
 
 
-class _Thread(threading.Thread):
+class _Beside(threading.Thread):
     """Work beside, whose error is raised where it is waited for."""
 
     def __init__(self, work: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ _BEGINNING = """# The trial{title}
 
 <!-- Written by `python -m trial --write-docs`; run it again rather than change it here. -->
 
-One day of an inventory on real servers, with everything that goes wrong{small}:
+One day of an inventory on real servers, with everything that goes wrong.{small}
 {files:,} files in {datasets:,} datasets and {blocks:,} blocks at {sites} sites. Two XRootD servers and a
 WebDAV server (rclone) are real, with sparse files; two sites are in memory, of the others dumps tell. The inventory
 is in PostgreSQL, with two servers that follow its journal. `make trial` repeats it; what is done is in `trial/`.
@@ -18,7 +18,7 @@ Measured on {date}: {cores} cores, {memory_gb} GB of memory, {system} {kernel}, 
 PostgreSQL {postgresql}, XRootD {xrootd}, rclone {rclone}. All servers, workers and commands share these cores. In all
 {total_s:,.0f} s.
 """
-_SMALL = ", at a small scale: the figures of the whole are those at scale 1"
+_SMALL = " **A small one**, for a look at it: the figures\nof the whole are those at scale 1."
 
 
 def page(document: Mapping[str, Any]) -> str:

@@ -147,8 +147,7 @@ class Trial:
         registrar = Registrar(world.servers, list(world.real.values()), self._book, seed=SEED)
         began = time.monotonic()
         with self._stage(name):
-            asked = life.ask(world)
-            life.kill_in_copies(world, REAL[1])
+            asked = life.ask_and_kill(world, REAL[1])
             registering_s = life.register_and_kill(world, registrar)
             world.real[REAL[2]].server.kill()
             is_whole = life.check_and_kill(world, self._checks, REAL[0])
