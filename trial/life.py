@@ -146,16 +146,18 @@ def ask_and_kill(world: World, name: str) -> dict[str, float]:
     """Ask for all of the day, and kill a site's server when the first of the copies to it have come."""
     told: dict[str, float] = {}
     asking = _Beside(lambda: told.update(_ask(world)))
-    _kill_in_copies(world, name)
+    _kill_in_copies(world, name, asking)
     asking.join()
     return told
 
 
-def _kill_in_copies(world: World, name: str) -> None:
+def _kill_in_copies(world: World, name: str, asking: _Beside) -> None:
     coming = [block for site in REAL for block in world.plan.blocks_for(Use.COPIED, site)]
     block = min(block for block in coming if world.plan.third_site(block) == name)
     place, deadline = world.real[name].place(directory_of(block)), time.monotonic() + WAIT_S
     while not (place.is_dir() and any(place.iterdir())) and time.monotonic() < deadline:
+        if not asking.is_alive():
+            asking.join()  # Nothing comes if it has failed.
         time.sleep(0.02)
     with world.store.snapshot() as view:
         is_in_time = any(request.site == name for request in view.copy_requests())
