@@ -17,7 +17,7 @@ export PYTHON
 # Programs that tests and demo start are found in the environment first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: help core dev demo test test-quick check bench simulate soak docs format pin clean
+.PHONY: help core dev demo test test-quick check bench trial simulate soak docs format pin clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +49,10 @@ check: dev ## format, lint, types, floors, tidiness, freshness of generated page
 
 bench: dev ## our speed beside that of simpler means, in one run
 	"$(PY)" -m bench $(ARGS)
+
+trial: dev ## a day of 10 million files on real servers, with all that goes wrong (an hour); ARGS="--scale 0.01" is less
+	@tools/system-packages.sh
+	"$(PY)" -m trial $(ARGS)
 
 simulate: dev ## a seeded world with faults; SEED=number repeats a run
 	"$(PY)" -m holdfast.testing.simulator --seed $(SEED) $(ARGS)

@@ -244,9 +244,7 @@ def _growth(workdir: Path, rows: int) -> list[Row]:
     """The largest listings beside SCALED_ROWS: how much more they take than the rows are more."""
     taken: dict[int, Measure] = {}
     for size in (SCALED_ROWS, rows):
-        data = compare_data.prepare(workdir / f"{size}-parquet", size, forms=("parquet",))
-        with tempfile.TemporaryDirectory(dir=workdir) as folder:
-            taken[size] = _holdfast(data, Path(folder), "parquet", is_confined=True)
+        taken[size] = measure_confined(workdir, size)
         print(f"    {size:>12,}  parquet         {taken[size]}", file=sys.stderr, flush=True)
     less, more = taken[SCALED_ROWS], taken[rows]
     scale = rows / SCALED_ROWS
@@ -259,6 +257,13 @@ def _growth(workdir: Path, rows: int) -> list[Row]:
         results.append(Row(name, f"{ours:.1f} {unit}", f"{linear:.1f} {unit}", linear / ours, 1 / GROWTH_MAX))
     peaks = (f"{more.peak_mb:.0f} MB", f"{less.peak_mb:.0f} MB", None, None)
     return [*results, Row(f"{rows:,}, peak memory, 4 GB allowed", *peaks)]
+
+
+def measure_confined(workdir: Path, rows: int) -> Measure:
+    """What Holdfast takes for Parquet listings of any length, with 4 GB and two processors, once."""
+    data = compare_data.prepare(workdir / f"{rows}-parquet", rows, forms=("parquet",))
+    with tempfile.TemporaryDirectory(dir=workdir) as folder:
+        return _holdfast(data, Path(folder), "parquet", is_confined=True)
 
 
 def _cpu(taken: Measure) -> str:

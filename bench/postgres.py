@@ -50,17 +50,17 @@ def missing(what: str) -> Row:
 
 
 @contextmanager
-def server(workdir: Path) -> Iterator[PostgresServer]:
-    """A server that runs, its data on the bench's disk."""
+def server(workdir: Path, **settings: str) -> Iterator[PostgresServer]:
+    """A server that runs, its data on the bench's disk; ``settings`` go before those above."""
     programs = installed_programs()
     if programs is None:
         raise FileNotFoundError("no PostgreSQL on this machine")
-    with postgres_server(programs, within=_enterable(workdir), settings=SETTINGS) as running:
+    with postgres_server(programs, within=enterable(workdir), settings={**SETTINGS, **settings}) as running:
         yield running
 
 
-def _enterable(workdir: Path) -> Path | None:
-    """``workdir`` if the account that runs the server may enter it, else where temporary folders are."""
+def enterable(workdir: Path) -> Path | None:
+    """``workdir`` if the account that runs a server may enter it, else where temporary folders are."""
     if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in workdir.resolve().parents):
         return workdir
     return None

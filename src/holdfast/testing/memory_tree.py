@@ -156,6 +156,10 @@ class MemoryTree:
                 if node.kind is not Kind.DIRECTORY:
                     yield names.join(directory, name), node
 
+    def directories(self) -> frozenset[str]:
+        """Every directory but the root."""
+        return frozenset(self._entries) - {"/"}
+
     def put(self, path: str, data: bytes, *, mtime_ns: int | None = None) -> None:
         """Make or replace a file, its directories included."""
         self.make_directory(names.split(path)[0])

@@ -35,11 +35,15 @@ class ServerDied(Exception):
 
 
 class ServerProcess:
-    """One server; ``arguments`` are those of the module, ``log`` a file for what it writes on standard error."""
+    """One server; ``arguments`` are those of the module, ``log`` a file for what it writes on standard error.
 
-    def __init__(self, arguments: Sequence[str | Path], log: Path) -> None:
+    No request takes longer than ``answer_s``: TimeoutError then.
+    """
+
+    def __init__(self, arguments: Sequence[str | Path], log: Path, *, answer_s: float = ANSWER_S) -> None:
         self._command = [sys.executable, "-m", "holdfast.testing.inventory_server", *map(str, arguments)]
         self._log = log
+        self._answer_s = answer_s
         self._life: _Life | None = None
         self._changing = threading.Lock()
 
@@ -51,7 +55,7 @@ class ServerProcess:
                 self._life.kill()  # It died by itself; its pipes are still there.
             self._life = _Life(self._command, self._log)
         try:
-            self._life.ready.result(ANSWER_S)
+            self._life.ready.result(self._answer_s)
         except BaseException:
             self.kill()  # It may still be on its way out.
             raise
@@ -72,7 +76,7 @@ class ServerProcess:
         life = self._life
         if life is None:
             raise ServerDied("it was never started")
-        return life.ask({"do": do, **more}).result(ANSWER_S)
+        return life.ask({"do": do, **more}).result(self._answer_s)
 
     def commit(self, change_set: ChangeSet, *, then_die: bool = False) -> Head:
         """Have a change set committed, without requirements; ``then_die``: its answer is to be lost."""
