@@ -18,6 +18,7 @@ Rules
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import tempfile
@@ -35,12 +36,14 @@ from holdfast.testing.simulation import ending
 from holdfast.testing.simulation.checkers import Checkers
 from holdfast.testing.simulation.deeds import PEOPLE, WEIGHTS, Deeds
 from holdfast.testing.simulation.faults import CALM, WEATHER, Crash, Faults
+from holdfast.testing.simulation.one_engine import one_engine
 from holdfast.testing.simulation.world import World
 
 STEPS = 60
 CRASH_PART = 0.25
 """How many of our deeds die on the way, if they come so far."""
 TRACE_SHOWN = 60
+MEMORY = "/dev/shm"
 
 
 class SimulationFailed(Exception):
@@ -70,8 +73,17 @@ class Result:
 
 def simulate(seed: int, n_steps: int = STEPS) -> Result:
     """One run; SimulationFailed if anything does not hold."""
-    with tempfile.TemporaryDirectory(prefix="holdfast-simulation-") as folder, amounts.shrunk():
+    with (
+        tempfile.TemporaryDirectory(prefix="holdfast-simulation-", dir=_memory()) as folder,
+        amounts.shrunk(),
+        one_engine(),
+    ):
         return _Simulation(seed, Path(folder)).run(n_steps)
+
+
+def _memory() -> str | None:
+    """A folder in memory, where this machine has one: what simulated processes write need not reach a disk."""
+    return MEMORY if os.access(MEMORY, os.W_OK) else None
 
 
 class _Simulation:
