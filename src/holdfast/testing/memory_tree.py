@@ -162,6 +162,10 @@ class MemoryTree:
         node = self.new_node(Kind.FILE, data)
         self.put_node(path, node if mtime_ns is None else replace(node, mtime_ns=mtime_ns))
 
+    def directories(self) -> Iterator[str]:
+        """Every directory, the root included, in no particular order."""
+        return iter(self._entries)
+
     def put_other(self, path: str) -> None:
         """Make something that is neither file nor directory."""
         self.make_directory(names.split(path)[0])

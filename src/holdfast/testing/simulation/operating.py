@@ -46,7 +46,7 @@ class Operating:
     has_worked_undisturbed: bool = False
     """Whether workers have come to the end of all that there was to do."""
 
-    def begin_operating(self) -> None:
+    def begin(self) -> None:
         """Another deed begins."""
         self.is_deleting = self.was_asleep = self.has_worked_undisturbed = False
 
