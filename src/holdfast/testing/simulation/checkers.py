@@ -194,12 +194,13 @@ def _judge_verified(world: World, view: Snapshot, change: c.FilesVerified) -> It
                     yield f"S1: {lfn} at {change.site} was called proved, and is wrong"
 
 
-def check_report(world: World, view: Snapshot, site: str, checked: Checked) -> Iterator[str]:
+def check_report(world: World, before: Snapshot, view: Snapshot, site: str, checked: Checked) -> Iterator[str]:
     """S4: what a check says is so, or was since it began; and if nothing disturbed it, it says all."""
     tree = world.files(site)
     truth = _truth(world, view, site, tree)
     looks = world.meanwhile.pop(site, [])
-    earlier = [_truth(world, view, site, each) for each in (looks if checked.report.resumed else ())]
+    earlier = [_truth(world, before, site, tree)]  # What was found may have been acted on in this very deed.
+    earlier += [_truth(world, view, site, each) for each in (looks if checked.report.resumed else ())]
     expected = _expected(world, view, site)
     hidden = tuple(f"{directory}/" for directory in world.failing[site])
     found: dict[Class, set[str]] = {cls: set() for cls in truth}
@@ -294,6 +295,6 @@ class Checkers:
             if deeds.just_checked in world.unmounted:
                 world.meanwhile.pop(deeds.just_checked)
             elif deeds.just_checked:
-                found += check_report(world, view, deeds.just_checked, deeds.checked[deeds.just_checked])
+                found += check_report(world, before, view, deeds.just_checked, deeds.checked[deeds.just_checked])
         world.look()
         return found

@@ -208,6 +208,7 @@ class Operating:
             for error in errors:
                 raise error
             if world.clock.monotonic() - fell_asleep_s >= LEASE_S:
+                world.counts["workers past their lease"] += 1
                 faults.overslept = threading.get_ident()
 
         faults.meddle_at, faults.meddle = self.source.randint(1, 30), sleep

@@ -55,6 +55,7 @@ class People(Operating):
             tree.truncate(path, self.source.randrange(size))
         else:
             tree.flip_byte(path, self.source.randrange(size))
+        self.world.counts[f"files: {how}"] += 1
         return f"{how} {path}"
 
     def add_dark(self) -> str:
@@ -65,6 +66,7 @@ class People(Operating):
         for _ in range(self.source.randint(1, 4)):
             path = names.join(self.source.choice(places), f"dark{world.new_id()}")
             world.put(site, path, b"dark", age_ns=self.source.choice((0, WEEK_NS, WEEK_NS)))
+            world.counts["dark files"] += 1
         return site
 
     def make_directories(self) -> str:
@@ -117,6 +119,7 @@ class People(Operating):
             return f"{site} heals"
         directory = self.source.choice(sorted({names.split(path)[0] for path in world.files(site)}))
         world.failing[site].add(directory)
+        world.counts["directories that fail"] += 1
         return f"{site}:{directory}"
 
     def unmount(self) -> str:
@@ -126,6 +129,7 @@ class People(Operating):
             world.unmounted.clear()
             return "none"
         world.unmounted.add(self.source.choice(SITES))
+        world.counts["sites unmounted"] += 1
         return min(world.unmounted)
 
     def lock(self) -> str:
@@ -155,6 +159,7 @@ class People(Operating):
         is_ready = self.world.sites[site].status is SiteStatus.READY
         status = SiteStatus.MORGUE if is_ready and self.source.random() < 0.5 else SiteStatus.READY
         self.world.set_status(site, status)
+        self.world.counts["sites closed"] += status is SiteStatus.MORGUE
         return f"{site} is {status.value}"
 
     def jump_clock(self) -> str:
@@ -162,6 +167,7 @@ class People(Operating):
         seconds = self.source.choice((-600, -5, 60, 3000, 90_000))
         if seconds < 0 or self.source.random() < 0.3:
             self.world.clock.jump(seconds)
+            self.world.counts[f"clock set {'back' if seconds < 0 else 'forward'}"] += 1
             return f"set by {seconds} s"
         self.world.clock.pass_time(seconds)
         return f"{seconds} s"
@@ -193,6 +199,7 @@ class People(Operating):
         world.in_peace(lambda: States(world.store).set(site, state=state, mode=mode, **words))  # type: ignore[arg-type]
         before = world.said[site]
         world.said[site] = (state or before[0], mode or before[1])
+        world.counts[f"said: {(state or mode or State.READY).value}"] += 1
         return f"{site} is {' and '.join(word.value for word in world.said[site])}"
 
     # ---- production areas --------------------------------------------------------------

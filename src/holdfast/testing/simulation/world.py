@@ -93,6 +93,7 @@ class World:
     damaged: set[tuple[str, str]] = field(default_factory=set)
     """Good files that the simulator has broken, by site and LFN, until the inventory says that they are gone."""
     counts: Counter[str] = field(default_factory=Counter)
+    """What people, disks and clocks have done, by kind."""
     n_ids: int = 0
 
     def __post_init__(self) -> None:
