@@ -200,7 +200,7 @@ def check_report(world: World, before: Snapshot, view: Snapshot, site: str, chec
     truth = _truth(world, view, site, tree)
     looks = world.meanwhile.pop(site, [])
     earlier = [_truth(world, before, site, tree)]  # What was found may have been acted on in this very deed.
-    earlier += [_truth(world, view, site, each) for each in (looks if checked.report.resumed else ())]
+    earlier += [_truth(world, view, site, each) for each in (looks if checked.is_resumed else ())]
     expected = _expected(world, view, site)
     hidden = tuple(f"{directory}/" for directory in world.failing[site])
     found: dict[Class, set[str]] = {cls: set() for cls in truth}
@@ -209,7 +209,7 @@ def check_report(world: World, before: Snapshot, view: Snapshot, site: str, chec
             found[finding.cls].add(finding.path)
             was_so = any(finding.path in each[finding.cls] for each in (truth, *earlier))
             yield from _judge_finding(finding, hidden, site, is_so=was_so)
-    if not checked.is_calm or checked.report.resumed:
+    if not checked.is_calm or checked.is_resumed:
         return
     # Whether a file that is to go has gone already is no matter, nor what is wrong with one that may be in the writing.
     excused = {world.path(site, lfn) for at, lfn in doomed_files(view) if at == site}

@@ -35,6 +35,8 @@ class Checked:
     report: Report
     findings: list[Finding]
     is_calm: bool
+    is_resumed: bool
+    """Whether it had begun in an earlier deed."""
     at_us: int
     """By the wall clock, when the deed began in which it ended."""
 
@@ -88,6 +90,7 @@ class Checking(Operating):
             shrunk_fraction_max=world.settings[site].shrunk_fraction_max,
         )
         began_us, n_faults = world.clock(), world.faults.n_faults
+        run = f"{show_time(began_us).replace(':', '')}-{world.new_id()}"
         world.meanwhile.setdefault(site, [world.mirror[site]])
         try:
             self._run(
@@ -99,16 +102,16 @@ class Checking(Operating):
                     settings=settings,
                     clock=world.clock,
                     actor=ACTOR,
-                    run=f"{show_time(world.clock()).replace(':', '')}-{world.new_id()}",
+                    run=run,
                 )
             )
         finally:
-            self._take_in(site, began_us, is_calm=world.faults.n_faults == n_faults)
+            self._take_in(site, run, began_us, is_calm=world.faults.n_faults == n_faults)
         report = self.checked[site].report
         counted = ", ".join(f"{cls.value} {report.counts[cls]}" for cls in Class if report.counts[cls])
         return f"{site}{' with checksums' if with_checksums else ''}: {counted or 'agrees'}"
 
-    def _take_in(self, site: str, at_us: int, *, is_calm: bool) -> None:
+    def _take_in(self, site: str, given: str, at_us: int, *, is_calm: bool) -> None:
         """Read the report that this deed has left, if it has; clear old ones away."""
         folder = self.reports / site
         runs = [each for each in folder.iterdir() if each.suffix != PART] if folder.exists() else []
@@ -117,7 +120,7 @@ class Checking(Operating):
         for run, report in reports.items():
             if known is None or report.run not in (known.report.run, *self._old_runs):
                 found = list(findings.read_table(run / FINDINGS))
-                self.checked[site] = Checked(report, found, is_calm, at_us)
+                self.checked[site] = Checked(report, found, is_calm, report.run != given, at_us)
                 self.just_checked = site
                 self._old_runs.append(report.run)
         for run in sorted(reports, key=lambda each: self._old_runs.index(each.name))[:-REPORTS_KEPT]:

@@ -63,7 +63,7 @@ class Looks:
         hidden = frozenset(each.path for each in checked.findings if each.cls in UNSEEN)
         unsaid = frozenset(each.path for each in checked.findings if each.cls in _SAYS_NOTHING)
         # One that was gone on with may have seen something before.
-        is_blind = site in world.unmounted and not checked.report.resumed
+        is_blind = site in world.unmounted and not checked.is_resumed
         look = Look(checked, checked.at_us, found, hidden, unsaid, is_blind)
         self.by_site.setdefault(site, []).append(look)
 
