@@ -208,7 +208,10 @@ def check_report(world: World, before: Snapshot, view: Snapshot, site: str, chec
         if finding.cls in truth:
             found[finding.cls].add(finding.path)
             was_so = any(finding.path in each[finding.cls] for each in (truth, *earlier))
-            yield from _judge_finding(finding, hidden, site, is_so=was_so)
+            if checked.is_resumed and finding.cls is Class.CHECKSUM_MISMATCH:
+                # It had the right size when it was listed, and was read later.
+                was_so |= any(finding.path in each[Class.SIZE_MISMATCH] for each in (truth, *earlier))
+            yield from _judge_finding(finding, () if checked.is_resumed else hidden, site, is_so=was_so)
     if not checked.is_calm or checked.is_resumed:
         return
     # Whether a file that is to go has gone already is no matter, nor what is wrong with one that may be in the writing.

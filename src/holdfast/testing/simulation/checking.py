@@ -53,10 +53,15 @@ class Checking(Operating):
     just_checked: str = ""
     """The site of which a check has ended in this very deed, for the checkers."""
 
+    remounted: str = ""
+    """The site whose disk is mounted again when this deed is over."""
+
     def begin(self) -> None:
         """Another deed begins."""
         super().begin()
         self.just_checked = ""
+        self.world.unmounted.discard(self.remounted)
+        self.remounted = ""
 
     @property
     def reports(self) -> Path:
@@ -76,6 +81,14 @@ class Checking(Operating):
     def check(self) -> str:
         """Check a site, or go on with a check of it that died."""
         return self.check_one(self.source.choice(SITES), with_checksums=self.source.random() < 0.6)
+
+    def check_unmounted(self) -> str:
+        """Check a site while its disk is not mounted; afterwards it is again."""
+        site = self.source.choice(SITES)
+        self.world.unmounted.add(site)
+        self.world.counts["sites unmounted"] += 1
+        self.remounted = site
+        return self.check_one(site, with_checksums=False)
 
     def check_one(self, site: str, *, with_checksums: bool) -> str:
         """Check one site and keep the report."""

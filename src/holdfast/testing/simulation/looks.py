@@ -17,6 +17,7 @@ from holdfast.consistency.gates import ACTED, Confirmation
 from holdfast.testing.memory_tree import Node
 from holdfast.testing.simulation.checking import Checked
 from holdfast.testing.simulation.deeds import Deeds
+from holdfast.testing.simulation.quarantined import CLOCK_DOUBT_S
 from holdfast.testing.simulation.world import World
 
 _SAYS_NOTHING = (Class.AWAITED, Class.IGNORED)
@@ -72,7 +73,7 @@ class Looks:
         n_seen, first_us = self._seen(site, cls, path)
         if n_seen < needed.runs:
             yield f"S8: {site}:{path} was acted on as {cls.value}, seen so by {n_seen} checks of {needed.runs}"
-        elif now_us - first_us < needed.over_s * 1_000_000:
+        elif now_us - first_us < (needed.over_s - CLOCK_DOUBT_S) * 1_000_000:
             seen_s = (now_us - first_us) // 1_000_000
             yield f"S8: {site}:{path} was acted on as {cls.value}, seen so for {seen_s} s only"
 
