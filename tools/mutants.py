@@ -52,7 +52,7 @@ class Mutant:
 
     def apply(self, folder: Path) -> str:
         """Patch the source in a folder; why that does not go, or ""."""
-        command = ["git", "apply", "--whitespace=nowarn", str(self.path)]
+        command = ["git", "apply", "--whitespace=nowarn", "--unidiff-zero", str(self.path)]
         # A repository around the folder would have its own opinion.
         environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(folder.parent)}
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
@@ -70,10 +70,11 @@ def mutants(names: Sequence[str] = ()) -> list[Mutant]:
     unknown = sorted(set(names) - known.keys())
     if unknown or not known:
         raise ValueError(f"no such mutants: {', '.join(unknown)}; there are {', '.join(known)}")
-    return [_read(known[name]) for name in names or known]
+    return [read(known[name]) for name in names or known]
 
 
-def _read(path: Path) -> Mutant:
+def read(path: Path) -> Mutant:
+    """The mutant in a patch; ValueError for a heading that is not one."""
     heading = _HEADING.match(path.read_text())
     if heading is None:
         raise ValueError(f"{path} does not begin with what it plants, its rules and a seed")
@@ -114,17 +115,17 @@ class Found:
         return f"{by}  {self.mutant.name}: seed {self.seed}: {self.violations[0][:160]}"
 
 
-def find(mutant: Mutant, *, steps: int | None = None) -> Found:
+def find(mutant: Mutant, *, steps: int | None = None, seeds_max: int = SEEDS_MAX) -> Found:
     """Try its seed, and then all."""
     try:
         with planted(mutant) as source:
-            for first, n_seeds in ((mutant.seed, 1), (0, SEEDS_MAX)):
+            for first, n_seeds in ((mutant.seed, 1), (0, seeds_max)):
                 failed = _failed(source, first, n_seeds, steps)
                 if failed is not None:
                     return Found(mutant, failed["seed"], tuple(failed["violations"]))
     except (ValueError, subprocess.TimeoutExpired) as error:
         return Found(mutant, problem=str(error))
-    return Found(mutant, problem=f"not within {SEEDS_MAX} seeds")
+    return Found(mutant, problem=f"not within {seeds_max} seeds")
 
 
 def _failed(source: Path, first: int, n_seeds: int, steps: int | None) -> dict[str, Any] | None:
