@@ -45,7 +45,7 @@ from holdfast.operations.work.outcomes import Setback
 from holdfast.operations.work.outside import Tools
 from holdfast.operations.work.settling import Settler
 from holdfast.operations.work.stops import Stops
-from holdfast.operations.work.taking import NOTHING, Decided, Wanted, size_of
+from holdfast.operations.work.taking import NOTHING, Decided, Wanted
 
 ROOM_FILES = 20_000
 """How many files are claimed at a time, of copies and of deletions."""
@@ -137,9 +137,10 @@ class Scheduler:
             room_files=ROOM_FILES,
             now_us=now_us,
             busy=busy_of(active),
+            doomed=doomed,
             stopped=self._stops.reasons(),
         )
-        return self._next(chosen, sizes, doomed, now_us)
+        return self._next(chosen, now_us)
 
     def _waiting(self, connection: Connection, now_us: int) -> list[Batch]:
         found = self._tools.queue.waiting(connection, now_us=now_us, wait_us_max=self._tools.wait_us_max)
@@ -165,13 +166,13 @@ class Scheduler:
                 free.append(batch)
         return free, doomed
 
-    def _next(self, chosen: Schedule, sizes: Sizes, doomed: dict[tuple[BlockKey, str], FileSet], now_us: int) -> Next:
+    def _next(self, chosen: Schedule, now_us: int) -> Next:
         found = Next()
         for assignment in chosen.assignments:
             if assignment.batch.request.kind.is_deletion:
                 self._delete(found, assignment)
             else:
-                self._copy(found, _without(assignment, doomed, sizes), now_us)
+                self._copy(found, assignment, now_us)
         for held in chosen.held[:HELD_MAX]:
             found.decided.append(self._held(held))
         if chosen.overdue:
@@ -184,9 +185,7 @@ class Scheduler:
             wanted = Wanted(assignment.batch, assignment.files, assignment.size)
             found.deletions.append(WantedDeletion(wanted, door, assignment.streams))
 
-    def _copy(self, found: Next, assignment: Assignment | None, now_us: int) -> None:
-        if assignment is None:
-            return
+    def _copy(self, found: Next, assignment: Assignment, now_us: int) -> None:
         batch = assignment.batch
         source = self._door(assignment.source, Code.SOURCE_FAILED)
         destination = self._door(batch.site, Code.DESTINATION_FAILED)
@@ -242,13 +241,3 @@ class Scheduler:
             for batch in waiting
             if batch.request.number in numbers and batch.state in (BatchState.QUEUED, BatchState.RETRY)
         ]
-
-
-def _without(assignment: Assignment, doomed: dict[tuple[BlockKey, str], FileSet], sizes: Sizes) -> Assignment | None:
-    """The same without what is to be deleted where it goes; None if nothing is left."""
-    batch = assignment.batch
-    hit = doomed.get((batch.block_key, batch.site), NOTHING) & assignment.files if doomed else NOTHING
-    if not hit:
-        return assignment
-    left = assignment.files - hit
-    return replace(assignment, files=left, size=size_of(batch, left, sizes)) if left else None
