@@ -104,7 +104,7 @@ class Checking(Operating):
         )
         began_us, n_faults = world.clock(), world.faults.n_faults
         run = f"{show_time(began_us).replace(':', '')}-{world.new_id()}"
-        world.meanwhile.setdefault(site, [world.mirror[site]])
+        world.meanwhile.setdefault(site, []).append(world.shown(site))
         try:
             self._run(
                 lambda: checking.check(

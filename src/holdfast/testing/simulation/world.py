@@ -216,12 +216,16 @@ class World:
         if lfn in self.content and not self.is_right(site, lfn):
             self.damaged.add((site, lfn))
 
+    def shown(self, site: str) -> dict[str, Node]:
+        """The files that a site shows: none where it is not mounted."""
+        return {} if site in self.unmounted else self.mirror[site]
+
     def look(self) -> None:
         """Take what lies at the storages now as seen."""
         self.mirror = {site: self.files(site) for site in SITES}
         self.folders = {site: set(self.trees[site].directories()) for site in SITES}
         for site, looks in self.meanwhile.items():
-            looks.append(self.mirror[site])
+            looks.append(self.shown(site))
 
     def held(self, view: Snapshot, site: str) -> dict[str, tuple[DatasetKey, int]]:
         """The LFNs that the inventory says are there, with dataset and size."""
