@@ -17,10 +17,10 @@ export PYTHON
 # Programs that tests and demo start are found in the environment first.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: help core dev demo test test-quick check bench trial simulate soak docs format pin clean
+.PHONY: help core dev demo test test-quick check bench trial simulate simulate-mutants soak docs format pin clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 core: ## set up what a user needs, in .venv
 	@tools/bootstrap.sh "$(VENV)" core
@@ -56,6 +56,9 @@ trial: dev ## a day of 10 million files on real servers, with all that goes wron
 
 simulate: dev ## a seeded world with faults; SEED=number repeats a run
 	"$(PY)" -m holdfast.testing.simulator --seed $(SEED) $(ARGS)
+
+simulate-mutants: dev ## plant bugs that the simulator has to find; ARGS="--jobs 2 --write NAME..."
+	"$(PY)" tools/mutants.py $(ARGS)
 
 soak: dev ## full counts of kills and seeds (long); the log is kept in soak-log/
 	@tools/system-packages.sh soak

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from holdfast.model.clock import system_clock
 from holdfast.storage.listing import summary
 from holdfast.storage.listing.rows import DirectoryRow
-from holdfast.storage.listing.summary import Counts, Part, Plan, Summary
-from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES, ODDITIES, SCHEMAS, SECOND_NS, State
+from holdfast.storage.listing.summary import ListingCounts, ListingPart, ListingPlan, Summary
+from holdfast.storage.listing.tables import DIRECTORIES, ENTRIES, ODDITIES, SCHEMAS, SECOND_NS, DirectoryState
 
 
 class Row(NamedTuple):
@@ -49,7 +49,7 @@ def write_table(pieces: Iterable[Piece], target: Path) -> None:
 def write_listing(site: str, pieces: Iterable[Piece], failed: frozenset[str], folder: Path) -> None:
     """A listing folder, as ``docs/formats/listing.md`` has it; nothing is known of the directories that ``failed``."""
     began_us = system_clock()
-    counts = Counts()
+    counts = ListingCounts()
     for table in SCHEMAS:
         (folder / summary.folder_of(table)).mkdir(parents=True, exist_ok=True)
     above: dict[str, set[str]] = {"/": set()}
@@ -68,13 +68,13 @@ def write_listing(site: str, pieces: Iterable[Piece], failed: frozenset[str], fo
     with _Writer(folder, ODDITIES) as oddities:
         oddities.write([])
     parts = tuple(each.part() for each in (entries, directories, oddities))
-    summary.write(folder, Summary(Plan(site), counts, began_us, system_clock(), 0, parts))
+    summary.write(folder, Summary(ListingPlan(site), counts, began_us, system_clock(), 0, parts))
 
 
 def _row(dir: str, n_files: int, n_directories: int, failed: frozenset[str]) -> DirectoryRow:
     if dir in failed:
-        return DirectoryRow(dir, State.FAILED.value, "permission denied", 0, 0, 0, None)
-    return DirectoryRow(dir, State.LISTED.value, "", n_files, n_directories, 0, None)
+        return DirectoryRow(dir, DirectoryState.FAILED.value, "permission denied", 0, 0, 0, None)
+    return DirectoryRow(dir, DirectoryState.LISTED.value, "", n_files, n_directories, 0, None)
 
 
 def _note_above(above: dict[str, set[str]], dir: str) -> None:
@@ -93,7 +93,7 @@ class _Writer:
 
     def __init__(self, folder: Path, table: str) -> None:
         self._table, self._folder = table, folder
-        self._file = folder / Part(table, 0, 0, 0).path
+        self._file = folder / ListingPart(table, 0, 0, 0).path
         self._writer = pq.ParquetWriter(self._file, SCHEMAS[table], compression="zstd")
         self._n_rows = 0
 
@@ -104,8 +104,8 @@ class _Writer:
         self._writer.write_table(pa.table([list(column) for column in arrays], schema=SCHEMAS[self._table]))
         self._n_rows += len(found)
 
-    def part(self) -> Part:
-        return Part(self._table, 0, self._n_rows, self._file.stat().st_size)
+    def part(self) -> ListingPart:
+        return ListingPart(self._table, 0, self._n_rows, self._file.stat().st_size)
 
     def __enter__(self) -> _Writer:
         return self

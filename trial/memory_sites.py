@@ -11,16 +11,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from holdfast.config import OperationsSettings, SiteConsistencySettings
+from holdfast.config import ConsistencySettings, OperationsSettings, SiteConsistencySettings
 from holdfast.consistency import findings
 from holdfast.consistency.checking import check as checking
 from holdfast.consistency.checking.run import CheckSettings
 from holdfast.consistency.comparing.duckdb_session import engine_limits
-from holdfast.consistency.gates import GateSettings
-from holdfast.consistency.history.states import States
 from holdfast.consistency.mending import acting
-from holdfast.consistency.mending.acting import Acting, Wishes
-from holdfast.consistency.mending.asker import Asker, Repair
+from holdfast.consistency.mending.acting import Acted, Wishes
+from holdfast.consistency.mending.acting_tools import ActingTools
 from holdfast.consistency.report import FINDINGS, Report
 from holdfast.inventory.store import Store
 from holdfast.model.clock import SECOND_US, system_clock
@@ -108,15 +106,14 @@ class MemoryLoop:
         self._store, self._book, self._folder = store, book, folder
         self._sites = {site.name: site for site in sites}
         # There are no three weeks: what is found counts at once; and a great part of so few files is damaged.
-        self._settings = GateSettings.of(
-            SiteConsistencySettings(
-                orphan_runs=1,
-                orphan_over_days=0.0,
-                missing_fraction_max=0.5,
-                orphans_of_actual_max=0.5,
-                empty_directories_of_listed_max=0.5,
-            )
+        configured = SiteConsistencySettings(
+            orphan_runs=1,
+            orphan_over_days=0.0,
+            missing_fraction_max=0.5,
+            orphans_of_actual_max=0.5,
+            empty_directories_of_listed_max=0.5,
         )
+        self._settings = ConsistencySettings().with_sites(dict.fromkeys(self._sites, configured))
 
     def check(self, name: str, *, act: bool) -> Report:
         """Check one site with checksums; with ``act`` ask for all that puts it right, and carry it out."""
@@ -138,11 +135,9 @@ class MemoryLoop:
         for finding in findings.read_table(Path(report.folder) / FINDINGS):
             self._book.note(name, finding.cls.value, finding.path)
         if act:
-            asker = Asker(self._store, driver, ACTOR, system_clock, random_id, record.doors[0])
-            state = States(self._store).get(name)
-            gates = acting.gates_of(self._store, report, self._settings, state, limits, now_us=system_clock())
+            tools = ActingTools(self._store, record, self._settings, ACTOR, system_clock, random_id)
             wishes = Wishes(copies=True, orphans=True, empty_directories=True)
-            asyncio.run(Acting(asker, report, gates, self._settings, limits).act(wishes, Repair()))
+            asyncio.run(acting.act(tools, driver, report, wishes, Acted()))
             self._work()
         return report
 

@@ -54,6 +54,8 @@ class Disk:
     entries: list[JournalEntry] = field(default_factory=list)
     cursors: dict[str, Cursor] = field(default_factory=dict)
     rooms: MemoryRooms = field(default_factory=MemoryRooms)
+    made: list[MetaData] = field(default_factory=list)
+    """The rooms whose tables are there."""
     turn: threading.Lock = field(default_factory=threading.Lock)
     news: threading.Condition = field(default_factory=threading.Condition)
     writer: int = 0
@@ -180,8 +182,11 @@ class MemoryStore:
 
     def room(self, tables: MetaData) -> RoomTables:
         """The tables of one room, made if they are not there."""
-        with self._turn() as disk, disk.rooms.write() as connection:
-            tables.create_all(connection)
+        with self._turn() as disk:
+            if not any(known is tables for known in disk.made):
+                with disk.rooms.write() as connection:
+                    tables.create_all(connection)
+                disk.made.append(tables)
         return MemoryRoomTables(self)
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """Seeded simulator: sites, store, clock and faults in memory, Holdfast at work among them, and checkers that watch.
 
-    python -m holdfast.testing.simulator --seed 7 [--steps 200] [--seeds 100]
+    python -m holdfast.testing.simulator --seed 7 [--steps 200] [--seeds 100] [--jobs 2]
 
 One seed decides everything: who does what, which call fails, where the process
 dies. After each deed the checkers look from outside whether all that Holdfast
@@ -18,15 +18,21 @@ Rules
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import random
 import sys
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
+import holdfast
 from holdfast import logs
 from holdfast.model import steps
 from holdfast.model.errors import BrokenInvariant, HoldfastError
@@ -35,12 +41,14 @@ from holdfast.testing.simulation import ending
 from holdfast.testing.simulation.checkers import Checkers
 from holdfast.testing.simulation.deeds import PEOPLE, WEIGHTS, Deeds
 from holdfast.testing.simulation.faults import CALM, WEATHER, Crash, Faults
+from holdfast.testing.simulation.one_engine import one_engine
 from holdfast.testing.simulation.world import World
 
-STEPS = 60
+STEPS = 100
 CRASH_PART = 0.25
 """How many of our deeds die on the way, if they come so far."""
 TRACE_SHOWN = 60
+MEMORY = "/dev/shm"
 
 
 class SimulationFailed(Exception):
@@ -61,6 +69,8 @@ class Result:
     seed: int
     trace: list[str] = field(default_factory=list)
     deeds: Counter[str] = field(default_factory=Counter)
+    people: Counter[str] = field(default_factory=Counter)
+    """What people, disks and clocks have done that is trouble to us."""
     faults: Counter[str] = field(default_factory=Counter)
     steps: Counter[str] = field(default_factory=Counter)
     parts_left: int = 0
@@ -70,8 +80,17 @@ class Result:
 
 def simulate(seed: int, n_steps: int = STEPS) -> Result:
     """One run; SimulationFailed if anything does not hold."""
-    with tempfile.TemporaryDirectory(prefix="holdfast-simulation-") as folder, amounts.shrunk():
+    with (
+        tempfile.TemporaryDirectory(prefix="holdfast-simulation-", dir=_memory()) as folder,
+        amounts.shrunk(),
+        one_engine(),
+    ):
         return _Simulation(seed, Path(folder)).run(n_steps)
+
+
+def _memory() -> str | None:
+    """A folder in memory, where this machine has one: what simulated processes write need not reach a disk."""
+    return MEMORY if os.access(MEMORY, os.W_OK) else None
 
 
 class _Simulation:
@@ -98,6 +117,7 @@ class _Simulation:
         with self._world.store.snapshot() as view:
             self._judge(list(ending.unfinished(self._world, view)))
         self._result.parts_left = ending.left_behind(self._world)
+        self._result.people += self._world.counts
         self._result.files, self._result.lost = len(self._world.content), ending.lost(self._world)
         return self._result
 
@@ -176,34 +196,89 @@ class _Simulation:
             raise SimulationFailed(self._seed, violations, self._result.trace)
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A seed that failed, as one process can tell another."""
+
+    seed: int
+    violations: tuple[str, ...]
+    trace: tuple[str, ...]
+
+
+def _one(seed: int, n_steps: int) -> Result | Failure:
+    """One seed, in whatever process."""
+    logs.configure("error", json=False)
+    try:
+        return simulate(seed, n_steps)
+    except SimulationFailed as failed:
+        return Failure(failed.seed, failed.violations, failed.trace)
+
+
+def _all(seeds: Sequence[int], n_steps: int, jobs: int) -> Iterator[Result | Failure]:
+    """Every seed in its order, by so many processes. They are begun anew, so that none inherits what another has."""
+    each = partial(_one, n_steps=n_steps)
+    if jobs == 1:
+        yield from map(each, seeds)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        try:
+            yield from pool.map(each, seeds)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@dataclass
+class Summary:
+    """What some seeds have been through, counted; ``failed`` is the first that did not hold."""
+
+    counted: dict[str, Counter[str]] = field(
+        default_factory=lambda: {what: Counter() for what in ("deeds", "people", "faults", "steps", "files")}
+    )
+    failed: Failure | None = None
+
+    def add(self, result: Result) -> None:
+        """Count one seed."""
+        for what in ("deeds", "people", "faults", "steps"):
+            self.counted[what] += getattr(result, what)
+        self.counted["files"] += Counter(published=result.files, lost=result.lost, parts_left=result.parts_left)
+
+    def to_json(self) -> str:
+        """For programs; ``package`` is where the code was that ran."""
+        failed = self.failed and {"seed": self.failed.seed, "violations": self.failed.violations}
+        return json.dumps({**self.counted, "failed": failed, "package": holdfast.__file__})
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run some seeds; exit code 1 if one fails."""
     parser = argparse.ArgumentParser(prog="python -m holdfast.testing.simulator", description="Simulate, by seed.")
     parser.add_argument("--seed", type=int, required=True, help="the first seed")
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds, one after the other")
     parser.add_argument("--steps", type=int, default=STEPS, help="deeds a seed, before the end")
+    parser.add_argument("--jobs", type=int, default=1, help="how many processes")
     parser.add_argument("--trace", action="store_true", help="show all that happens")
+    parser.add_argument("--json", action="store_true", help="tell the end as JSON")
     given = parser.parse_args(arguments)
-    logs.configure("error", json=False)
-    counted: dict[str, Counter[str]] = {"deeds": Counter(), "faults": Counter(), "steps": Counter(), "files": Counter()}
-    for seed in range(given.seed, given.seed + given.seeds):
-        try:
-            result = simulate(seed, given.steps)
-        except SimulationFailed as failed:
-            sys.stdout.write(
-                f"{failed}\nagain: python -m holdfast.testing.simulator --seed {seed} --steps {given.steps}\n"
-            )
-            return 1
+    summary = Summary()
+    for ended in _all(range(given.seed, given.seed + given.seeds), given.steps, given.jobs):
+        if isinstance(ended, Failure):
+            summary.failed = ended
+            break
+        summary.add(ended)
         if given.trace:
-            sys.stdout.write("\n".join(result.trace) + "\n")
-        counted["deeds"] += result.deeds
-        counted["faults"] += result.faults
-        counted["steps"] += result.steps
-        counted["files"] += Counter(published=result.files, lost=result.lost, parts_left=result.parts_left)
-    sys.stdout.write(f"{given.seeds} seeds of {given.steps} deeds, no violation\n")
-    for what, counts in counted.items():
-        sys.stdout.write(f"{what}: {', '.join(f'{name} {count}' for name, count in sorted(counts.items()))}\n")
-    return 0
+            sys.stdout.write("\n".join(ended.trace) + "\n")
+    sys.stdout.write(f"{summary.to_json()}\n" if given.json else _told(summary, given.seeds, given.steps))
+    return 1 if summary.failed else 0
+
+
+def _told(summary: Summary, n_seeds: int, n_steps: int) -> str:
+    if summary.failed is not None:
+        failed = summary.failed
+        again = f"again: python -m holdfast.testing.simulator --seed {failed.seed} --steps {n_steps}"
+        return f"{SimulationFailed(failed.seed, failed.violations, failed.trace)}\n{again}\n"
+    lines = [f"{n_seeds} seeds of {n_steps} deeds, no violation"]
+    for what, counts in summary.counted.items():
+        lines.append(f"{what}: {', '.join(f'{name} {count}' for name, count in sorted(counts.items()))}")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

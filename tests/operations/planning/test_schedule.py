@@ -189,6 +189,16 @@ def test_files_that_somebody_has_to_do_with_wait() -> None:
     assert scheduled([batch(1, n_files=2)], busy=busy_of([other])).assignments == ()
 
 
+def test_nothing_is_brought_to_where_it_is_to_be_deleted_and_the_deletion_comes_through() -> None:
+    """One file at a time: the one that is doomed must not be the only one that is ever chosen."""
+    copy = batch(1, block="b", n_files=3)
+    deletion = batch(2, request(2, kind=RequestKind.REPLICAS), block="b", files=FileSet.of([0]))
+    doomed = {(copy.block_key, copy.site): deletion.files}
+    found = scheduled([copy, deletion], doomed=doomed, limits=limits(batch_files=1), room_files=1)
+    assert [(each.batch.id, list(each.files)) for each in found.assignments] == [(1, [1]), (2, [0])]
+    assert found.assignments[0].batch == copy  # So that it can be claimed as it stands in the queue.
+
+
 def test_two_requests_for_one_file_bring_it_once() -> None:
     waiting = [batch(number, request(number), block="same", n_files=3) for number in (1, 2)]
     found = scheduled(waiting).assignments

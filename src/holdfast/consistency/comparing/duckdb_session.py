@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -34,6 +35,8 @@ MEGABYTE = 1_000_000
 _MEMORY_MINIMUM = 60 * MEGABYTE
 _SPILLING_THREAD_MINIMUM = 150 * MEGABYTE
 _POLL_SECONDS = 0.2
+_PERFECT_BITS = 17
+"""A direct table instead of a hash table for groups numbered by up to 16 bits (and NULL)."""
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _AMOUNT = re.compile(r"\s*([0-9]{1,12})\s*([a-z]{0,3})\s*\Z")
 
@@ -114,9 +117,8 @@ def work_folder(limits: EngineLimits) -> Iterator[Path]:
 @contextmanager
 def session(limits: EngineLimits, folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to an empty in-memory database; shortages come out as OperatorError."""
-    connection = duckdb.connect(
-        ":memory:",
-        config={
+    connection = _opened(
+        {
             "threads": limits.threads,
             "memory_limit": f"{limits.memory // 1000}KB",
             "temp_directory": str(folder / "spill"),
@@ -124,11 +126,10 @@ def session(limits: EngineLimits, folder: Path) -> Iterator[duckdb.DuckDBPyConne
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "disabled_optimizers": _DISABLED_OPTIMIZERS,
-        },
+        }
     )
     try:
-        # A direct table instead of a hash table for groups numbered by up to 16 bits (and NULL).
-        connection.execute("SET enable_progress_bar = false; SET perfect_ht_threshold = 17")
+        connection.execute(f"SET enable_progress_bar = false; SET perfect_ht_threshold = {_PERFECT_BITS}")
         yield connection
     except duckdb.Error as error:
         shortage = as_shortage(error, limits, folder)
@@ -137,6 +138,11 @@ def session(limits: EngineLimits, folder: Path) -> Iterator[duckdb.DuckDBPyConne
         raise
     finally:
         connection.close()
+
+
+def _opened(settings: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+    """A database of its own. The simulator has one for all: opening one takes longer than what it asks of it."""
+    return duckdb.connect(":memory:", config=settings)
 
 
 def is_shortage(error: BaseException) -> bool:

@@ -16,6 +16,7 @@ from holdfast.operations.planning.served import Served
 from holdfast.operations.planning.sizes import Sizes, first
 from holdfast.operations.planning.sources import HeldFiles, Links, Sources
 from holdfast.operations.planning.turns import Turns
+from holdfast.operations.planning.usage import Busy
 
 WORK_S = 20
 """How much work one assignment is, about."""
@@ -32,8 +33,9 @@ class CopyTurns:
         sizes: Sizes,
         links: Links,
         taken: dict[tuple[BlockKey | None, str], FileSet],
+        doomed: Busy,
     ) -> None:
-        """``taken``: files that somebody has to do with, by block and site; grows."""
+        """``taken``: files that somebody has to do with, by block and site; grows. ``doomed``: those that are to go."""
         self._sourceless: dict[int, tuple[Batch, tuple[HeldFiles, ...]]] = {}
         self._remains = Remains()
         self._lines = {line.request.number: line for line in lines if line.request.kind is RequestKind.COPY}
@@ -42,6 +44,7 @@ class CopyTurns:
         self._sizes = sizes
         self._links = links
         self._taken = taken
+        self._doomed = doomed
         self._streams_max = self._files_max = 1
 
     def assign(self, served: Served, room_files: int) -> list[Assignment]:
@@ -86,8 +89,12 @@ class CopyTurns:
         """Put files back into line by their sources, as far as these have room."""
         request, rooms, batch = line.request, self._rooms, piece.batch
         choice = self._sources.choose(batch, piece.files, lambda source: rooms.from_source(request, source) > 0)
+        doomed = self._doomed.get((batch.block_key, request.site)) if self._doomed else None
         for part in reversed(choice.sources):
-            line.pieces.appendleft(BatchPiece(batch, piece.block, part.files, part.source, part.size))
+            if doomed is None or not part.files & doomed:
+                line.pieces.appendleft(BatchPiece(batch, piece.block, part.files, part.source, part.size))
+            elif part.files - doomed:
+                line.pieces.appendleft(BatchPiece(batch, piece.block, part.files - doomed, part.source))
         if choice.held:
             self._sourceless[batch.id] = batch, choice.held
 

@@ -11,7 +11,8 @@ Rules
   * What a request may have under way of deletions at its site is shared by its
     assignments according to their files: many small blocks are claimed together.
   * A file goes into one assignment, and into none while somebody has to do with
-    it at that site (``busy``), whatever request asks for it.
+    it at that site (``busy``), whatever request asks for it. Nor is a file brought
+    to where it is to be deleted (``doomed``): what else its batch has does not wait.
   * An assignment is of one batch and one source. It is cut to what its link
     allows, and to about WORK_S seconds of work where the link's rate is known;
     one file at least. A batch can be in several, to be claimed one after the other.
@@ -66,6 +67,7 @@ def schedule(
     room_files: int,
     now_us: int,
     busy: Busy | None = None,
+    doomed: Busy | None = None,
     stopped: Mapping[str, str] | None = None,
 ) -> Schedule:
     """What is claimed next of ``waiting``: queued batches and retries that are due, in any order.
@@ -77,7 +79,7 @@ def schedule(
     taken: dict[tuple[BlockKey | None, str], FileSet] = dict((busy or {}).items())
     lines, held, overdue = _in_line(waiting, sites, stopped or {}, now_us)
     sources = Sources(holders, links, sites, now_us=now_us, stopped=stopped)
-    copies = CopyTurns(lines, rooms, sources, sizes, links, taken)
+    copies = CopyTurns(lines, rooms, sources, sizes, links, taken, doomed or {})
     deletions = DeletionTurns(lines, rooms, sizes, taken, files_max=limits.deletion_files)
     assignments = (*copies.assign(charged, room_files), *deletions.assign(charged, room_files))
     return Schedule(assignments, (*held, *copies.held()), tuple(overdue))

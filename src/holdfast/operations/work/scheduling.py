@@ -31,7 +31,7 @@ from holdfast.operations.batches.unwanted import UnwantedJob
 from holdfast.operations.carrying import outcomes
 from holdfast.operations.carrying.outcomes import Setback
 from holdfast.operations.carrying.outside import Tools
-from holdfast.operations.carrying.taking import NOTHING, Decided, WantedFiles, size_of
+from holdfast.operations.carrying.taking import NOTHING, Decided, WantedFiles
 from holdfast.operations.codes import Code
 from holdfast.operations.engines.choosing import Unserved
 from holdfast.operations.places import OpenDoor
@@ -142,9 +142,10 @@ class Scheduler:
             room_files=ROOM_FILES,
             now_us=now_us,
             busy=busy_of(active),
+            doomed=doomed,
             stopped=self._stops.reasons(),
         )
-        self._fill(found, chosen, sizes, doomed, now_us)
+        self._fill(found, chosen, now_us)
         return found
 
     def _waiting(self, connection: Connection, unwanted: Iterable[UnwantedJob], now_us: int) -> list[Batch]:
@@ -173,14 +174,12 @@ class Scheduler:
                 free.append(batch)
         return free, doomed
 
-    def _fill(
-        self, found: Next, chosen: Schedule, sizes: Sizes, doomed: dict[tuple[BlockKey, str], FileSet], now_us: int
-    ) -> None:
+    def _fill(self, found: Next, chosen: Schedule, now_us: int) -> None:
         for assignment in chosen.assignments:
             if assignment.batch.request.kind.is_deletion:
                 self._delete(found, assignment)
             else:
-                self._copy(found, _without(assignment, doomed, sizes), now_us)
+                self._copy(found, assignment, now_us)
         for held in chosen.held[:HELD_MAX]:
             found.decided.append(self._held(held))
         if chosen.overdue:
@@ -192,9 +191,7 @@ class Scheduler:
             wanted = WantedFiles(assignment.batch, assignment.files, assignment.size)
             found.deletions.append(WantedDeletion(wanted, door, assignment.streams))
 
-    def _copy(self, found: Next, assignment: Assignment | None, now_us: int) -> None:
-        if assignment is None:
-            return
+    def _copy(self, found: Next, assignment: Assignment, now_us: int) -> None:
         batch = assignment.batch
         source = self._door(assignment.source, Code.SOURCE_FAILED)
         destination = self._door(batch.site, Code.DESTINATION_FAILED)
@@ -254,13 +251,3 @@ class Scheduler:
             for batch in waiting
             if batch.request.number in numbers and batch.state in (BatchState.QUEUED, BatchState.RETRY)
         ]
-
-
-def _without(assignment: Assignment, doomed: dict[tuple[BlockKey, str], FileSet], sizes: Sizes) -> Assignment | None:
-    """The same without what is to be deleted where it goes; None if nothing is left."""
-    batch = assignment.batch
-    hit = doomed.get((batch.block_key, batch.site), NOTHING) & assignment.files if doomed else NOTHING
-    if not hit:
-        return assignment
-    left = assignment.files - hit
-    return replace(assignment, files=left, size=size_of(batch, left, sizes)) if left else None

@@ -7,31 +7,43 @@ the deed, and judge by the inventory's word before and after it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from holdfast.inventory.store import JournalEntry, Snapshot
 from holdfast.model import changes as c
-from holdfast.model import names
+from holdfast.model import names, quarantine
 from holdfast.model.records import SiteStatus
 from holdfast.storage import parts
 from holdfast.testing.memory_tree import Node
 from holdfast.testing.simulation.deeds import Deeds
+from holdfast.testing.simulation.quarantined import CLOCK_DOUBT_S, is_whole_at, judge_quarantined
 from holdfast.testing.simulation.span import Span, doomed_files, is_awaited
 from holdfast.testing.simulation.world import ANCHOR, IGNORE_AGE_S, SITES, World
 
 SECOND_NS = 1_000_000_000
-CLOCK_DOUBT_S = 3600
-"""The clock is put back now and then: a file may have looked so much older."""
 
 
-def check_effects(world: World, span: Span, *, is_deleting: bool) -> Iterator[str]:
-    """S2, S3, S5: what our side has done at the storages since the simulator last looked."""
+def check_effects(
+    world: World, span: Span, restored: Collection[tuple[str, str]], *, is_deleting: bool
+) -> Iterator[str]:
+    """S2, S3, S5, S7, S10: what our side has done at the storages since the simulator last looked.
+
+    ``restored``: by site and path in quarantine, what people wanted back in this deed.
+    """
     for site in SITES:
         seen, now = world.mirror[site], world.files(site)
+        back = {quarantine.original(path) or "": path for at, path in restored if at == site}
         for path in sorted(seen.keys() | now.keys()):
             old, new = seen.get(path), now.get(path)
-            if old != new and not parts.is_part_name(names.split(path)[1]):
+            if old == new or parts.is_part_name(names.split(path)[1]):
+                continue
+            if quarantine.is_quarantined(path):
+                yield from judge_quarantined(world, site, path, span, is_restored=(site, path) in restored)
+            elif path in back and new is not None and new.data == seen[back[path]].data:
+                if old is not None:
+                    yield f"S5: {site}:{path} was replaced by what came back from the quarantine"
+            else:
                 yield from _Place(world, site, path, span).judge(old, new, is_deleting=is_deleting)
 
 
@@ -82,12 +94,12 @@ class _Place:
         place = f"{self.site}:{self.path}"
         record = self.span.before.lookup([lfn])[0]
         if record is None:
-            yield f"S5: {place} was removed, and the inventory does not know it"
+            yield f"S7: {place} was removed, and the inventory does not know it"
             return
         if len(old.data) != record.size:
-            yield f"S5: {place} was removed, which is not the file that was asked to go"
+            yield f"S7: {place} was removed, which is not the file that was asked to go"
         if self._is_locked(lfn):
-            yield f"S5: {place} was removed, which is locked"
+            yield f"S7: {place} was removed, which is locked"
         staying = {
             site
             for view, doomed in ((self.span.before, self.span.doomed_before), (self.span.after, self.span.doomed_after))
@@ -99,7 +111,7 @@ class _Place:
         }
         required = max(1, self.span.before.dataset(record.block.dataset).required_copies)
         if len(staying) < required:
-            yield f"S5: {place} was removed, and only {len(staying)} of {required} other sites have it to stay"
+            yield f"S7: {place} was removed, and only {len(staying)} of {required} other sites have it to stay"
 
     def _judge_deletion(self, lfn: str, old: Node, is_deleting: bool) -> Iterator[str]:
         place = f"{self.site}:{self.path}"
@@ -109,6 +121,13 @@ class _Place:
             yield f"S3: {place} was removed, and nobody asked for it"
         elif old.version not in asked:
             yield f"S3: {place} was removed, which is not the file that was asked to go"
+        folders = {each.into for each in requests for orphan in each.orphans if orphan.path == self.path}
+        if (
+            folders
+            and "" not in folders
+            and not any(is_whole_at(self.world, self.site, old, into + self.path) for into in folders)
+        ):
+            yield f"S10: {place} was to be moved into the quarantine, and is not whole there"
         if is_awaited(self.span.before, self.site, lfn):
             yield f"S3: {place} was removed, which the inventory has or awaits"
         stagings = [each.staging for each in self.span.before.datasets(staged=True) if each.staging is not None]
@@ -123,7 +142,7 @@ class _Place:
 
 @dataclass
 class UntoldChecker:
-    """S5: what was deleted as it was asked is told of, at the latest by the next worker that nothing disturbs."""
+    """S7: what was deleted as it was asked is told of, at the latest by the next worker that nothing disturbs."""
 
     files: set[tuple[str, str]] = field(default_factory=set)
     """By site and LFN, what is gone that the inventory still says is there."""
@@ -150,7 +169,7 @@ class UntoldChecker:
         if deeds.has_worked_undisturbed:
             for site, lfn in sorted(self.files - doomed_files(after)):
                 if site not in world.unmounted:
-                    yield f"S5: {lfn} was deleted at {site}, and nobody has told the inventory"
+                    yield f"S7: {lfn} was deleted at {site}, and nobody has told the inventory"
 
     def _judge_told(self, world: World, after: Snapshot, change: c.FilesDeleted, deeds: Deeds) -> Iterator[str]:
         lfns = list(after.files(change.block).lfns())
@@ -163,4 +182,4 @@ class UntoldChecker:
             was_never_gone = path in there and there[path] == world.mirror[site].get(path)
             is_excused = deeds.was_asleep or site in world.unmounted
             if was_never_gone and not is_excused and world.is_right(site, lfn):
-                yield f"S5: the inventory was told that {lfn} is deleted at {site}, where it is and is right"
+                yield f"S7: the inventory was told that {lfn} is deleted at {site}, where it is and is right"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from holdfast.consistency.history.states import Mode, State
 from holdfast.inventory.store import Snapshot
 from holdfast.model import names
 from holdfast.model.changes import RemoveLock
@@ -21,6 +22,7 @@ from holdfast.operations.batches.queue import Queue
 from holdfast.operations.work import closing
 from holdfast.storage import parts
 from holdfast.testing.simulation.deeds import Deeds
+from holdfast.testing.simulation.mending import ALL, IMPATIENT
 from holdfast.testing.simulation.operating import ACTOR
 from holdfast.testing.simulation.span import is_awaited
 from holdfast.testing.simulation.world import ANCHOR, IGNORE_AGE_S, SITES, World
@@ -37,6 +39,7 @@ def settle(deeds: Deeds, do: Callable[[str, Callable[[], str]], None]) -> None:
     for site in SITES:
         world.failing[site].clear()
         world.set_status(site, SiteStatus.READY)
+        deeds.say(site, state=State.READY, mode=Mode.ACT)
     with world.store.snapshot() as view:
         locks = [lock.id for lock in view.locks() if lock.lfn != ANCHOR]
     world.commit(*(RemoveLock(id) for id in locks))
@@ -51,8 +54,7 @@ def settle(deeds: Deeds, do: Callable[[str, Callable[[], str]], None]) -> None:
         world.clock.pass_time(3 * IGNORE_AGE_S)
         for site in SITES:
             do("check", lambda site=site: deeds.check_one(site, with_checksums=True))  # type: ignore[misc]
-            do("repair", lambda site=site: deeds.repair_one(site))  # type: ignore[misc]
-            do("delete orphans", lambda site=site: deeds.delete_orphans_of(site))  # type: ignore[misc]
+            do("act", lambda site=site: deeds.act_on(site, ALL, IMPATIENT))  # type: ignore[misc]
         do("carry", deeds.carry)
         with world.store.snapshot() as view:
             lacking = sorted({(each.block.dataset, each.site) for each in view.replicas() if not each.is_complete})

@@ -46,7 +46,7 @@ class Operating:
     has_worked_undisturbed: bool = False
     """Whether workers have come to the end of all that there was to do."""
 
-    def begin_operating(self) -> None:
+    def begin(self) -> None:
         """Another deed begins."""
         self.is_deleting = self.was_asleep = self.has_worked_undisturbed = False
 
@@ -208,6 +208,7 @@ class Operating:
             for error in errors:
                 raise error
             if world.clock.monotonic() - fell_asleep_s >= LEASE_S:
+                world.counts["workers past their lease"] += 1
                 faults.overslept = threading.get_ident()
 
         faults.meddle_at, faults.meddle = self.source.randint(1, 30), sleep

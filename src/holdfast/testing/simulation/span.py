@@ -40,12 +40,12 @@ class Span:
         doomed, gone, asked = set(before), set(), set()
         for change in (change for entry in self.entries for change in entry.changes):
             if isinstance(change, c.RequestDeletion) and change.request.dataset is not None:
-                doomed |= _files(self.after, change.request.dataset, change.request.site, change.request.scope)
+                doomed |= files_of(self.after, change.request.dataset, change.request.site, change.request.scope)
             elif isinstance(change, c.FilesDeleted | c.FilesGone):
                 part = BlockFiles(change.block.block, change.ordinals)
-                gone |= _files(self.after, change.block.dataset, change.site, (part,))
+                gone |= files_of(self.after, change.block.dataset, change.site, (part,))
             elif isinstance(change, c.RequestCopy):
-                asked |= _files(self.after, change.request.dataset, change.request.site, change.request.scope)
+                asked |= files_of(self.after, change.request.dataset, change.request.site, change.request.scope)
         for name, places in (
             ("doomed_before", before),
             ("doomed_after", doomed_files(self.after)),
@@ -65,7 +65,7 @@ def doomed_files(view: Snapshot) -> Places:
     found = set[tuple[str, str]]()
     for request in view.deletion_requests():
         if request.dataset is not None:
-            found |= _files(view, request.dataset, request.site, request.scope)
+            found |= files_of(view, request.dataset, request.site, request.scope)
     return frozenset(found)
 
 
@@ -87,7 +87,8 @@ def is_wanted(view: Snapshot, site: str, lfn: str) -> bool:
     return any(part.ordinals is None or record.ordinal in part.ordinals for part in parts)
 
 
-def _files(view: Snapshot, dataset: DatasetKey, site: str, scope: Sequence[BlockFiles]) -> set[tuple[str, str]]:
+def files_of(view: Snapshot, dataset: DatasetKey, site: str, scope: Sequence[BlockFiles]) -> set[tuple[str, str]]:
+    """The files of a part of a dataset, at one site."""
     found = set()
     for part in scope:
         lfns = list(view.files(BlockKey(dataset, part.block)).lfns())

@@ -20,6 +20,8 @@ from holdfast.model.clock import SECOND_US
 T = TypeVar("T")
 
 START_US = 1_700_000_000_000_000
+WAIT_S_MAX = 10 * 86_400
+"""Nobody waits so long within one deed."""
 LOOK_US = 10
 """By how much the clock moves each time somebody looks."""
 
@@ -101,6 +103,8 @@ class TimelessLoop(asyncio.SelectorEventLoop):
 
     def _forward(self, seconds: float) -> None:
         self._time_s += seconds
+        if self._time_s > WAIT_S_MAX:
+            raise Stuck(f"{WAIT_S_MAX} s were waited, and nothing has come to an end")
         self._wall.pass_time(seconds)
 
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
+from holdfast.config import SiteConsistencySettings
+from holdfast.consistency.history.states import Mode, State
 from holdfast.inventory.store import Head, Snapshot
 from holdfast.model.changes import Change, ChangeSet, PutLock, PutSite
 from holdfast.model.errors import BadInput, Conflict
@@ -41,7 +43,10 @@ ANCHOR = "/keep/anchor"
 """A locked file that nobody knows, at every site: it has to outlive everything."""
 CHUNK_BYTES = 16
 IGNORE_AGE_S = 3600
-WEEK_NS = 7 * 86_400 * 1_000_000_000
+DAY_S = 86_400
+WEEK_NS = 7 * DAY_S * 1_000_000_000
+AREA = "/unmerged"
+"""The production area of a site, below its volume: it is cleaned by age, and no check looks at it."""
 
 
 @dataclass
@@ -64,6 +69,12 @@ class World:
     clock: SimulatedClock = field(default_factory=SimulatedClock)
     trees: dict[str, MemoryTree] = field(default_factory=dict)
     sites: dict[str, Site] = field(default_factory=dict)
+    settings: dict[str, SiteConsistencySettings] = field(default_factory=dict)
+    """What has to be so at each site before anything is done about differences."""
+    said: dict[str, tuple[State, Mode]] = field(default_factory=lambda: dict.fromkeys(SITES, (State.READY, Mode.ACT)))
+    """What people have said of each site."""
+    protected: dict[str, set[str]] = field(default_factory=lambda: {site: set() for site in SITES})
+    """By site, the directories of its area that running workflows need."""
     failing: dict[str, set[str]] = field(default_factory=lambda: {site: set() for site in SITES})
     unmounted: set[str] = field(default_factory=set)
     """Sites that show an empty tree instead of their files, and take nothing."""
@@ -71,6 +82,10 @@ class World:
     faults: Faults = field(init=False)
     sources: list[Source] = field(default_factory=list)
     mirror: dict[str, dict[str, Node]] = field(default_factory=dict)
+    folders: dict[str, set[str]] = field(default_factory=dict)
+    """The directories of each storage, as ``mirror`` is of files."""
+    meanwhile: dict[str, list[dict[str, Node]]] = field(default_factory=dict)
+    """By site, how its storage has looked since a check of it began that has not ended yet."""
     ever: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
     """By site and path: every content it ever had by the hand of people, by sha256."""
     content: dict[str, bytes] = field(default_factory=dict)
@@ -78,6 +93,7 @@ class World:
     damaged: set[tuple[str, str]] = field(default_factory=set)
     """Good files that the simulator has broken, by site and LFN, until the inventory says that they are gone."""
     counts: Counter[str] = field(default_factory=Counter)
+    """What people, disks and clocks have done, by kind."""
     n_ids: int = 0
 
     def __post_init__(self) -> None:
@@ -85,6 +101,7 @@ class World:
         self.faults = Faults(random.Random(f"{self.seed}:faults"))
         kinds = (FULL, FULL, replace(FULL, atomic_rename=False), replace(FULL, rename=False))
         self.capabilities = {site: self.source.choice(kinds) for site in SITES}
+        self.settings = {site: self._drawn_settings(site) for site in SITES}
         self.store = WatchedStore(MemoryStore(clock=self.clock, faults=self._on_store), self.acknowledged)
         for site in SITES:
             self.trees[site] = MemoryTree(self.clock)
@@ -94,6 +111,26 @@ class World:
         anchor = Lock("anchor", "people", lfn=ANCHOR, reason="it must stay")
         self.commit(*(PutSite(site) for site in self.sites.values()), PutLock(anchor))
         self.look()
+
+    def _drawn_settings(self, site: str) -> SiteConsistencySettings:
+        """Settings as people have them, but with fewer runs and shorter times, for sites as small as these."""
+        choice = self.source.choice
+        return SiteConsistencySettings(
+            ignore_age_s=IGNORE_AGE_S,
+            ignore_directories=(self.path(site, AREA),),
+            missing_fraction_max=choice((0.4, 0.7, 1.0)),
+            missing_runs=choice((1, 1, 2)),
+            wrong_runs=choice((1, 1, 2)),
+            lost_runs=2,
+            orphans_max=choice((6, 20)),
+            orphans_of_actual_max=choice((0.3, 0.7)),
+            orphan_runs=choice((2, 2, 3)),
+            orphan_over_days=choice((0.2, 0.5, 1.0)),
+            empty_directories_of_listed_max=0.8,
+            quarantine=self.capabilities[site].rename,
+            quarantine_days=choice((0.0, 0.5, 1.0)),
+            quarantine_check_days=choice((1.0, 3.0)),
+        )
 
     # ---- for the deeds -------------------------------------------------------------
 
@@ -159,6 +196,12 @@ class World:
         tree.put_node(path, replace(tree.find_file(path), mtime_ns=at_ns, changed_ns=at_ns))
         self.ever.setdefault((site, path), {})[sha256(data).hexdigest()] = data
 
+    def put_directory(self, site: str, path: str, *, age_ns: int) -> None:
+        """A person has made a directory some time ago."""
+        tree, at_ns = self.trees[site], self.clock() * 1000 - age_ns
+        tree.make_directory(path)
+        tree.put_node(path, replace(tree.find(path), mtime_ns=at_ns, changed_ns=at_ns))
+
     def files(self, site: str) -> dict[str, Node]:
         """Every file at a site, by path."""
         return dict(sorted((path, node) for path, node in self.trees[site].files() if node.kind is Kind.FILE))
@@ -173,9 +216,16 @@ class World:
         if lfn in self.content and not self.is_right(site, lfn):
             self.damaged.add((site, lfn))
 
+    def shown(self, site: str) -> dict[str, Node]:
+        """The files that a site shows: none where it is not mounted."""
+        return {} if site in self.unmounted else self.mirror[site]
+
     def look(self) -> None:
         """Take what lies at the storages now as seen."""
         self.mirror = {site: self.files(site) for site in SITES}
+        self.folders = {site: set(self.trees[site].directories()) for site in SITES}
+        for site, looks in self.meanwhile.items():
+            looks.append(self.shown(site))
 
     def held(self, view: Snapshot, site: str) -> dict[str, tuple[DatasetKey, int]]:
         """The LFNs that the inventory says are there, with dataset and size."""
