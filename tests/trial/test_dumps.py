@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from holdfast.storage.listing.reading import Listing
-from holdfast.storage.listing.tables import ENTRIES, State
+from holdfast.storage.listing.tables import ENTRIES, DirectoryState
 from trial.amounts import of_scale
 from trial.book import Book, Kind
 from trial.dumps import DumpSite
@@ -70,8 +70,8 @@ def test_a_listing_tells_of_each_directory_what_became_of_it(tmp_path: Path) -> 
     name = next(name for name in PLAN.dumps if int(name[-1]) % 2 == 0)
     made, book = site(name, tmp_path)
     states = {row.dir: row.state for row in Listing.open(made.place).directories()}
-    assert states["/"] == states["/store/trial"] == State.LISTED
+    assert states["/"] == states["/store/trial"] == DirectoryState.LISTED
     failed = [damage.path for damage in book.damages if damage.kind is Kind.UNLISTED]
-    assert [dir for dir, state in states.items() if state == State.FAILED] == failed
+    assert [dir for dir, state in states.items() if state == DirectoryState.FAILED] == failed
     lost = {damage.path.rpartition("/")[0] for damage in book.damages if damage.kind is Kind.LOST_SUBTREE}
     assert {directory_of(block) for block in made.blocks} - set(states) == lost
