@@ -29,6 +29,10 @@ class Damaged(Protocol):
     def refuses(self) -> bool:
         """Whether a directory that it may not read is an error, rather than an empty one."""
 
+    @property
+    def removes_empty(self) -> bool:
+        """Whether empty directories can be removed there without a risk to full ones."""
+
     def put(self, path: str, file: File, *, is_young: bool = False) -> None:
         """Write a file, an old one unless it is to be young."""
 
@@ -80,7 +84,7 @@ class Damager:
             directory = directory_of(self._random.choice(worn))
             self._put_orphan(site, f"{directory}/dark-{number}.root", is_young=False)
             self._put_orphan(site, f"{directory}/young-{number}.root", is_young=True)
-        for number in range(max(amounts.damaged // 10, 2)):
+        for number in range(max(amounts.damaged // 10, 2) if site.removes_empty else 0):
             self._make_empty(site, f"{directory_of(self._random.choice(worn))}/left-{number}")
         return {kind.value: sum(each.kind is kind for each in self._book.of_site(site.name)) for kind in Kind}
 

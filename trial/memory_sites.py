@@ -45,6 +45,7 @@ class MemorySite:
 
     name: str
     refuses = True
+    removes_empty = True
     driver: MemoryDriver = field(default_factory=lambda: MemoryDriver(past_us))
 
     def put_block(self, block: int) -> None:

@@ -42,6 +42,11 @@ class RealSite:
         return not isinstance(self.server, RcloneServer)
 
     @property
+    def removes_empty(self) -> bool:
+        """Whether empty directories can be removed. rclone would take one with what has come into it."""
+        return not isinstance(self.server, RcloneServer)
+
+    @property
     def data(self) -> Path:
         """What it serves, as a folder of this machine."""
         return self.server.data

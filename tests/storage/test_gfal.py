@@ -518,6 +518,15 @@ def test_programs_are_run_where_no_python_has_the_bindings(monkeypatch: pytest.M
     asyncio.run(whole())
 
 
+@pytest.mark.real("gfal")
+@pytest.mark.parametrize(("root", "removes"), [("root://host.example//d", True), ("davs://host.example/d", False)])
+def test_directories_are_removed_where_full_ones_are_refused(root: str, removes: bool) -> None:
+    async def whole() -> None:
+        assert GfalDriver(root).capabilities.removes_directories is removes
+
+    asyncio.run(whole())
+
+
 def test_without_both_it_is_the_operators_business(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(gfal, "bindings", lambda: None)
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -223,10 +223,76 @@ def test_a_large_body_is_kept_on_disk_and_can_be_sent_twice() -> None:
 # Deleting.
 
 
+class Folders:
+    """A server with one empty directory; ``takes_all``: it removes directories with all that is in them."""
+
+    def __init__(self, *, takes_all: bool, hides: bool = False, is_closed: bool = False) -> None:
+        self.there = {"/d", "/d/a"}
+        self._takes_all, self._hides, self._is_closed = takes_all, hides, is_closed
+
+    async def __call__(self, request: Request, _: asyncio.StreamWriter) -> bytes:
+        path = request.target.rstrip("/")
+        if request.method in ("MKCOL", "PUT"):
+            if self._is_closed:
+                return reply(403)
+            self.there.add(path)
+            return reply(201)
+        below = {each for each in self.there if each.startswith(f"{path}/")}
+        if request.method == "DELETE":
+            if below and not self._takes_all:
+                return reply(409)
+            self.there -= {path, *below}
+            return reply(204)
+        if path not in self.there:
+            return reply(503 if self._hides and "part" in path else 404)
+        return reply(207, multistatus(member(f"{path}/")))
+
+
+def test_a_directory_goes_where_the_server_refuses_to_remove_a_full_one() -> None:
+    async def scenario(driver: WebdavDriver, server: ScriptedServer) -> None:
+        await driver.remove_directory("/a")
+        assert folders.there == {"/d"}
+        assert driver.capabilities.removes_directories
+        # It is asked once.
+        assert server.methods().count("MKCOL") == 1
+        folders.there.add("/d/a")
+        await driver.remove_directory("/a")
+        assert server.methods().count("MKCOL") == 1
+
+    folders = Folders(takes_all=False)
+    run(folders, scenario)
+
+
+def test_no_directory_goes_where_the_server_removes_full_ones() -> None:
+    async def scenario(driver: WebdavDriver, server: ScriptedServer) -> None:
+        assert driver.capabilities.removes_directories
+        for _ in range(2):
+            with pytest.raises(Unsupported, match="meanwhile"):
+                await driver.remove_directory("/a")
+            assert not driver.capabilities.removes_directories
+        assert folders.there == {"/d", "/d/a"}
+        assert "/d/a" not in {request.target.rstrip("/") for request in server.requests if request.method == "DELETE"}
+
+    folders = Folders(takes_all=True)
+    run(folders, scenario)
+
+
+@pytest.mark.parametrize("folders", [Folders(takes_all=True, hides=True), Folders(takes_all=False, is_closed=True)])
+def test_no_directory_goes_where_nobody_knows_what_the_server_does(folders: Folders) -> None:
+    async def scenario(driver: WebdavDriver, _: ScriptedServer) -> None:
+        with pytest.raises((PeerError, NotAllowed)):
+            await driver.remove_directory("/a")
+        assert folders.there == {"/d", "/d/a"}
+
+    run(folders, scenario)
+
+
 def test_a_directory_is_listed_before_it_is_removed() -> None:
     async def script(request: Request, _: asyncio.StreamWriter) -> bytes:
         if request.method == "DELETE":
-            return reply(204)
+            return reply(409 if "part" in request.target else 204)
+        if request.method in ("MKCOL", "PUT"):
+            return reply(201)
         return reply(404) if "%3F" in request.target else reply(207, multistatus(*responses))
 
     async def scenario(driver: WebdavDriver, server: ScriptedServer) -> None:

@@ -131,7 +131,10 @@ class Capabilities:
     follows_links: bool = False
     """Links are the server's business: what lies behind them is shown as if it lay here, and is changed likewise."""
     removes_directories: bool = True
-    """Empty directories can be removed without a risk to full ones; else ``remove_directory`` is Unsupported."""
+    """Empty directories can be removed without a risk to full ones; else ``remove_directory`` is Unsupported.
+
+    Where only the storage can say, and only when it is asked to remove one, this is true until it has said no.
+    """
     permissions: bool = False
     """The driver is also a PermissionsDriver."""
     checksums: frozenset[str] = frozenset()

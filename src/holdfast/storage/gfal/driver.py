@@ -65,7 +65,8 @@ class GfalDriver(GuardedDriver):
             # Of a folder of this machine gfal2 reads the bytes itself.
             told=frozenset() if parsed.is_file else ALGORITHMS - {"blake3"},
             second_look=True,
-            removes_directories=self.calls.can_remove_directories,
+            # Over the web a directory goes with all that it holds; whether this server minds nobody tells us.
+            removes_directories=self.calls.can_remove_directories and not parsed.is_web,
             calls_max=gfal_programs.CALLS_MAX if by_programs else gfal_process.THREADS,
             mtime_resolution_ns=SECOND_NS,
             not_in_paths=parsed.not_in_paths,

@@ -74,11 +74,12 @@ CAPABILITIES = Capabilities(
 
 
 @functools.cache
-def _capabilities(is_cut: bool, is_shortened: bool) -> Capabilities:
+def _capabilities(is_cut: bool, is_shortened: bool, takes_all: bool) -> Capabilities:
     return changed(
         CAPABILITIES,
         not_in_paths="?" if is_cut else "",
         listed_bytes_max=SHORTENED_BYTES if is_shortened else CAPABILITIES.listed_bytes_max,
+        removes_directories=not takes_all,
     )
 
 
@@ -101,11 +102,13 @@ class WebdavDriver:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the protocol can do, as far as is known of this server; all is known once something was listed.
+        """What the protocol can do, as far as is known of this server.
 
-        Not every server copies to others.
+        Whether it removes directories without a risk is known once it was asked to, all else once something was
+        listed. Not every server copies to others.
         """
-        return _capabilities(bool(self._habits.cut or self._habits.cut_unsaid), self._habits.shortened)
+        habits = self._habits
+        return _capabilities(bool(habits.cut or habits.cut_unsaid), habits.shortened, bool(habits.takes_all))
 
     @property
     def label(self) -> str:
@@ -203,7 +206,7 @@ class WebdavDriver:
                     await self._make_one(each)
 
     async def remove_directory(self, path: str) -> None:
-        """Remove one empty directory, listed right before; never the root."""
+        """Remove one empty directory, listed before, where the server refuses a full one; never the root."""
         with self._errors_at(path):
             if path == "/":
                 raise NotAllowed("the root directory is never removed")
@@ -213,6 +216,8 @@ class WebdavDriver:
                         raise DirectoryNotEmpty("is not empty")
                     if page.doubt:
                         raise PeerError(f"it cannot be told whether it is empty: {page.doubt}")
+            # What comes into it from here on has to keep it: that is the server's business, if it minds.
+            await self._habits.spare(path)
             await self._files.remove(path)
 
     @property

@@ -9,6 +9,8 @@ when it first matters, with names that are nobody's, and kept for the door.
     way        how names are written into hrefs: percent-encoded, or as they are (XRootD up to at least 5.5)
     moved      how names are read from the header ``Destination``: likewise
     shortened  whether listings cut names off at SHORTENED_BYTES (XRootD; noted by whoever lists)
+    takes_all  whether a directory goes with all that is in it, as the standard has it (rclone), or is refused
+               while it holds something (XRootD)
 
 Rules
   * A path that the server would take for another one is InvalidName, by every
@@ -56,6 +58,8 @@ class Habits:
         self.cut_unsaid = False
         """It was asked for, and the server did not say."""
         self.shortened = False
+        self.takes_all: bool | None = None
+        """None: not known yet."""
         self._way: Way | None = None
         self._moved: Way | None = None
 
@@ -151,6 +155,37 @@ class Habits:
                     await self._remove(each)
         raise PeerError("the storage has moved a file to where it cannot be found", place=self._door.place(path))
 
+    async def spare(self, path: str) -> None:
+        """Unsupported if the server would remove the directory ``path`` with whatever has come into it by then."""
+        if self.takes_all is None:
+            async with self._learning:
+                if self.takes_all is None:
+                    self.takes_all = await self._asked_takes_all(path)
+        if self.takes_all:
+            raise Unsupported(
+                "this server removes a directory with all that has come into it meanwhile",
+                place=self._door.place(path),
+                hint="remove it at the site itself, or use another protocol",
+            )
+
+    async def _asked_takes_all(self, path: str) -> bool:
+        folder = names.join(names.split(path)[0], parts.part_name())
+        held = names.join(folder, parts.part_name())
+        try:
+            async with self._door.ask("MKCOL", folder, by=By.BESIDE) as reply:
+                if reply.status not in (200, 201, 204):
+                    raise self._door.refusal(reply, path)
+            await self._put_nothing(held, path)
+            await self._remove(folder)
+            is_there = await self._is_there(held)
+            if is_there is None:
+                raise PeerError("it cannot be told whether a full directory would stay", place=self._door.place(path))
+            return not is_there
+        finally:
+            for each in (held, folder):
+                with suppress(HoldfastError):
+                    await self._remove(each)
+
     async def _is_there(self, path: str) -> bool | None:
         """None if the server does not say."""
         headers = {**XML, "Depth": "0"}
@@ -163,6 +198,6 @@ class Habits:
                 raise self._door.refusal(reply, asked)
 
     async def _remove(self, path: str) -> None:
-        """Remove a file of our own, whose name is nobody else's."""
+        """Try to remove a file or directory of our own, whose name is nobody else's."""
         async with self._door.ask("DELETE", path, by=By.BESIDE):
             pass
