@@ -53,6 +53,8 @@ class Checking(Operating):
     just_checked: str = ""
     """The site of which a check has ended in this very deed, for the checkers."""
 
+    doubted: str = ""
+    """A site that was not mounted when it was checked; somebody will want to know."""
     remounted: str = ""
     """The site whose disk is mounted again when this deed is over."""
 
@@ -80,15 +82,17 @@ class Checking(Operating):
 
     def check(self) -> str:
         """Check a site, or go on with a check of it that died."""
-        return self.check_one(self.source.choice(SITES), with_checksums=self.source.random() < 0.6)
+        site = self.source.choice((self.doubted or self.source.choice(SITES), self.source.choice(SITES)))
+        self.doubted = "" if site == self.doubted else self.doubted
+        return self.check_one(site, with_checksums=self.source.random() < 0.6)
 
-    def check_unmounted(self) -> str:
-        """Check a site while its disk is not mounted; afterwards it is again."""
-        site = self.source.choice(SITES)
-        self.world.unmounted.add(site)
+    def unmount_for_now(self) -> str:
+        """A site's disk is not mounted while this deed lasts; afterwards it is again."""
+        self.remounted = self.source.choice(SITES)
+        self.world.unmounted.add(self.remounted)
         self.world.counts["sites unmounted"] += 1
-        self.remounted = site
-        return self.check_one(site, with_checksums=False)
+        self.doubted = self.remounted
+        return self.remounted
 
     def check_one(self, site: str, *, with_checksums: bool) -> str:
         """Check one site and keep the report."""

@@ -67,6 +67,7 @@ class Cleaning(Checking):
 
     def _restore(self, site: str, path: str) -> str:
         self.restored.add((site, path))
+        self.world.note(site, quarantine.original(path) or "", self.world.mirror[site][path].data)
         self.world.counts["files had back"] += 1
         driver = self.world.driver(self.world.sites[site])
         return f"{site}:{self._run(lambda: restore(self.world.store, driver, site, path))}"

@@ -44,6 +44,12 @@ class Mending(Checking):
         site = self.just_checked
         return f"{told}; {self.act_on(site, *self._wished())}" if site else told
 
+    def check_unmounted(self) -> str:
+        """Check a site that is not mounted; mostly somebody wants all of that mended at once."""
+        site = self.unmount_for_now()
+        told = self.check_one(site, with_checksums=False)
+        return told if self.source.random() < 0.4 else f"{told}; {self.act_on(site, self._wishes(), IMPATIENT)}"
+
     def act(self) -> str:
         """Act on the last report of a site, which may be old."""
         sites = self._with_findings(*LACKING, Class.ORPHAN, Class.EMPTY_DIRECTORY)

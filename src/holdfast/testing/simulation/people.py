@@ -105,6 +105,15 @@ class People(Operating):
         world.mark_damage(site, path)  # Somebody may have published it meanwhile, with all that lay there.
         return f"{site}:{path}"
 
+    def move_dark(self) -> str:
+        """Somebody moves files that nobody registered away and back: all but the time of that is as it was."""
+        world = self.world
+        site = self.source.choice(SITES)
+        dark = [path for path in world.files(site) if names.split(path)[1].startswith("dark")]
+        for path in dark:
+            world.trees[site].put_node(path, world.trees[site].touched(world.mirror[site][path]))
+        return f"{site}: {len(dark)}"
+
     def _going(self) -> list[tuple[str, str]]:
         """What is asked to be deleted: sites and paths."""
         with self.world.store.snapshot() as view:
