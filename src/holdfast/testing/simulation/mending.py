@@ -43,7 +43,7 @@ class Mending(Checking):
         """Check a site and act on what was found at once."""
         told = self.check()
         site = self.just_checked
-        return f"{told}; {self.act_on(site, self._wishes())}" if site else told
+        return f"{told}; {self.act_on(site, self._wishes(), self._words())}" if site else told
 
     def check_unmounted(self) -> str:
         """Check a site that is not mounted; mostly somebody wants all of that mended at once."""
@@ -56,12 +56,11 @@ class Mending(Checking):
         sites = self._with_findings(*LACKING, Class.ORPHAN, Class.EMPTY_DIRECTORY)
         if not sites:
             return "nothing"
-        words = IMPATIENT if self.source.random() < 0.15 else Words()
-        return self.act_on(self.source.choice(sites), self._wishes(), words)
+        return self.act_on(self.source.choice(sites), self._wishes(), self._words())
 
-    def act_on(self, site: str, wishes: Wishes, words: Words | None = None) -> str:
+    def act_on(self, site: str, wishes: Wishes, words: Words) -> str:
         """Act on the last report of one site."""
-        words, checked, asked = words or Words(), self.checked[site], Repair()
+        checked, asked = self.checked[site], Repair()
         wishes = replace(wishes, is_quarantined=wishes.is_quarantined and self.world.settings[site].quarantine)
         settings = words.settings(self.world.settings[site])
         state = States(self.world.store).get(site)
@@ -79,6 +78,10 @@ class Mending(Checking):
         counts = f"{asked.copies} copies, {asked.deletions} orphans, {asked.directories} directories"
         left = f"{len(asked.unrecoverable)} unrecoverable, {len(asked.skipped)} skipped"
         return f"{site}{' dry' if is_dry else ''}: {counts}, {left}{f'; shut: {shut}' if shut else ''}"
+
+    def _words(self) -> Words:
+        """What a person says to it; mostly nothing."""
+        return IMPATIENT if self.source.random() < 0.3 else Words()
 
     def _wishes(self) -> Wishes:
         """All that is open; or, of a careful person, one thing or all of it at once or nothing."""
