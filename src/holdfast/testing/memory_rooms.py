@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, MetaData, create_engine, event
 from sqlalchemy.pool import NullPool, StaticPool
 
 
@@ -26,6 +26,11 @@ class MemoryRooms:
         self._writer = create_engine("sqlite://", creator=lambda: self._database, poolclass=StaticPool)
         event.listen(self._writer, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         self._reader = create_engine("sqlite://", creator=self._copy, poolclass=NullPool)
+
+    def has(self, tables: MetaData) -> bool:
+        """Whether all tables of a room are there."""
+        found = self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return tables.tables.keys() <= {name for (name,) in found}
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

@@ -54,8 +54,6 @@ class Disk:
     entries: list[JournalEntry] = field(default_factory=list)
     cursors: dict[str, Cursor] = field(default_factory=dict)
     rooms: MemoryRooms = field(default_factory=MemoryRooms)
-    made: list[MetaData] = field(default_factory=list)
-    """The rooms whose tables are there."""
     turn: threading.Lock = field(default_factory=threading.Lock)
     news: threading.Condition = field(default_factory=threading.Condition)
     writer: int = 0
@@ -183,10 +181,9 @@ class MemoryStore:
     def room(self, tables: MetaData) -> RoomTables:
         """The tables of one room, made if they are not there."""
         with self._turn() as disk:
-            if not any(known is tables for known in disk.made):
+            if not disk.rooms.has(tables):
                 with disk.rooms.write() as connection:
                     tables.create_all(connection)
-                disk.made.append(tables)
         return MemoryRoomTables(self)
 
     def close(self) -> None:

@@ -48,6 +48,7 @@ class Runs:
         self.site_folder = site_folder
         self.n_runs = 0
         self.days_ahead = 0
+        self.lasted_us = 0
 
     @property
     def folder(self) -> Path:
@@ -75,6 +76,7 @@ class Runs:
             previous_sightings(self.site_folder, self.name),
             run=self.name,
             at_us=self.at_us,
+            began_us=self.at_us - self.lasted_us,
             files=files,
             shrunk_fraction_max=0.5,
             limits=limits,
@@ -216,6 +218,16 @@ def test_an_orphan_that_was_moved_back_since_begins_anew(runs: Runs) -> None:
     runs.see(there)
     assert one(runs.see(there)).n_runs == 2
     back = one(runs.see(replace(there, changed_ns=DAY_US * 2500)))
+    assert (back.is_current, back.first_run, back.n_runs) == (True, "run3", 1)
+
+
+def test_an_orphan_that_was_moved_back_while_the_last_run_went_on_begins_anew(runs: Runs) -> None:
+    """It may have been listed before that, and judged after it."""
+    runs.lasted_us = DAY_US // 2
+    there = replace(orphan("/x"), changed_ns=DAY_US * 250)
+    runs.see(there)
+    assert one(runs.see(there)).n_runs == 2
+    back = one(runs.see(replace(there, changed_ns=DAY_US * 1750)))
     assert (back.is_current, back.first_run, back.n_runs) == (True, "run3", 1)
 
 

@@ -154,7 +154,7 @@ async def _check(state: Run) -> Report:
     await asyncio.to_thread(write_tree, listing, state.path / TREE, limits)
     proved: Counter[BlockKey] = Counter()
     after, held = await judging.judge(state, begun.expected, proved)
-    await asyncio.to_thread(_remember, state, listing.summary.counts.files)
+    await asyncio.to_thread(_remember, state, begun.started_us, listing.summary.counts.files)
     steps.reach("check.compared")
     sums = sums_of(state.path / FINDINGS)
     n_missing = sums.counts[Class.MISSING]
@@ -187,14 +187,15 @@ async def _check(state: Run) -> Report:
     )
 
 
-def _remember(state: Run, files: int) -> None:
-    """Carry on what was seen in the runs before; in this one the site has shown so many files."""
+def _remember(state: Run, began_us: int, files: int) -> None:
+    """Carry on what was seen in the runs before; in this one, begun then, the site has shown so many files."""
     settings = state.settings
     write_sightings(
         state.path,
         previous_sightings(state.path.parent, state.folder.run),
         run=state.folder.run,
         at_us=state.clock(),
+        began_us=began_us,
         files=files,
         shrunk_fraction_max=settings.shrunk_fraction_max,
         limits=settings.limits,

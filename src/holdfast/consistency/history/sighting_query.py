@@ -28,12 +28,14 @@ _NOT_TO_BE_TOLD = tuple(cls for cls in Class if cls not in ACTED)
 class Moment:
     """The run whose sightings are made, when that is, and since when former rows are kept.
 
+    ``began_before_us``: when the run before began; None if it does not say.
     ``was_hidden``: the run before may not have seen all that was there.
     """
 
     run: str
     at_us: int
     kept_since_us: int
+    began_before_us: int | None
     was_hidden: bool
 
 
@@ -54,7 +56,8 @@ def carried_on(findings: str, before: str, moment: Moment) -> str:
     goes_on = "is_seen AND was_current AND size IS NOT DISTINCT FROM old_size"
     goes_on += f" AND mtime_ns IS NOT DISTINCT FROM old_mtime_ns AND first_us <= {now}"
     # Of wrong files that says nothing: where a storage keeps checksums beside them, asking for one is a change.
-    goes_on += f" AND (class <> {literal(Class.ORPHAN.value)} OR coalesce(changed_ns // 1000 <= last_us, true))"
+    seen_us = "last_us" if moment.began_before_us is None else f"least(last_us, {moment.began_before_us})"
+    goes_on += f" AND (class <> {literal(Class.ORPHAN.value)} OR coalesce(changed_ns // 1000 <= {seen_us}, true))"
     if moment.was_hidden:
         goes_on += f" AND class <> {literal(Class.MISSING.value)}"
     return f"""

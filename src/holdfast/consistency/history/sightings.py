@@ -10,7 +10,8 @@ Rules
   * One row a class and path, in the order of class, directory and name, byte by byte.
   * What is seen in a class is current. It goes on from the run before only if that row was current and what lies
     there has the same size and time; else it begins anew. So does an orphan that was changed or moved there since,
-    out of the quarantine for one, and what was first seen in a future that a wrong clock has told.
+    out of the quarantine for one, and what was first seen in a future that a wrong clock has told. Since is: since
+    the run before began, for nobody knows when in it a file was listed.
   * What a run did not see in the class is former from then on: the row is broken. A run that could not see there
     neither confirms nor breaks it: something at or above it was unlisted or suspect, or the path itself awaited or
     ignored.
@@ -58,6 +59,9 @@ HISTORY_US = 365 * DAY_US
 _AT = "holdfast.at_us"
 """The table's own note of when it was made, never before that of the run before: names and clocks may say anything."""
 
+_BEGAN = "holdfast.began_us"
+"""The table's own note of when its run began: what was changed after that may have been changed after it was listed."""
+
 _FILES = "holdfast.files"
 """The table's own note of how many files the site showed in its run."""
 
@@ -100,6 +104,7 @@ def write_sightings(
     *,
     run: str,
     at_us: int,
+    began_us: int,
     files: int,
     shrunk_fraction_max: float,
     limits: EngineLimits,
@@ -107,18 +112,20 @@ def write_sightings(
 ) -> None:
     """Write the sightings of a run beside its findings, durably; ``previous`` is the table of the run before.
 
-    In this run the site has shown so many ``files``; one that showed fewer than that by more than the part
-    ``shrunk_fraction_max``, or none at all, is not believed to have shown all.
+    The run began at ``began_us``, before anything was listed; it is ``at_us`` now. In it the site has shown so many
+    ``files``; one that showed fewer than that by more than the part ``shrunk_fraction_max``, or none at all, is not
+    believed to have shown all.
     """
     target, part = folder / SIGHTINGS, folder / f"{SIGHTINGS}{PART}"
     before = sighting_query.no_table() if previous is None else sighting_query.table(previous)
     made_before_us = None if previous is None else _noted(previous, _AT)
     files_before = None if previous is None else _noted(previous, _FILES)
     was_hidden = files > 0 and (not files_before or (files - files_before) / files > shrunk_fraction_max)
-    moment = Moment(run, at_us, kept_since_us=at_us - history_us, was_hidden=was_hidden)
+    began_before_us = None if previous is None else _noted(previous, _BEGAN)
+    moment = Moment(run, at_us, at_us - history_us, began_before_us, was_hidden=was_hidden)
     made_us = at_us if made_before_us is None else max(at_us, made_before_us + 1)
     query = sighting_query.carried_on(sighting_query.table(folder / FINDINGS), before, moment)
-    notes = f"{{'{_AT}': '{made_us}', '{_FILES}': '{files}'}}"
+    notes = f"{{'{_AT}': '{made_us}', '{_BEGAN}': '{began_us}', '{_FILES}': '{files}'}}"
     form = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480, KV_METADATA {notes}"
     with _engine(folder, limits) as connection:
         # What is grouped, joined and sorted may be more than memory holds.

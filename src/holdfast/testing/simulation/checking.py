@@ -82,7 +82,7 @@ class Checking(Operating):
 
     def check(self) -> str:
         """Check a site, or go on with a check of it that died."""
-        site = self.source.choice((self.doubted or self.source.choice(SITES), self.source.choice(SITES)))
+        site = self.doubted if self.doubted and self.source.random() < 0.5 else self.world.some_site()
         self.doubted = "" if site == self.doubted else self.doubted
         return self.check_one(site, with_checksums=self.source.random() < 0.6)
 

@@ -48,17 +48,17 @@ class Mending(Checking):
         """Check a site that is not mounted; mostly somebody wants all of that mended at once."""
         site = self.unmount_for_now()
         told = self.check_one(site, with_checksums=False)
-        return told if self.source.random() < 0.4 else f"{told}; {self.act_on(site, self._wishes(), IMPATIENT)}"
+        if self.source.random() < 0.4:
+            return told
+        wishes, _ = self._wished()
+        return f"{told}; {self.act_on(site, wishes, IMPATIENT)}"
 
     def act(self) -> str:
         """Act on the last report of a site, which may be old."""
         sites = self._with_findings(*LACKING, Class.ORPHAN, Class.EMPTY_DIRECTORY)
         if not sites:
             return "nothing"
-        wishes, overrides = self._wished()
-        if self.source.random() < 0.15:
-            overrides = replace(IMPATIENT, again=overrides.again, no_quarantine=overrides.no_quarantine)
-        return self.act_on(self.source.choice(sites), wishes, overrides)
+        return self.act_on(self.source.choice(sites), *self._wished())
 
     def act_on(self, site: str, wishes: Wishes, overrides: Overrides = NONE) -> str:
         """Act on the last report of one site."""
@@ -74,15 +74,15 @@ class Mending(Checking):
 
     def _wished(self) -> tuple[Wishes, Overrides]:
         """All that is open; or, of a careful person, one thing or all of it at once or nothing."""
+        said = IMPATIENT if self.source.random() < 0.3 else NONE
         chance = self.source.random()
         again = self.source.random() < 0.2
         if chance < 0.6:
-            return ALL, Overrides(again=again)
+            return ALL, replace(said, again=again)
         if chance < 0.75:
-            return Wishes(copies=True), NONE
-        return Wishes(orphans=True, empty_directories=chance < 0.85), Overrides(
-            no_quarantine=chance >= 0.95, again=again
-        )
+            return Wishes(copies=True), said
+        wishes = Wishes(orphans=True, empty_directories=chance < 0.85)
+        return wishes, replace(said, no_quarantine=chance >= 0.95, again=again)
 
     def declare_lost(self) -> str:
         """A person declares lost what a site lacks and nobody else has."""

@@ -61,7 +61,7 @@ class People(Operating):
     def add_dark(self) -> str:
         """Files that nobody registers appear, old or young, where files of ours are and elsewhere."""
         world = self.world
-        site = self.source.choice(SITES)
+        site = world.some_site()
         places = [names.split(path)[0] for path in world.files(site)]
         for _ in range(self.source.randint(1, 4)):
             path = names.join(self.source.choice(places), f"dark{world.new_id()}")
@@ -191,15 +191,18 @@ class People(Operating):
 
     def halt(self) -> str:
         """Somebody halts a site, or disables it, or takes that back."""
-        site = self.source.choice(SITES)
-        is_ready = self.world.said[site][0] is State.READY
-        state = self.source.choice((State.HALTED, State.HALTED, State.DISABLED)) if is_ready else State.READY
-        return self.say(site, state=state)
+        halted = [site for site in SITES if self.world.said[site][0] is not State.READY]
+        if halted:
+            return self.say(halted[0], state=State.READY)
+        state = self.source.choice((State.HALTED, State.HALTED, State.DISABLED))
+        return self.say(self.world.some_site(), state=state)
 
     def turn_dry(self) -> str:
         """Somebody lets findings of a site be reported only, or acted on again."""
-        site = self.source.choice(SITES)
-        return self.say(site, mode=Mode.DRY if self.world.said[site][1] is Mode.ACT else Mode.ACT)
+        dry = [site for site in SITES if self.world.said[site][1] is Mode.DRY]
+        if dry:
+            return self.say(dry[0], mode=Mode.ACT)
+        return self.say(self.world.some_site(), mode=Mode.DRY)
 
     def say(self, site: str, *, state: State | None = None, mode: Mode | None = None) -> str:
         """Say of a site in which state it is, or which mode."""

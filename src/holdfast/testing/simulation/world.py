@@ -66,6 +66,8 @@ class World:
     seed: int
     folder: Path
     source: random.Random = field(init=False)
+    favourite: str = field(init=False)
+    """The site at which most is done."""
     clock: SimulatedClock = field(default_factory=SimulatedClock)
     trees: dict[str, MemoryTree] = field(default_factory=dict)
     sites: dict[str, Site] = field(default_factory=dict)
@@ -101,6 +103,7 @@ class World:
         self.faults = Faults(random.Random(f"{self.seed}:faults"))
         kinds = (FULL, FULL, replace(FULL, atomic_rename=False), replace(FULL, rename=False))
         self.capabilities = {site: self.source.choice(kinds) for site in SITES}
+        self.favourite = self.source.choice(SITES)
         self.settings = {site: self._drawn_settings(site) for site in SITES}
         self.store = WatchedStore(MemoryStore(clock=self.clock, faults=self._on_store), self.acknowledged)
         for site in SITES:
@@ -125,14 +128,18 @@ class World:
             orphans_max=choice((6, 20)),
             orphans_of_actual_max=choice((0.3, 0.7)),
             orphan_runs=choice((2, 2, 3)),
-            orphan_over_days=choice((0.2, 0.5, 1.0)),
+            orphan_over_days=choice((0.2, 0.5)),
             empty_directories_of_listed_max=0.8,
             quarantine=self.capabilities[site].rename,
             quarantine_days=choice((0.0, 0.5, 1.0)),
-            quarantine_check_days=choice((1.0, 3.0)),
+            quarantine_check_days=choice((3.0, 10.0)),
         )
 
     # ---- for the deeds -------------------------------------------------------------
+
+    def some_site(self) -> str:
+        """A site; mostly the one that this world is about, so that more than one thing happens at it."""
+        return self.favourite if self.source.random() < 0.5 else self.source.choice(SITES)
 
     def new_id(self) -> str:
         """An identifier, also fit for naming parts."""
