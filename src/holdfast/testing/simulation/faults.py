@@ -139,7 +139,8 @@ class Faults:
     def _driver_error(self, operation: str) -> HoldfastError | None:
         if operation in ("write", "write.chunk", "write.finish") and self._happens(self.rates.no_space):
             return NoSpace("no space left on the storage")
-        if self._happens(self.rates.refusal):
+        # Who refuses has done nothing; of what is done only the answer can be lost.
+        if not operation.endswith(".done") and self._happens(self.rates.refusal):
             return NotAllowed("permission denied")
         if self._happens(self.rates.peer_error):
             return PeerError("the storage does not answer")
