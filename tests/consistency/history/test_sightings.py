@@ -309,6 +309,17 @@ def test_what_was_is_forgotten_in_the_end(runs: Runs) -> None:
     assert not runs.see(history_us=DAY_US)
 
 
+def test_what_a_run_that_showed_nothing_missed_is_not_confirmed_through_one_that_could_not_see_it(runs: Runs) -> None:
+    runs.see(missing("/a/x"), files=0)
+    (between,) = runs.see(unlisted("/a"))
+    assert not between.is_current
+    assert one(runs.see(missing("/a/x"))).n_runs == 1
+    # An orphan was seen there, whatever else was not.
+    runs.see(orphan("/a/y"), files=0)
+    runs.see(unlisted("/a"))
+    assert [row.n_runs for row in runs.see(orphan("/a/y")) if row.cls is Class.ORPHAN] == [2]
+
+
 def test_what_is_hidden_all_the_time_is_not_forgotten(runs: Runs) -> None:
     runs.see(missing("/x"), history_us=0)
     for _ in range(3):

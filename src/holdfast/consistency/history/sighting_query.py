@@ -58,8 +58,10 @@ def carried_on(findings: str, before: str, moment: Moment) -> str:
     # Of wrong files that says nothing: where a storage keeps checksums beside them, asking for one is a change.
     seen_us = "last_us" if moment.began_before_us is None else f"least(last_us, {moment.began_before_us})"
     goes_on += f" AND (class <> {literal(Class.ORPHAN.value)} OR coalesce(changed_ns // 1000 <= {seen_us}, true))"
+    stays = "was_current AND (d.dir IS NOT NULL OR p.dir IS NOT NULL)"
     if moment.was_hidden:
         goes_on += f" AND class <> {literal(Class.MISSING.value)}"
+        stays += f" AND m.class <> {literal(Class.MISSING.value)}"
     return f"""
         WITH found AS (SELECT class, dir, name, expected_size, actual_size, mtime_ns, changed_ns FROM {findings}),
         seen AS (
@@ -75,7 +77,7 @@ def carried_on(findings: str, before: str, moment: Moment) -> str:
         {_hidden("SELECT DISTINCT dir FROM met WHERE was_current AND NOT is_seen")},
         judged AS (
             SELECT m.*, coalesce({goes_on}, false) AS goes_on,
-                   is_seen OR (was_current AND (d.dir IS NOT NULL OR p.dir IS NOT NULL)) AS is_current
+                   is_seen OR ({stays}) AS is_current
             FROM met m LEFT JOIN hidden_dirs d ON d.dir = m.dir
             LEFT JOIN hidden_paths p ON p.dir = m.dir AND p.name = m.name)
         SELECT class, dir, name,

@@ -16,7 +16,7 @@ Rules
     neither confirms nor breaks it: something at or above it was unlisted or suspect, or the path itself awaited or
     ignored.
   * What was missing while a site showed no file at all, or far fewer than now, was perhaps only hidden: where it is
-    missing still, that begins anew.
+    missing still, that begins anew, and where that cannot be seen now, it is broken.
   * Former rows are kept for ``history_us`` since they were seen last.
   * Written whole or not at all, in bounded memory, from the run before only: written again, it is the same.
 

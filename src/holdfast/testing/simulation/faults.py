@@ -117,9 +117,9 @@ class Faults:
 
         Of each stream one call is let pass: it may have been asked for just
         before the machine fell asleep. A worker that sleeps has one stream for
-        copies, and one for the deletions at each site.
+        copies, and one for the deletions, and the moves into quarantine, at each site.
         """
-        stream = "" if operation in ("write", "rename") else site
+        stream = "" if _is_copying(operation, path) else site
         self._passed[stream] += 1
         if self._passed[stream] > 1:
             self.trespasses.append(f"S6: {operation} of {site}:{path} by a worker that has slept past its lease")
@@ -139,7 +139,8 @@ class Faults:
     def _driver_error(self, operation: str) -> HoldfastError | None:
         if operation in ("write", "write.chunk", "write.finish") and self._happens(self.rates.no_space):
             return NoSpace("no space left on the storage")
-        if self._happens(self.rates.refusal):
+        # Who refuses has done nothing; of what is done only the answer can be lost.
+        if not operation.endswith(".done") and self._happens(self.rates.refusal):
             return NotAllowed("permission denied")
         if self._happens(self.rates.peer_error):
             return PeerError("the storage does not answer")
@@ -152,6 +153,11 @@ class Faults:
     def _count(self, what: str) -> None:
         self.n_faults += 1
         self.counts[what] += 1
+
+
+def _is_copying(operation: str, path: str) -> bool:
+    """Whether a call is of a copy. What has a name already, and is given another, is moved into the quarantine."""
+    return operation == "write" or (operation == "rename" and parts.is_part_name(names.split(path)[1]))
 
 
 def _is_cleaning(operation: str, path: str) -> bool:
