@@ -133,7 +133,7 @@ def carried_on(
             path, is_hidden = row.path, row.path in hiding_itself
             while not (is_hidden := is_hidden or path in hiding) and path != "/":
                 path = names.split(path)[0]
-            after[key] = replace(row, is_current=is_hidden)
+            after[key] = replace(row, is_current=is_hidden and not (was_hidden and row.cls is Class.MISSING))
     return {key: row for key, row in after.items() if row.is_current or row.last_us >= runs.at_us - HISTORY_US}
 
 
