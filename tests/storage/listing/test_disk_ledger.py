@@ -358,9 +358,9 @@ def test_a_second_opener_is_told_who_has_it(folder: Path) -> None:
     script = f"""
 from pathlib import Path
 from holdfast.model.errors import Conflict
-from holdfast.storage.listing.disk_ledger import DiskLedger, Plan
+from holdfast.storage.listing.disk_ledger import DiskLedger, ListingPlan
 try:
-    DiskLedger.open(Path({str(folder)!r}), Plan("bern", "/", ("posix /data",)))
+    DiskLedger.open(Path({str(folder)!r}), ListingPlan("bern", "/", ("posix /data",)))
 except Conflict as error:
     print(error.message)
 """
@@ -630,24 +630,24 @@ _MILLION = """
 import sys
 from pathlib import Path
 from holdfast.storage.driver import Entry, Kind, Stat
-from holdfast.storage.listing.disk_ledger import DiskLedger, Plan
-from holdfast.storage.listing.tables import Directory, State
+from holdfast.storage.listing.disk_ledger import DiskLedger, ListingPlan
+from holdfast.storage.listing.tables import Directory, DirectoryState
 folder, kind, amount = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-ledger = DiskLedger.open(folder, Plan("bern"))
+ledger = DiskLedger.open(folder, ListingPlan("bern"))
 stat = Stat(Kind.FILE if kind == "files" else Kind.DIRECTORY, 5, 10**18, "a-version-of-it", 10**18)
 (top,) = ledger.take(1)
 spool = ledger.spool(top)
 for start in range(0, amount, 5000):
     entries = tuple(Entry(f"some-name-of-usual-length-{n:08}.root", stat) for n in range(start, start + 5000))
     piece = {"files": entries} if kind == "files" else {"directories": entries}
-    spool.add(Directory("/", State.LISTED, **piece))
-spool.keep(Directory("/", State.LISTED))
+    spool.add(Directory("/", DirectoryState.LISTED, **piece))
+spool.keep(Directory("/", DirectoryState.LISTED))
 ledger.save()
 number = 0
 while taken := ledger.take(256):
     for waiting in taken:
         number += 1
-        ledger.found(Directory(waiting.dir, State.LISTED, mtime_ns=waiting.mtime_ns))
+        ledger.found(Directory(waiting.dir, DirectoryState.LISTED, mtime_ns=waiting.mtime_ns))
     if ledger.due:
         ledger.save()
 assert number == (0 if kind == "files" else amount)

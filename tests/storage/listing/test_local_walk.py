@@ -142,11 +142,11 @@ def test_deep_trees_need_few_handles(folder: Path) -> None:
     code = f"""
 import resource
 from pathlib import Path
-from holdfast.storage.listing.disk_ledger import DiskLedger, Plan
+from holdfast.storage.listing.disk_ledger import DiskLedger, ListingPlan
 from holdfast.storage.listing.local_walk import walk_local
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
 folder = Path({str(folder)!r})
-walk_local(folder / "root", DiskLedger.open(folder / "walked", Plan("bern")), workers=1)
+walk_local(folder / "root", DiskLedger.open(folder / "walked", ListingPlan("bern")), workers=1)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
     assert rows_of(folder / "walked") == asked(folder / "root", folder / "asked")
@@ -179,7 +179,7 @@ def test_inodes_may_have_all_bits(folder: Path) -> None:
     columns.add(DirectoryRow("/", "listed", "", 4, 0, 0, None), ["a", "b", "c", "d"], [found] * 4)
     done = columns.done()
     assert columns.counts.bytes == 2**64
-    assert [piece.rows for piece in done if isinstance(piece, local_packet.Piece)] == [4, 1]
+    assert [piece.rows for piece in done if isinstance(piece, local_packet.RowPiece)] == [4, 1]
 
 
 # What changes meanwhile.
@@ -471,10 +471,10 @@ def test_a_full_disk_under_the_listing_is_no_failure_of_a_directory(
 _MEMORY = """
 import sys
 from pathlib import Path
-from holdfast.storage.listing.disk_ledger import DiskLedger, Plan
+from holdfast.storage.listing.disk_ledger import DiskLedger, ListingPlan
 from holdfast.storage.listing.local_walk import walk_local
 folder = Path(sys.argv[1])
-walk_local(folder / "root", DiskLedger.open(folder / "walked", Plan("bern")), workers=1)
+walk_local(folder / "root", DiskLedger.open(folder / "walked", ListingPlan("bern")), workers=1)
 print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024)
 """
 
