@@ -15,7 +15,7 @@ from holdfast.testing.inventory_server import digest_of_datasets
 from holdfast.testing.server_process import ServerProcess
 
 DATASETS_AT_ONCE = 200
-TIMEOUT_S = 120.0
+TIMEOUT_S = 900.0
 
 
 def differences(store: SqlStore, servers: list[ServerProcess], update: Callable[[int], object]) -> list[str]:

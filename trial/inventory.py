@@ -33,7 +33,7 @@ CHANGE_SET_DATASETS = 20
 LIVE = DatasetKey("/Trial/Live/Files")
 LIVE_FROM = 800_000_000_000
 """Numbers of the files that are registered one by one."""
-PATIENCE_S = 180.0
+PATIENCE_S = 900.0
 _NOTHING = c.ChangeSet((), ACTOR, "asking what became of a registration")
 
 

@@ -27,7 +27,7 @@ from trial.processes import Command, Commands
 from trial.world import World
 
 THREADS = 4
-WAIT_S = 1800.0
+WAIT_S = 7200.0
 DOWN_S = 3.0
 """For so long a server that was killed is not there."""
 
