@@ -7,6 +7,7 @@ module has ``register(app)``, which adds its commands to a Typer.
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 from collections.abc import Iterator
@@ -70,8 +71,9 @@ class LazyGroup(TyperGroup):
         return name, load(name) if name is not None and stand_in is not None else stand_in, rest
 
 
+@functools.cache
 def load(name: str) -> Any:
-    """The command or group ``name``, its module imported."""
+    """The command or group ``name``, its module imported; built once, as it keeps nothing of a run."""
     app = typer.Typer(rich_markup_mode=None)
     with _uncollected():
         importlib.import_module(f"holdfast.cli.{COMMANDS[name].module}").register(app)
