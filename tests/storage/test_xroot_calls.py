@@ -16,7 +16,7 @@ from holdfast.model.errors import BadInput, HoldfastError, InvalidName, Operator
 from holdfast.storage.driver import AlreadyThere, NoSpace, NotAFile, NotAllowed, NotThere, Unsupported
 from holdfast.storage.xroot import errors as xroot_errors
 from holdfast.storage.xroot.address import parse
-from holdfast.storage.xroot.calls import Calls, finished
+from holdfast.storage.xroot.calls import Calls
 from holdfast.storage.xroot.errors import EXPIRED, Garbled, Unclear, Unreachable, meaning, text_of
 
 GOOD = {"ok": True, "code": 0, "errno": 0, "message": "[SUCCESS] "}
@@ -222,16 +222,6 @@ def test_other_errors_still_reach_whoever_had_the_hook(monkeypatch: pytest.Monke
     sys.excepthook(UnicodeDecodeError, UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), None)
     sys.excepthook(KeyError, KeyError("handed on, and not in a circle"), None)
     assert heard == [ValueError, KeyError]
-
-
-def test_a_finished_future_gives_its_error() -> None:
-    async def scenario() -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        future.set_exception(PeerError("no"))
-        with pytest.raises(PeerError):
-            await finished(future)
-
-    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(

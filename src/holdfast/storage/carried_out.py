@@ -1,25 +1,27 @@
-"""carried_out: something asynchronous that is over when its caller goes on.
+"""carried_out: what has begun is over when its caller goes on.
 
-What ``settled`` is for functions in threads, for coroutines: a call that
-changes a storage is not abandoned halfway because somebody lost interest.
+A call that changes a storage is not abandoned halfway because somebody lost interest; and a thread cannot be
+cancelled: with ``asyncio.to_thread`` alone a cancelled caller goes on while the thread still writes, or still uses a
+descriptor that the caller is about to close.
 
 Rules
-  * The coroutine runs once, to its end.
-  * A cancellation is seen by the caller, but only when the coroutine is over.
+  * The work is done once, to its end.
+  * A cancellation is seen by the caller, but only when the work is over.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import ParamSpec, TypeVar
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-async def carried_out(work: Coroutine[Any, Any, _T]) -> _T:
-    """What ``work`` returns or raises; CancelledError after it has ended."""
+async def carried_out(work: Awaitable[_T]) -> _T:
+    """What ``work``, a coroutine or a future, returns or raises; CancelledError after it has ended."""
     running = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(running)
@@ -30,3 +32,8 @@ async def carried_out(work: Coroutine[Any, Any, _T]) -> _T:
         if not running.cancelled():
             running.exception()  # Looked at, so that it is not reported as lost: the cancellation comes first.
         raise
+
+
+async def settled(function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """What a blocking ``function`` returns or raises, run in a thread; CancelledError after it has ended."""
+    return await carried_out(asyncio.to_thread(function, *args, **kwargs))

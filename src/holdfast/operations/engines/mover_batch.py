@@ -24,8 +24,7 @@ from pathlib import Path
 from holdfast.operations.engine import Desk, Job
 from holdfast.operations.engines.mover import Mover, Said
 from holdfast.operations.engines.mover_files import FileToMove, MoverReport, list_text
-from holdfast.storage.carried_out import carried_out
-from holdfast.storage.settled import settled
+from holdfast.storage.carried_out import carried_out, settled
 
 LOOK_S = 1.0
 """How often the report is looked at while the program runs."""

@@ -36,6 +36,7 @@ from holdfast.model.checksums import DIGITS
 from holdfast.model.errors import BadInput, BrokenInvariant, HoldfastError, OperatorError, PeerError
 from holdfast.storage.abilities import Taken
 from holdfast.storage.access import Access
+from holdfast.storage.carried_out import settled
 from holdfast.storage.driver import (
     NOT_TOLD,
     Capabilities,
@@ -56,7 +57,6 @@ from holdfast.storage.dump.own import FAILED
 from holdfast.storage.dump.plan import DumpPlan, plan, stage
 from holdfast.storage.dump.rows import DIRECTORY, FILE, HERE, MARK, OTHER, UNNAMEABLE
 from holdfast.storage.dump.store import DumpStore, RowRange
-from holdfast.storage.settled import settled
 
 PAGE_ROWS = 4096
 

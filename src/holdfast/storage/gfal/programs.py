@@ -30,11 +30,11 @@ from pathlib import Path
 
 from holdfast.model.errors import PeerError
 from holdfast.storage import program
+from holdfast.storage.carried_out import settled
 from holdfast.storage.driver import Unsupported
 from holdfast.storage.gfal.calls import GfalRefusal, Seen
 from holdfast.storage.gfal.process import Option, Settings
 from holdfast.storage.program import Program, Running, gathered, within
-from holdfast.storage.settled import settled
 
 PACKAGE = "gfal2-util-scripts"
 CALLS_MAX = 4

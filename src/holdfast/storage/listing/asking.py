@@ -29,6 +29,7 @@ from holdfast import logs
 from holdfast.model import names
 from holdfast.model.errors import BrokenInvariant, HoldfastError, OperatorError
 from holdfast.storage.abilities import PagingDriver, SecondLookDriver
+from holdfast.storage.carried_out import settled
 from holdfast.storage.driver import DirectoryListing, NoSpace, NotAllowed, NotThere
 from holdfast.storage.listing import doubt
 from holdfast.storage.listing.answer import sort_out
@@ -38,7 +39,6 @@ from holdfast.storage.listing.doubt import DoubtStep, Look
 from holdfast.storage.listing.ledger import Ledger, WaitingDirectory
 from holdfast.storage.listing.pieces import Pieces, seen_whole
 from holdfast.storage.listing.tables import Directory, DirectoryState
-from holdfast.storage.settled import settled
 
 _log = logs.get("storage")
 

@@ -32,6 +32,7 @@ from random import Random
 from typing import Any
 
 from holdfast import logs
+from holdfast.storage.carried_out import settled
 from holdfast.storage.driver import StorageDriver
 from holdfast.storage.listing.asking import DoorAsker, Expected
 from holdfast.storage.listing.case import Spooled
@@ -41,7 +42,6 @@ from holdfast.storage.listing.limits import DEFAULTS, ListingLimits
 from holdfast.storage.listing.progress import ListingOutcome, ListingProgress, ListingTally, Rate
 from holdfast.storage.listing.skipping import Skip, enter_all
 from holdfast.storage.listing.tables import Directory, DirectoryState
-from holdfast.storage.settled import settled
 
 _log = logs.get("storage")
 

@@ -29,6 +29,7 @@ from math import inf
 from pathlib import Path
 
 from holdfast.model.clock import Clock, system_clock
+from holdfast.storage.carried_out import settled
 from holdfast.storage.driver import NotThere, StorageDriver
 from holdfast.storage.listing.asking import Expected
 from holdfast.storage.listing.disk_ledger import DiskLedger, ListingComplete
@@ -41,7 +42,6 @@ from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.skipping import Skip, enter_all
 from holdfast.storage.listing.summary import ListingPlan
 from holdfast.storage.posix.driver import PosixDriver
-from holdfast.storage.settled import settled
 
 OnProgress = Callable[[ListingProgress], None]
 

@@ -23,8 +23,8 @@ from contextlib import suppress
 from typing import IO
 
 from holdfast.model.errors import OperatorError
+from holdfast.storage.carried_out import settled
 from holdfast.storage.driver import CHUNK_BYTES
-from holdfast.storage.settled import settled
 
 MEMORY_BYTES_MAX = 8 << 20
 """What is larger goes to disk."""

@@ -28,8 +28,9 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
+from holdfast.storage.carried_out import carried_out
 from holdfast.storage.xroot.errors import DISCONNECTED, EXPIRED, UNREACHABLE, Status
 
 SUSPECT_S = 1.0
@@ -43,7 +44,6 @@ _SUSPECTED = -1
 
 Start = Callable[..., Any]
 Late = Callable[[], object]
-_T = TypeVar("_T")
 
 
 class CallAnswer(NamedTuple):
@@ -96,7 +96,7 @@ class Calls:
 
     async def act(self, start: Start, *arguments: object, limit_s: float = 0.0) -> CallAnswer:
         """Make a call that changes something: a caller that is cancelled hears of it when the storage has answered."""
-        return await finished(self.begin(start, *arguments, limit_s=limit_s))
+        return await carried_out(self.begin(start, *arguments, limit_s=limit_s))
 
     def patience_s(self, size: int) -> float:
         """The time limit of a call for which the storage goes through all the bytes of a file, and is silent."""
@@ -173,19 +173,6 @@ class Calls:
                 future.set_result(answer)
             elif late is not None and answer.ok:
                 late()
-
-
-async def finished(running: asyncio.Future[_T]) -> _T:
-    """What ``running`` gives; a cancellation is seen by the caller, but only when it has ended."""
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        while not running.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([running])
-        if not running.cancelled():
-            running.exception()  # Looked at, so that it is not reported as lost: the cancellation comes first.
-        raise
 
 
 def _whole(seconds: float) -> int:

@@ -37,9 +37,10 @@ from XRootD.client.flags import OpenFlags
 
 from holdfast.model.errors import BadInput, HoldfastError, InvalidName, PeerError
 from holdfast.storage.abilities import FarFile, Progress
+from holdfast.storage.carried_out import carried_out
 from holdfast.storage.driver import FarNotAllowed, NoSpace, NotAFile, NotAllowed, NotThere
 from holdfast.storage.xroot.address import MARK
-from holdfast.storage.xroot.calls import CallAnswer, Calls, Future, finished
+from holdfast.storage.xroot.calls import CallAnswer, Calls, Future
 from holdfast.storage.xroot.door import XrootDoor
 from holdfast.storage.xroot.errors import meaning
 from holdfast.storage.xroot.files import Opened
@@ -172,7 +173,7 @@ class XrootCopies:
                 raise _of_the_source(error, place) from error
             await destination.fetched(origin.size, progress)
         except BaseException:
-            await finished(asyncio.ensure_future(destination.call_off()))
+            await carried_out(destination.call_off())
             raise
         finally:
             if source is not None:

@@ -33,6 +33,7 @@ from holdfast.model.errors import BadInput, HoldfastError, InvalidName, PeerErro
 from holdfast.storage import parts
 from holdfast.storage.abilities import FarFile, Permissions, Progress
 from holdfast.storage.access import Access
+from holdfast.storage.carried_out import carried_out
 from holdfast.storage.digest import ALGORITHMS, Hasher
 from holdfast.storage.driver import (
     AlreadyThere,
@@ -54,7 +55,6 @@ from holdfast.storage.driver import (
     Unsupported,
 )
 from holdfast.storage.xroot.address import MARK, parse, require_encryption
-from holdfast.storage.xroot.calls import finished
 from holdfast.storage.xroot.claims import NameClaim
 from holdfast.storage.xroot.copying import XrootCopies
 from holdfast.storage.xroot.door import XrootDoor
@@ -198,7 +198,7 @@ class XrootDriver:
                 if lying != path:
                     await self._claim(lying, path, place)
             except BaseException:
-                await finished(asyncio.ensure_future(self._discard(part, lying)))
+                await carried_out(self._discard(part, lying))
                 raise
         except Unclear as error:
             raise await self._closer(path, place, error) from error
@@ -318,7 +318,7 @@ class XrootDriver:
                 raise
         except BaseException as error:
             if made:
-                await finished(asyncio.ensure_future(self._remove_part(lying)))
+                await carried_out(self._remove_part(lying))
             if isinstance(error, Unclear):
                 raise await self._closer(path, place, error) from error
             raise
@@ -410,7 +410,7 @@ class XrootDriver:
 
     async def _claim(self, source: str, target: str, place: str) -> None:
         """Move a file to a name that nobody has; AlreadyThere if somebody has it. Nobody cancels it in the middle."""
-        await finished(asyncio.ensure_future(self._claim_now(source, target, place)))
+        await carried_out(self._claim_now(source, target, place))
 
     async def _claim_now(self, source: str, target: str, place: str) -> None:
         claim = NameClaim(self._door, target, place, source=source, patience_s=self._patience_s)

@@ -23,8 +23,9 @@ from pyxrootd import client as library  # type: ignore[import-untyped]
 from XRootD.client.flags import OpenFlags
 
 from holdfast.model.errors import PeerError
+from holdfast.storage.carried_out import carried_out
 from holdfast.storage.driver import CHUNK_BYTES, AlreadyThere, ChangedWhileRead, Stat
-from holdfast.storage.xroot.calls import CallAnswer, Calls, Future, finished
+from holdfast.storage.xroot.calls import CallAnswer, Calls, Future
 from holdfast.storage.xroot.errors import meaning
 from holdfast.storage.xroot.listing import stat_of
 
@@ -54,7 +55,7 @@ class Opened:
         file = self._file
         opening = self._calls.begin(file.open, self._url, flags, _MODE, late=lambda: _close_late(file))
         try:
-            self._checked(await (opening if flags == _READ else finished(opening)))
+            self._checked(await (opening if flags == _READ else carried_out(opening)))
         finally:
             # Also if we were cancelled in the meantime: then it is open all the same.
             self._is_open = opening.done() and not opening.cancelled() and opening.result().ok
@@ -66,7 +67,7 @@ class Opened:
     async def close(self, *, limit_s: float = 0.0) -> CallAnswer | None:
         """Close the file, once; its answer, None if it was closed already."""
         while self._pending:
-            await finished(self._pending.popleft())
+            await carried_out(self._pending.popleft())
         if not self._is_open:
             return None
         self._is_open = False
