@@ -22,7 +22,7 @@ def seen(**told: int) -> tuple[list[Finding], list[Finding]]:
     return asyncio.run(as_seen(driver, [finding], changed)), changed
 
 
-@pytest.mark.parametrize("told", [{}, {"mtime_ns": TIME_NS}, {"actual_size": 4}])
+@pytest.mark.parametrize("told", [{}, {"mtime_ns": TIME_NS}, {"actual_size": 4}, {"changed_ns": TIME_NS}])
 def test_what_the_listing_told_is_confirmed_and_the_rest_is_as_the_stat_has_it(told: dict[str, int]) -> None:
     (confirmed,), changed = seen(**told)
     assert confirmed.actual_size == 4
@@ -31,7 +31,11 @@ def test_what_the_listing_told_is_confirmed_and_the_rest_is_as_the_stat_has_it(t
 
 @pytest.mark.parametrize(
     ("told", "reason"),
-    [({"actual_size": 5}, "its size has changed"), ({"mtime_ns": TIME_NS - 9_000_000_000}, "changed since")],
+    [
+        ({"actual_size": 5}, "its size has changed"),
+        ({"mtime_ns": TIME_NS - 9_000_000_000}, "changed since"),
+        ({"actual_size": 4, "changed_ns": TIME_NS - 1}, "moved or changed since"),
+    ],
 )
 def test_what_is_otherwise_than_told_is_left_alone(told: dict[str, int], reason: str) -> None:
     confirmed, (changed,) = seen(**told)

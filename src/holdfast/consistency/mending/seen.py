@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from holdfast.consistency.findings import TRAITS, Finding
+from holdfast.consistency.findings import TRAITS, Class, Finding
 from holdfast.model.errors import HoldfastError
 from holdfast.storage.driver import NOT_TOLD, Kind, NotThere, Stat, StorageDriver
 
@@ -56,7 +56,14 @@ async def _confirmed(driver: StorageDriver, finding: Finding) -> str | Finding:
         return "it is there now"
     if finding.version and stat.version != finding.version:
         return "changed since the check"
+    if finding.cls is Class.ORPHAN and _is_later(stat.changed_ns, finding.changed_ns):
+        return "moved or changed since the check"
     return _difference(finding, stat, driver.capabilities.mtime_resolution_ns) or _completed(finding, stat)
+
+
+def _is_later(now_ns: int | None, then_ns: int | None) -> bool:
+    """Whether a file was touched meanwhile: one that was moved away and back is as young as one that has just come."""
+    return now_ns is not None and then_ns is not None and now_ns > then_ns
 
 
 def _same_directory(finding: Finding, stat: Stat, resolution_ns: int) -> str | Finding:

@@ -10,7 +10,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from holdfast.consistency.findings import ACTED, UNSEEN, Class
 from holdfast.consistency.gates import Confirmation
@@ -60,10 +60,7 @@ class Looks:
         found: dict[Class, dict[str, Node | None]] = {cls: {} for cls in ACTED}
         for each in checked.findings:
             if each.cls in found:
-                node = files.get(each.path)
-                if node is not None and checked.is_resumed:  # It was listed before it was moved, maybe.
-                    node = replace(node, changed_ns=each.changed_ns)
-                found[each.cls][each.path] = node
+                found[each.cls][each.path] = files.get(each.path)
         hidden = frozenset(each.path for each in checked.findings if each.cls in UNSEEN)
         unsaid = frozenset(each.path for each in checked.findings if each.cls in _SAYS_NOTHING)
         # One that was gone on with may have seen something before.
