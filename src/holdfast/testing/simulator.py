@@ -39,7 +39,7 @@ from holdfast.model.errors import BrokenInvariant, HoldfastError
 from holdfast.testing import amounts
 from holdfast.testing.simulation import ending
 from holdfast.testing.simulation.checkers import Checkers
-from holdfast.testing.simulation.deeds import PEOPLE, WEIGHTS, Deeds
+from holdfast.testing.simulation.deeds import PEOPLE, WEIGHTS, Deed, Deeds
 from holdfast.testing.simulation.faults import CALM, WEATHER, Crash, Faults
 from holdfast.testing.simulation.one_engine import one_engine
 from holdfast.testing.simulation.world import World
@@ -47,6 +47,8 @@ from holdfast.testing.simulation.world import World
 STEPS = 100
 CRASH_PART = 0.25
 """How many of our deeds die on the way, if they come so far."""
+PLANNED_PART = 0.7
+"""How often what somebody has planned to do next is what comes next."""
 TRACE_SHOWN = 60
 MEMORY = "/dev/shm"
 
@@ -105,11 +107,9 @@ class _Simulation:
         self._number = 0
 
     def run(self, n_steps: int) -> Result:
-        source = self._world.source
-        functions, weights = zip(*WEIGHTS, strict=True)
         beginning = [Deeds.add_files, Deeds.add_files, Deeds.publish, Deeds.ask_copy]
         for number in range(n_steps):
-            deed = beginning[number] if number < len(beginning) else source.choices(functions, weights)[0]
+            deed = beginning[number] if number < len(beginning) else self._next_deed()
             is_ours = deed not in PEOPLE
             faults = self._faults() if is_ours and number >= len(beginning) else self._calm()
             self._do(deed.__name__.replace("_", " "), lambda deed=deed: deed(self._deeds), faults, is_ours=is_ours)  # type: ignore[misc]
@@ -120,6 +120,14 @@ class _Simulation:
         self._result.people += self._world.counts
         self._result.files, self._result.lost = len(self._world.content), ending.lost(self._world)
         return self._result
+
+    def _next_deed(self) -> Deed:
+        """What somebody has planned, if nothing comes in between; else whatever happens."""
+        planned, source = self._deeds.planned, self._world.source
+        if planned and source.random() < PLANNED_PART:
+            return planned.pop(0)
+        (deed,) = source.choices([deed for deed, _ in WEIGHTS], [weight for _, weight in WEIGHTS])
+        return deed
 
     def _calm(self) -> Faults:
         return self._bound(Faults(random.Random(f"{self._seed}:calm"), CALM))

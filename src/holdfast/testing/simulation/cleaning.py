@@ -46,7 +46,7 @@ class Cleaning(Checking):
 
     def restore(self) -> str:
         """A person has a file back from the quarantine, sometimes though another lies where it was."""
-        lying = self._lying()
+        lying = self.lying()
         if not lying:
             return "nothing"
         site, path = self.source.choice(lying)
@@ -54,7 +54,7 @@ class Cleaning(Checking):
 
     def restore_over(self) -> str:
         """A person has a file back, and somebody has put another one where it was."""
-        lying = self._lying()
+        lying = self.lying()
         if not lying:
             return "nothing"
         site, path = self.source.choice(lying)
@@ -72,13 +72,13 @@ class Cleaning(Checking):
         driver = self.world.driver(self.world.sites[site])
         return f"{site}:{self._run(lambda: restore(self.world.store, driver, site, path))}"
 
-    def _lying(self) -> list[tuple[str, str]]:
+    def lying(self) -> list[tuple[str, str]]:
         """What lies in quarantine: sites and paths."""
         return [(site, path) for site in SITES for path in self.world.files(site) if quarantine.day_of(path)]
 
     def purge(self) -> str:
         """Ask that what has lain long in a quarantine goes for good."""
-        sites = sorted({site for site, _ in self._lying()})
+        sites = sorted({site for site, _ in self.lying()})
         return self.purge_one(self.source.choice(sites or SITES))
 
     def purge_one(self, site: str) -> str:

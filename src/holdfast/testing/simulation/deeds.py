@@ -9,24 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from holdfast.testing.simulation.cleaning import Cleaning
-from holdfast.testing.simulation.mending import Mending
-from holdfast.testing.simulation.people import People
 from holdfast.testing.simulation.publishing import Publishing
+from holdfast.testing.simulation.tidying import Tidying
 
 
 @dataclass
-class Deeds(People, Publishing, Mending, Cleaning):
+class Deeds(Publishing, Tidying):
     """Everything that can happen."""
 
 
-PEOPLE = (
+Deed = Callable[[Any], str]
+"""A method of ``Deeds``."""
+
+PEOPLE: tuple[Deed, ...] = (
     Deeds.add_files,
     Deeds.break_files,
     Deeds.add_dark,
     Deeds.change_dark,
     Deeds.move_dark,
+    Deeds.move_watched,
     Deeds.make_directories,
     Deeds.use_directory,
     Deeds.add_leftovers,
@@ -43,7 +46,7 @@ PEOPLE = (
 )
 """The deeds that are not ours; nothing fails in them."""
 
-WEIGHTS: tuple[tuple[Callable[[Deeds], str], int], ...] = (
+WEIGHTS: tuple[tuple[Deed, int], ...] = (
     (Deeds.add_files, 6),
     (Deeds.break_files, 10),
     (Deeds.add_dark, 7),
@@ -77,10 +80,11 @@ WEIGHTS: tuple[tuple[Callable[[Deeds], str], int], ...] = (
     (Deeds.check, 10),
     (Deeds.check_unmounted, 3),
     (Deeds.check_and_act, 16),
+    (Deeds.clear_out, 6),
+    (Deeds.watch, 5),
     (Deeds.act, 6),
     (Deeds.declare_lost, 5),
-    (Deeds.restore, 4),
-    (Deeds.restore_over, 1),
+    (Deeds.have_back, 10),
     (Deeds.purge, 3),
     (Deeds.clean_area, 3),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from holdfast.model import names
+from holdfast.storage import parts
 from holdfast.testing.simulation.span import Span
 from holdfast.testing.simulation.world import SITES, World
 
@@ -35,7 +36,8 @@ def _judge(world: World, site: str, gone: Collection[str], span: Span, *, is_del
 
 
 def _unasked(world: World, site: str, directory: str, files: Collection[str]) -> Iterator[str]:
-    """Files right in a directory, as it was before, that nobody asked to go."""
+    """Files right in a directory, as it was before, that nobody asked to go. Workers take parts away by themselves."""
     for path in world.mirror[site]:
-        if names.split(path)[0] == directory and path not in files:
+        above, name = names.split(path)
+        if above == directory and path not in files and not parts.is_part_name(name):
             yield path

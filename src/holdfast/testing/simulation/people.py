@@ -5,6 +5,7 @@ Nothing fails in these deeds, and nothing of Holdfast is under test but the word
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from holdfast.consistency.history.states import Mode, State, States
@@ -60,12 +61,15 @@ class People(Operating):
 
     def add_dark(self) -> str:
         """Files that nobody registers appear, old or young, where files of ours are and elsewhere."""
+        return self.leave_dark(self.world.some_site(), ages_ns=(0, WEEK_NS, WEEK_NS))
+
+    def leave_dark(self, site: str, *, ages_ns: Sequence[int]) -> str:
+        """The same at one site, of certain ages."""
         world = self.world
-        site = world.some_site()
         places = [names.split(path)[0] for path in world.files(site)]
         for _ in range(self.source.randint(1, 4)):
             path = names.join(self.source.choice(places), f"dark{world.new_id()}")
-            world.put(site, path, b"dark", age_ns=self.source.choice((0, WEEK_NS, WEEK_NS)))
+            world.put(site, path, b"dark", age_ns=self.source.choice(ages_ns))
             world.counts["dark files"] += 1
         return site
 
@@ -107,12 +111,16 @@ class People(Operating):
 
     def move_dark(self) -> str:
         """Somebody moves files that nobody registered away and back: all but the time of that is as it was."""
+        return self.move_dark_at(self.source.choice(SITES), part=1.0)
+
+    def move_dark_at(self, site: str, *, part: float) -> str:
+        """The same with a part of them at one site."""
         world = self.world
-        site = self.source.choice(SITES)
         dark = [path for path in world.files(site) if names.split(path)[1].startswith("dark")]
-        for path in dark:
+        moved = [path for path in dark if self.source.random() < part]
+        for path in moved:
             world.trees[site].put_node(path, world.trees[site].touched(world.mirror[site][path]))
-        return f"{site}: {len(dark)}"
+        return f"{site}: {len(moved)}"
 
     def _going(self) -> list[tuple[str, str]]:
         """What is asked to be deleted: sites and paths."""
