@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.consistency import findings
+from holdfast.consistency import classes, findings
 from holdfast.consistency.report import FINDINGS
 from holdfast.inventory.store import Store
 from holdfast.model.records import Request
@@ -71,7 +71,7 @@ class Checks:
         for finding in findings.read_table(Path(document["folder"]) / FINDINGS):
             if not (is_disturbed and finding.cls.value in DISTURBED):
                 self._book.note(site, finding.cls.value, finding.path)
-        n_findings = sum(document[cls.value] or 0 for cls in findings.Class)
+        n_findings = sum(document[cls.value] or 0 for cls in classes.Class)
         return Checked(bool(document["agrees"]), ran.seconds, document["directories"], document["proved"], n_findings)
 
     def wait_for_requests(self, *, timeout_s: float) -> None:

@@ -32,8 +32,9 @@ from holdfast.config import OperationsSettings, SiteConsistencySettings
 from holdfast.consistency import findings
 from holdfast.consistency.checking import check
 from holdfast.consistency.checking.run import CheckSettings
+from holdfast.consistency.classes import LACKING
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
-from holdfast.consistency.findings import LACKING, Finding
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.gates import Gates, GateSettings, gates
 from holdfast.consistency.history.states import SiteState
 from holdfast.consistency.mending import removals, repair

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from damaged_world import IGNORE_AGE_S, DamagedWorld, Known
 
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding
 from holdfast.model import quarantine
 from holdfast.storage.driver import Kind
 from holdfast.testing.memory_tree import Node

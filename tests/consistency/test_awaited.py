@@ -8,7 +8,7 @@ import pytest
 from checked_world import BLOCK, CONTENT, DATASET, World
 
 from holdfast.consistency.checking.ignored import Ignored
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.model import changes as c
 from holdfast.model import pfn
 from holdfast.model.names import BlockKey, DatasetKey

@@ -14,7 +14,7 @@ import pytest
 from checked_world import BLOCK, CONTENT, DATASET, DAY_US, World
 from lying_driver import Lie, LyingDriver, hiding, repeating, showing
 
-from holdfast.consistency.findings import WRONG, Class
+from holdfast.consistency.classes import WRONG, Class
 from holdfast.consistency.report import Report
 from holdfast.model import changes as c
 from holdfast.model import steps

@@ -12,7 +12,7 @@ from checked_world import BLOCK, CONTENT, DATASET, DAY_US, World
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.history.sightings import sightings
 from holdfast.consistency.run_folder import run_folder

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.consistency import class_words, findings
-from holdfast.consistency.findings import TRAITS, Class, LimitGroup, Remedy
+from holdfast.consistency import class_words, classes
+from holdfast.consistency.classes import TRAITS, Class, LimitGroup, Remedy
 from holdfast.consistency.history import tables
 
 
@@ -26,7 +26,7 @@ def test_every_class_has_traits() -> None:
 def test_what_may_be_acted_on_has_limits_and_nothing_else() -> None:
     for cls, traits in TRAITS.items():
         assert (traits.limits is not None) == (traits.remedy in (Remedy.COPY, Remedy.REMOVAL)), cls
-    assert {TRAITS[cls].limits for cls in findings.ACTED} == set(LimitGroup)
+    assert {TRAITS[cls].limits for cls in classes.ACTED} == set(LimitGroup)
 
 
 def test_a_class_fits_into_the_tables() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from checked_world import CONTENT, DATASET, World
 
 from holdfast.consistency.checking.doomed import REASON
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.model import changes as c
 from holdfast.model.records import BlockFiles, DeletionRequest
 

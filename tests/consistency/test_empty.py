@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from checked_world import CONTENT, DAY_US, World
 
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.model import changes as c
 from holdfast.model.errors import Conflict
 from holdfast.model.names import DatasetKey

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from holdfast.config import ConsistencySettings
 from holdfast.consistency import gates
 from holdfast.consistency.class_words import NOUNS
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.consistency.gates import ACTED, ClassLimits, Confirmation, Gate, GateSettings
 from holdfast.consistency.history.states import SiteState
 from holdfast.consistency.report import Report

@@ -8,7 +8,8 @@ import pytest
 from checked_world import CONTENT, DATASET, World
 
 from holdfast.consistency.checking.ignored import Ignored
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding
 from holdfast.model.names import BlockKey, DatasetKey
 
 FIRST = min(CONTENT)

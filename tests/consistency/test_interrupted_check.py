@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from checked_world import DAY_US, World
 
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.model import changes as c
 from holdfast.model import steps
 from holdfast.model.errors import BadInput, OperatorError, PeerError

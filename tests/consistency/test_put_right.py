@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.consistency.mending.acting import Acted
 from holdfast.consistency.mending.put_right import is_put_right
 from holdfast.consistency.report import Report

@@ -23,8 +23,9 @@ from race_world import IGNORE_AGE_S, People, RaceWorld, publish_stable
 from holdfast.consistency import findings
 from holdfast.consistency.checking import check
 from holdfast.consistency.checking.run import CheckSettings
+from holdfast.consistency.classes import LACKING, WRONG, Class
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
-from holdfast.consistency.findings import LACKING, WRONG, Class, Finding
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.mending import removals, repair
 from holdfast.consistency.mending.asker import Asker, Repair
 from holdfast.consistency.report import FINDINGS, Report

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from checked_world import BLOCK, CONTENT, World
 
-from holdfast.consistency.findings import LACKING, Class, Finding
+from holdfast.consistency.classes import LACKING, Class
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.mending import repair
 from holdfast.consistency.mending.asker import Repair
 from holdfast.consistency.mending.grouped import by_block

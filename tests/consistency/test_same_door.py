@@ -10,7 +10,7 @@ from checked_world import BLOCK, CONTENT, LIMITS, World
 
 from holdfast.consistency.checking import check
 from holdfast.consistency.checking.run import CheckSettings
-from holdfast.consistency.findings import WRONG
+from holdfast.consistency.classes import WRONG
 from holdfast.consistency.mending import declaring
 from holdfast.consistency.report import Report
 from holdfast.model import changes as c

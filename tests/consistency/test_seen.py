@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.mending.seen import as_seen
 from holdfast.testing.memory_driver import MemoryDriver
 

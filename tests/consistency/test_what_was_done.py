@@ -9,7 +9,7 @@ import pytest
 from checked_world import BLOCK, CONTENT, DAY_US, World
 from sqlalchemy import select
 
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.consistency.history import tables
 from holdfast.consistency.history.deeds import DeedKind
 from holdfast.consistency.mending import declaring

@@ -16,7 +16,8 @@ from holdfast.cli.progress import progress
 from holdfast.consistency import findings
 from holdfast.consistency.checking.run import CheckSettings
 from holdfast.consistency.class_words import MEANINGS, NAMES
-from holdfast.consistency.findings import UNSEEN, Class, Finding
+from holdfast.consistency.classes import UNSEEN, Class
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.report import FINDINGS
 from holdfast.consistency.run_folder import run_name
 from holdfast.consistency.sources.foreign_check import AfterWanted, run_foreign_check

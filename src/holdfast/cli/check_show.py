@@ -8,7 +8,8 @@ from pathlib import Path
 from holdfast.cli import request_show, run_show, show
 from holdfast.consistency import findings
 from holdfast.consistency.class_words import MEANINGS, NAMES, counted
-from holdfast.consistency.findings import TRAITS, UNSEEN, Class, Finding
+from holdfast.consistency.classes import TRAITS, UNSEEN, Class
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.mending.acting import Acted
 from holdfast.consistency.report import FINDINGS, Report
 

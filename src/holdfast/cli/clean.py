@@ -13,6 +13,7 @@ from holdfast.cli.context import Context, open_context
 from holdfast.cli.progress import progress
 from holdfast.consistency import findings
 from holdfast.consistency.checking.ignored import Ignored
+from holdfast.consistency.classes import Class
 from holdfast.consistency.cleaning import areas_cleaning, quarantine_purge
 from holdfast.consistency.cleaning.areas import areas_of
 from holdfast.consistency.cleaning.areas_cleaning import ProtectedSources
@@ -21,7 +22,6 @@ from holdfast.consistency.cleaning.limits import GoingLimits
 from holdfast.consistency.cleaning.protecting.source import sources_of
 from holdfast.consistency.cleaning.tools import CleaningTools, OnListing
 from holdfast.consistency.comparing.duckdb_session import limits_of
-from holdfast.consistency.findings import Class
 from holdfast.model import names
 from holdfast.operations import requests
 from holdfast.storage.driver import StorageDriver

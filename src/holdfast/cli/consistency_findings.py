@@ -13,7 +13,7 @@ import typer
 from holdfast.cli import completing, options, request_show, show
 from holdfast.cli.context import Context, open_context
 from holdfast.consistency.class_words import NAMES
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.consistency.gates import Confirmation, GateSettings
 from holdfast.consistency.history.deeds import Deed, DeedKind, Deeds, Seen
 from holdfast.consistency.history.kept_report import require_here

@@ -12,7 +12,8 @@ import typer
 from holdfast.cli import completing, options, show
 from holdfast.cli.context import Context, open_context
 from holdfast.consistency import findings
-from holdfast.consistency.findings import WRONG, Finding
+from holdfast.consistency.classes import WRONG
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.history.kept_report import require_here
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.mending import declaring, losses

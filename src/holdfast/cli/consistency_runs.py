@@ -10,7 +10,7 @@ import typer
 from holdfast.cli import completing, options, show
 from holdfast.cli.context import Context, open_context
 from holdfast.consistency.class_words import counted
-from holdfast.consistency.findings import TOLD, UNSEEN, Class
+from holdfast.consistency.classes import TOLD, UNSEEN, Class
 from holdfast.consistency.history.runs import Action, History, Run, RunState
 from holdfast.consistency.report import Report
 from holdfast.model.errors import unknown_name

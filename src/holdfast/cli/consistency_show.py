@@ -13,8 +13,8 @@ from holdfast.cli.consistency_runs import asked_facts, facts, state_text
 from holdfast.cli.consistency_states import states_of
 from holdfast.cli.context import Context, open_context
 from holdfast.consistency.class_words import NAMES
+from holdfast.consistency.classes import Class
 from holdfast.consistency.comparing.duckdb_session import limits_of
-from holdfast.consistency.findings import Class
 from holdfast.consistency.gates import Gate, GateSettings
 from holdfast.consistency.history.runs import Action, History, Run
 from holdfast.consistency.history.sightings import SIGHTINGS

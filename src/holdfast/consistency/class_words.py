@@ -1,7 +1,7 @@
 """Class words: what people read of the classes of findings, on screens, on pages and in reasons.
 
 Rules
-  * They come from ``findings.TRAITS``; nobody else makes words of a class, so that it is called the same everywhere.
+  * They come from ``classes.TRAITS``; nobody else makes words of a class, so that it is called the same everywhere.
   * Programs get the values of ``Class``; these are no words.
 
 Pure.
@@ -9,7 +9,7 @@ Pure.
 
 from __future__ import annotations
 
-from holdfast.consistency.findings import TRAITS, Class
+from holdfast.consistency.classes import TRAITS, Class
 from holdfast.model.wording import number
 
 NAMES = {cls: cls.value.replace("_", " ") for cls in Class}

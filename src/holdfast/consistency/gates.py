@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from holdfast.config import SiteConsistencySettings
 from holdfast.consistency import class_words
-from holdfast.consistency.findings import ACTED, TRAITS, WRONG, Class, LimitGroup, Remedy
+from holdfast.consistency.classes import ACTED, TRAITS, WRONG, Class, LimitGroup, Remedy
 from holdfast.consistency.history.states import SiteState
 from holdfast.consistency.report import Report
 from holdfast.model.wording import number, plural

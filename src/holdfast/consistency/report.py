@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.consistency.checking.held import HeldCopy
+from holdfast.consistency.classes import DIFFERING, TRAITS, UNSEEN, Class
 from holdfast.consistency.durable import sync
-from holdfast.consistency.findings import DIFFERING, TRAITS, UNSEEN, Class, read_table
+from holdfast.consistency.findings import read_table
 from holdfast.consistency.run_folder import PART
 
 if TYPE_CHECKING:

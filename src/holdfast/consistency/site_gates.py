@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from holdfast.consistency import gates
+from holdfast.consistency.classes import Class
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
-from holdfast.consistency.findings import Class
 from holdfast.consistency.gates import Gates, GateSettings
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.history.sightings import confirmed_counts

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding
 from holdfast.model import names
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.tables import DIRECTORIES, ODDITIES, DirectoryState, Odd, show_raw

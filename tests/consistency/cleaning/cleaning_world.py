@@ -12,6 +12,7 @@ from holdfast.consistency import findings
 from holdfast.consistency.checking import check
 from holdfast.consistency.checking.ignored import NOTHING, Ignored
 from holdfast.consistency.checking.run import CheckSettings
+from holdfast.consistency.classes import Class
 from holdfast.consistency.cleaning.areas import DAY_S, Area
 from holdfast.consistency.cleaning.areas_cleaning import ProtectedSources, clean_areas
 from holdfast.consistency.cleaning.cleaned import Cleaned
@@ -20,7 +21,6 @@ from holdfast.consistency.cleaning.protecting.lists import Belief
 from holdfast.consistency.cleaning.quarantine_purge import purge_quarantine
 from holdfast.consistency.cleaning.tools import CleaningTools
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
-from holdfast.consistency.findings import Class
 from holdfast.consistency.history.states import SiteState
 from holdfast.inventory.store import Store
 from holdfast.model import changes as c

@@ -10,8 +10,9 @@ import pytest
 from cleaning_world import DAY_US, World
 
 from holdfast.consistency import findings
+from holdfast.consistency.classes import Class
 from holdfast.consistency.cleaning.last_check import last_lacking, require_young
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.report import FINDINGS, Report, write_json
 from holdfast.model.errors import Conflict

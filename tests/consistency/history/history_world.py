@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.history.states import States
 from holdfast.consistency.report import Report, write_json

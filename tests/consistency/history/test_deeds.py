@@ -8,7 +8,8 @@ import pytest
 from history_world import NOW_US, HistoryWorld
 from sqlalchemy import Connection, func, select
 
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.history import deeds, tables
 from holdfast.consistency.history.deeds import Deed, DeedKind, Deeds, Seen
 from holdfast.model.changes import ChangeSet, PutGroup

@@ -9,7 +9,7 @@ import pytest
 from history_world import NOW_US, POSTGRES, HistoryWorld, a_report
 from sqlalchemy import update
 
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.consistency.history import kept_report, tables
 from holdfast.consistency.history.alive import is_held
 from holdfast.consistency.history.runs import Action, History, RunState

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.consistency import findings
+from holdfast.consistency.classes import UNSEEN, Class
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
-from holdfast.consistency.findings import UNSEEN, Class, Finding
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.gates import ACTED, Confirmation
 from holdfast.consistency.history.sightings import (
     SIGHTINGS,

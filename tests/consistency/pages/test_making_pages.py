@@ -12,7 +12,7 @@ from read_page import Page
 
 from consistency.checked_world import CONTENT, DAY_US, LIMITS, World
 from holdfast.config import ConsistencySettings
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.consistency.history import tables
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.history.states import States

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from holdfast.consistency.findings import Class, Finding, write_table
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding, write_table
 from holdfast.consistency.pages import lists
 from holdfast.consistency.pages.model import ListShown
 from holdfast.model.names import BlockKey, DatasetKey

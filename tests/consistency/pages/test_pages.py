@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from read_page import Page
 from shown_site import DAY_US, NOW_US, Say, as_it_is, run_detail, run_shown, site_shown
 
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.consistency.pages.index_page import index_page
 from holdfast.consistency.pages.model import NOTHING, Amount, Branch, PlaceShown, RunDetail, SiteShown
 from holdfast.consistency.pages.run_page import run_page

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.consistency.classes import Class
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
-from holdfast.consistency.findings import Class, Finding, write_table
+from holdfast.consistency.findings import Finding, write_table
 from holdfast.consistency.pages import run_files
 from holdfast.consistency.pages.model import Amount, Below, Branch, DatasetShown, PlaceShown, RunDetail, RunShown
 from holdfast.consistency.pages.run_files import SHOWN_MAX

@@ -12,7 +12,8 @@ import pyarrow as pa
 from consistency.sources.catalogues import BERN, LIMITS
 from holdfast.consistency import findings
 from holdfast.consistency.checking.run import CheckSettings
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.report import FINDINGS
 from holdfast.consistency.sources import catalogue_table
 from holdfast.consistency.sources.foreign_check import run_foreign_check

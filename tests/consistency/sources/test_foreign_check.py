@@ -20,7 +20,7 @@ from consistency.lying_driver import LyingDriver, hiding
 from consistency.sources.catalogues import WITH_RULES, dump, put
 from consistency.sources.foreign_world import CONTENT, DAY_US, NOW_US, ForeignWorld
 from holdfast.consistency.checking.ignored import Ignored
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.consistency.sources.foreign_check import AfterWanted
 from holdfast.model import steps
 from holdfast.model.clock import show_time

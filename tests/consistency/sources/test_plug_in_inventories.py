@@ -12,7 +12,7 @@ import pytest
 from consistency.sources.catalogues import BERN, LIMITS, WITH_RULES, expected_in, known_in
 from consistency.sources.foreign_world import ForeignWorld
 from holdfast.config import CatalogueSettings
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.consistency.sources import plug_ins
 from holdfast.consistency.sources.dump_inventory import DumpInventory
 from holdfast.consistency.sources.inventory import Inventory

@@ -8,7 +8,8 @@ from pathlib import Path
 from consistency.checked_world import CONTENT, World
 from consistency.sources.catalogues import LIMITS, known_in
 from holdfast.consistency.checking.run import CheckSettings
-from holdfast.consistency.findings import Class, read_table
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import read_table
 from holdfast.consistency.report import FINDINGS
 from holdfast.consistency.sources.foreign_check import run_foreign_check
 from holdfast.consistency.sources.foreign_report import ForeignReport

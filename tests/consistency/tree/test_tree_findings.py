@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from site_trees import LIMITS, NAMES, above_of, components, dirs, findings_table
 
 from holdfast.consistency.checking.expected import SCHEMA
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.report import FINDINGS
 from holdfast.consistency.run_folder import EXPECTED
 from holdfast.consistency.tree.lost_subtrees import LostSubtree, lost_subtrees

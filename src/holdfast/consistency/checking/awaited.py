@@ -22,7 +22,8 @@ from dataclasses import replace
 from holdfast.consistency.checking.doomed import Doomed
 from holdfast.consistency.checking.held import HeldCopies
 from holdfast.consistency.checking.ignored import Ignored
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding
 from holdfast.inventory.store import Snapshot
 from holdfast.model import pfn
 from holdfast.model.fileset import FileSet

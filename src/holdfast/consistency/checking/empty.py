@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from holdfast.consistency.checking.ignored import Ignored
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding
 from holdfast.inventory.store import Snapshot
 from holdfast.model import names
 from holdfast.model.records import EmptyDirectory

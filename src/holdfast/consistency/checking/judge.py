@@ -30,7 +30,8 @@ from holdfast.consistency.checking import doomed
 from holdfast.consistency.checking.awaited import Asked
 from holdfast.consistency.checking.ignored import Ignored
 from holdfast.consistency.checking.unregistered import unregistered
-from holdfast.consistency.findings import TRAITS, WRONG, Class, Finding
+from holdfast.consistency.classes import TRAITS, WRONG, Class
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.unlisted import Unlisted
 from holdfast.inventory import deletion
 from holdfast.inventory.store import Head, Snapshot

@@ -22,7 +22,8 @@ from holdfast.consistency.checking.expected import Expected
 from holdfast.consistency.checking.held import HeldCopies, HeldCopy
 from holdfast.consistency.checking.judge import Judge
 from holdfast.consistency.checking.run import Run
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.report import FINDINGS
 from holdfast.consistency.tree.empty import empty_directories
 from holdfast.consistency.unlisted import Unlisted

@@ -16,7 +16,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding
 from holdfast.model import checksums
 from holdfast.model.checksums import ChecksumComparison
 from holdfast.model.errors import HoldfastError

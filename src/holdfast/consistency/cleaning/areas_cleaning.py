@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from holdfast.config.cleaning import CleaningSettings
 from holdfast.consistency import resumable
+from holdfast.consistency.classes import Class
 from holdfast.consistency.cleaning.areas import SECOND_NS, Area, is_at_or_below
 from holdfast.consistency.cleaning.cleaned import Cleaned
 from holdfast.consistency.cleaning.cleaning import Cleaning, Place, require_usable
@@ -34,7 +35,7 @@ from holdfast.consistency.cleaning.protecting.source import ProtectedSource
 from holdfast.consistency.cleaning.tools import CleaningTools
 from holdfast.consistency.cleaning.work_folder import Begun, WorkFolder, work_folder
 from holdfast.consistency.doors import identity_of
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.findings import Finding
 from holdfast.model.records import Site
 from holdfast.storage.driver import StorageDriver
 

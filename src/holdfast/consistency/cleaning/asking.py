@@ -17,12 +17,13 @@ from pathlib import Path
 
 from holdfast import logs
 from holdfast.consistency import findings
+from holdfast.consistency.classes import Class
 from holdfast.consistency.cleaning.cleaned import Cleaned
 from holdfast.consistency.cleaning.deciding import Ages, Reason
 from holdfast.consistency.cleaning.inventory_word import InventoryWord
 from holdfast.consistency.cleaning.looks import still_old
 from holdfast.consistency.cleaning.tools import CleaningTools
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.mending.request_sizes import cut, orphan_cost
 from holdfast.model import steps
 from holdfast.model.records import EmptyDirectory, Orphan

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.unlisted import Unlisted
 from holdfast.model import names
 from holdfast.model.records import DeletionRequest, EmptyDirectory

@@ -12,8 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from holdfast.consistency.classes import Class
 from holdfast.consistency.cleaning.deciding import Stays
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.findings import Finding
 from holdfast.model import names
 from holdfast.storage.listing.reading import Listing
 from holdfast.storage.listing.tables import ENTRIES

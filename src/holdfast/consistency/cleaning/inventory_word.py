@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+from holdfast.consistency.classes import Class
 from holdfast.consistency.cleaning.deciding import Reason, Stays
-from holdfast.consistency.findings import PIECE_ROWS, Class, Finding
+from holdfast.consistency.findings import PIECE_ROWS, Finding
 from holdfast.consistency.mending.sought import sought_files
 from holdfast.inventory import deletion
 from holdfast.inventory.deletion.directories import directory_obstacles

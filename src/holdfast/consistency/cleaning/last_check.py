@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from holdfast.consistency import findings
-from holdfast.consistency.findings import UNSEEN, Finding
+from holdfast.consistency.classes import UNSEEN
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.history.kept_report import require_here
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.mending.sought import NEEDED

@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+from holdfast.consistency.classes import Class
 from holdfast.consistency.cleaning.deciding import Ages, Reason, Stays
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.findings import Finding
 from holdfast.model.errors import HoldfastError
 from holdfast.storage.driver import NOT_TOLD, Kind, NotThere, Stat, StorageDriver
 

@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Select, delete, func, select
 
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.history import tables
 from holdfast.inventory.sql_rows import insert_rows
 from holdfast.inventory.store import Store

@@ -20,7 +20,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Select, func, select, update
 
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.consistency.history import kept_report, tables
 from holdfast.consistency.history.alive import is_held
 from holdfast.consistency.report import Report

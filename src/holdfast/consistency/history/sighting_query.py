@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from holdfast.consistency.classes import ACTED, UNSEEN, Class
 from holdfast.consistency.comparing.duckdb_session import literal
-from holdfast.consistency.findings import ACTED, UNSEEN, Class
 from holdfast.consistency.gates import Confirmation
 from holdfast.model.clock import SECOND_US
 

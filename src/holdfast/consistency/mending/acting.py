@@ -19,7 +19,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from holdfast.consistency import findings
-from holdfast.consistency.findings import WRONG, Class, Finding
+from holdfast.consistency.classes import WRONG, Class
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.gates import Gates, GateSettings
 from holdfast.consistency.history.sightings import confirmed
 from holdfast.consistency.history.states import Mode

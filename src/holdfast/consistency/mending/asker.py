@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from holdfast import logs
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.gates import Gates
 from holdfast.consistency.history.deeds import DeedKind, Deeds
 from holdfast.consistency.history.runs import History

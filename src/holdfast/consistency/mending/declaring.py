@@ -17,7 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from holdfast.consistency.findings import WRONG, Finding, pieces
+from holdfast.consistency.classes import WRONG
+from holdfast.consistency.findings import Finding, pieces
 from holdfast.consistency.gates import Confirmation, GateSettings
 from holdfast.consistency.history.deeds import DeedKind
 from holdfast.consistency.history.sightings import confirmed

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from holdfast.consistency.findings import WRONG, Finding
+from holdfast.consistency.classes import WRONG
+from holdfast.consistency.findings import Finding
 from holdfast.inventory.store import Snapshot
 from holdfast.model.errors import UnknownName
 from holdfast.model.names import BlockKey

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from holdfast.consistency.findings import LACKING, UNSEEN, Class
+from holdfast.consistency.classes import LACKING, UNSEEN, Class
 from holdfast.consistency.mending.acting import Acted
 from holdfast.consistency.report import Report
 from holdfast.model.records import RequestState

@@ -25,7 +25,8 @@ from dataclasses import replace
 from holdfast import logs
 from holdfast.consistency.checking.awaited import Asked
 from holdfast.consistency.checking.unregistered import unregistered
-from holdfast.consistency.findings import Class, Finding, pieces
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding, pieces
 from holdfast.consistency.gates import Gates
 from holdfast.consistency.history.deeds import DeedKind
 from holdfast.consistency.mending import cancelled, seen

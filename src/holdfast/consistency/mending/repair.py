@@ -23,7 +23,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from holdfast import logs
 from holdfast.consistency.checking import held
-from holdfast.consistency.findings import LACKING, WRONG, Class, Finding, pieces
+from holdfast.consistency.classes import LACKING, WRONG, Class
+from holdfast.consistency.findings import Finding, pieces
 from holdfast.consistency.gates import Gates
 from holdfast.consistency.history.deeds import DeedKind
 from holdfast.consistency.mending import seen

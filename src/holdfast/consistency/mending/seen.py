@@ -11,7 +11,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from holdfast.consistency.findings import TRAITS, Class, Finding
+from holdfast.consistency.classes import TRAITS, Class
+from holdfast.consistency.findings import Finding
 from holdfast.model.errors import HoldfastError
 from holdfast.storage.driver import NOT_TOLD, Kind, NotThere, Stat, StorageDriver
 

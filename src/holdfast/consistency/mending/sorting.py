@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 
 from holdfast.consistency.checking import doomed
 from holdfast.consistency.checking.awaited import Asked
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.classes import Class
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.mending.holders import Holders
 from holdfast.inventory.store import Snapshot
 

@@ -19,7 +19,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from holdfast.consistency.findings import TRAITS, UNSEEN, Class, Finding, Remedy
+from holdfast.consistency.classes import TRAITS, UNSEEN, Class, Remedy
+from holdfast.consistency.findings import Finding
 from holdfast.inventory.copies import GoodCopies
 from holdfast.inventory.store import Snapshot
 from holdfast.model import names, pfn

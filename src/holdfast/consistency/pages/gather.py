@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from holdfast.config import ConsistencySettings
+from holdfast.consistency.classes import Class
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
-from holdfast.consistency.findings import Class
 from holdfast.consistency.gates import GateSettings
 from holdfast.consistency.history import sightings
 from holdfast.consistency.history.runs import History, Run, RunState

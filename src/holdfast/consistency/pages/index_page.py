@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from holdfast.consistency.findings import UNSEEN, Class
+from holdfast.consistency.classes import UNSEEN, Class
 from holdfast.consistency.pages import elements, time_line, words
 from holdfast.consistency.pages.elements import Cell, address
 from holdfast.consistency.pages.markup import Html, join, tag

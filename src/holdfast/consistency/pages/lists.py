@@ -22,9 +22,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from holdfast.consistency.classes import UNSEEN, Class
 from holdfast.consistency.comparing.duckdb_session import reason as reason_of
 from holdfast.consistency.durable import sync
-from holdfast.consistency.findings import PIECE_ROWS, UNSEEN, Class
+from holdfast.consistency.findings import PIECE_ROWS
 from holdfast.consistency.pages.markup import shown_text
 from holdfast.consistency.pages.model import ListShown
 from holdfast.model import names

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from holdfast.consistency.findings import TRAITS, Class, LimitGroup, Remedy
+from holdfast.consistency.classes import TRAITS, Class, LimitGroup, Remedy
 
 MISMATCHES = tuple(cls for cls in Class if TRAITS[cls].limits is LimitGroup.WRONG)
 """Classes that people see as one: the copy is corrupt."""

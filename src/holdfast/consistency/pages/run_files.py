@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from holdfast.consistency.classes import UNSEEN, Class
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
-from holdfast.consistency.findings import UNSEEN, Class
 from holdfast.consistency.pages import branches
 from holdfast.consistency.pages.branches import DirectorySum
 from holdfast.consistency.pages.lists import shown_path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from holdfast.consistency import class_words
-from holdfast.consistency.findings import TRAITS, WRONG, Class
+from holdfast.consistency.classes import TRAITS, WRONG, Class
 from holdfast.consistency.pages import elements, treemap_picture, words
 from holdfast.consistency.pages.drill_down import drill_down
 from holdfast.consistency.pages.elements import Cell, address

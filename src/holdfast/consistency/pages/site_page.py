@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from holdfast.consistency import class_words
-from holdfast.consistency.findings import TOLD, TRAITS, Class
+from holdfast.consistency.classes import TOLD, TRAITS, Class
 from holdfast.consistency.pages import elements, time_line, words
 from holdfast.consistency.pages.elements import Cell, address
 from holdfast.consistency.pages.index_page import AGE_KINDS, state_signs

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.consistency.findings import DIFFERING, Class
+from holdfast.consistency.classes import DIFFERING, Class
 from holdfast.consistency.sources.inventory import Written
 from holdfast.storage.abilities import Taken
 

@@ -30,8 +30,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from holdfast.consistency.classes import Class
 from holdfast.consistency.durable import sync
-from holdfast.consistency.findings import Class, Finding, read_table
+from holdfast.consistency.findings import Finding, read_table
 from holdfast.consistency.sources.registry import Result, Told
 from holdfast.model.errors import OperatorError
 

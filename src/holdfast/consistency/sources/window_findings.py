@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.consistency.checking.ignored import Ignored
+from holdfast.consistency.classes import TRAITS, WRONG, Class
 from holdfast.consistency.comparing import duckdb_session
 from holdfast.consistency.comparing.duckdb_session import EngineLimits, literal
 from holdfast.consistency.comparing.window_differences import WindowClass
-from holdfast.consistency.findings import PIECE_ROWS, TRAITS, WRONG, Class, Finding
+from holdfast.consistency.findings import PIECE_ROWS, Finding
 from holdfast.consistency.unlisted import Unlisted
 from holdfast.model import names, pfn
 from holdfast.model.pfn import PfnRules

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from holdfast.consistency.findings import Class
+from holdfast.consistency.classes import Class
 from holdfast.consistency.tree.directory_info import DirectoryInfo, FileInfo
 from holdfast.model import names
 

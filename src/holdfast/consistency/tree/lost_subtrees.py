@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from holdfast.consistency.classes import Class
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
-from holdfast.consistency.findings import Class
 from holdfast.consistency.report import FINDINGS
 from holdfast.consistency.run_folder import EXPECTED
 from holdfast.consistency.tree.columns import Columns, columns

@@ -14,8 +14,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from holdfast.consistency.classes import Class
 from holdfast.consistency.comparing.duckdb_session import EngineLimits, literal
-from holdfast.consistency.findings import Class
 from holdfast.consistency.tree.columns import Columns, columns
 
 MOST = 10_000

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
-from holdfast.model.records import Site, SiteStatus
+from holdfast.model.records import Site
 from holdfast.operations.batch import Batch, Held, QueuedRequest, RequestKind
 from holdfast.operations.planning.assignment import Assignment, BatchPiece, HeldBatch, RequestLine
 from holdfast.operations.planning.copies import CopyTurns
@@ -117,6 +117,6 @@ def _unavailable(request: QueuedRequest, sites: Mapping[str, Site], stopped: Map
     site = sites.get(request.site)
     if site is None:
         return f"{request.site} is not known"
-    if site.status is not SiteStatus.READY and request.kind is RequestKind.COPY:
+    if not site.is_ready and request.kind is RequestKind.COPY:
         return f"{request.site} is {site.status}"
     return f"{request.site}: {stopped[request.site]}" if request.site in stopped else ""

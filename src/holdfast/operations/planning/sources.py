@@ -25,7 +25,7 @@ from typing import Protocol
 from holdfast.model.clock import SECOND_US
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
-from holdfast.model.records import Site, SiteStatus, StorageType
+from holdfast.model.records import Site, StorageType
 from holdfast.operations.batch import Batch, Held
 from holdfast.operations.planning.holders import Holders
 
@@ -167,7 +167,7 @@ class Sources:
 
     def _looked_up(self, source: str, destination: str) -> _Standing | None:
         site = self._sites.get(source)
-        if site is None or site.status is not SiteStatus.READY or source == destination or source in self._stopped:
+        if site is None or not site.is_ready or source == destination or source in self._stopped:
             return None
         link = self._links.get((source, destination))
         n_failed, rate = 0, None

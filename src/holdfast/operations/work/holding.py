@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from holdfast.model.clock import SECOND_US
-from holdfast.model.records import Site, SiteStatus
+from holdfast.model.records import Site
 from holdfast.operations.batch import Batch, Held, RequestKind
 from holdfast.operations.planning.holders import Holders
 
@@ -65,7 +65,7 @@ def again(
 def _has_changed(
     batch: Batch, holders: Holders, sites: Mapping[str, Site], stopped: Mapping[str, str], attempts_max: int
 ) -> bool:
-    is_ready = batch.site in sites and sites[batch.site].status is SiteStatus.READY
+    is_ready = batch.site in sites and sites[batch.site].is_ready
     if batch.held is Held.SITE_UNAVAILABLE and batch.code is not None:
         return False
     if batch.request.kind is not RequestKind.COPY:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from holdfast.consistency.classes import WRONG, Class
 from holdfast.consistency.cleaning import areas_cleaning, quarantine_purge
-from holdfast.consistency.findings import WRONG, Class
 from holdfast.consistency.gates import GateSettings
 from holdfast.consistency.history.states import Mode, State
 from holdfast.consistency.report import Report

@@ -14,8 +14,9 @@ from holdfast.consistency import findings
 from holdfast.consistency.checking import check as checking
 from holdfast.consistency.checking.ignored import Ignored
 from holdfast.consistency.checking.run import CheckSettings
+from holdfast.consistency.classes import Class
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
-from holdfast.consistency.findings import Class, Finding
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.history import kept_report
 from holdfast.consistency.report import FINDINGS, Report
 from holdfast.consistency.run_folder import PART

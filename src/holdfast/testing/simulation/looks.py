@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from holdfast.consistency.findings import ACTED, UNSEEN, Class
+from holdfast.consistency.classes import ACTED, UNSEEN, Class
 from holdfast.consistency.gates import Confirmation
 from holdfast.testing.memory_tree import Node
 from holdfast.testing.simulation.checking import Checked

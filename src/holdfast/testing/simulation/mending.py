@@ -11,7 +11,7 @@ from pathlib import Path
 
 from holdfast.config import ConsistencySettings
 from holdfast.consistency import findings
-from holdfast.consistency.findings import LACKING, WRONG, Class
+from holdfast.consistency.classes import LACKING, WRONG, Class
 from holdfast.consistency.gates import Confirmation, GateSettings
 from holdfast.consistency.mending import acting, declaring, losses
 from holdfast.consistency.mending.acting import Acted, Wishes
