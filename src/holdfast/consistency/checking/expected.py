@@ -38,6 +38,7 @@ _FIELDS: list[pa.Field[Any]] = [
     pa.field("ordinal", pa.int32()),
 ]
 SCHEMA = pa.schema(_FIELDS)
+GROUP_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,37 @@ def write_expected(view: Snapshot, site: Site, target: Path) -> Expected:
     files = size = 0
     without_path: list[str] = []
     with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
+        gathered = _Gathered(writer)
         for replica in view.replicas(site=site.name):
             if replica.block.dataset in visible and replica.n_files:
                 columns = _columns(replica, view.files(replica.block), site.first_door.rules, without_path)
-                writer.write_table(pa.table(columns, schema=SCHEMA))
+                gathered.add(pa.table(columns, schema=SCHEMA))
                 files += len(columns["name"])
                 size += sum(columns["size"])
+        gathered.write()
     sync(target)
     return Expected(view.head, files, size, tuple(without_path))
+
+
+class _Gathered:
+    """Rows on their way into a table, in groups of many blocks: small groups are slow to write, and slower to read."""
+
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
+        self._tables: list[pa.Table] = []
+        self._n_rows = 0
+
+    def add(self, table: pa.Table) -> None:
+        self._tables.append(table)
+        self._n_rows += table.num_rows
+        if self._n_rows >= GROUP_ROWS:
+            self.write()
+
+    def write(self) -> None:
+        """What was gathered, as one group."""
+        if self._n_rows:
+            self._writer.write_table(pa.concat_tables(self._tables).combine_chunks())
+        self._tables, self._n_rows = [], 0
 
 
 def _columns(replica: BlockReplica, files: FileColumns, rules: pfn.PfnRules, without_path: list[str]) -> dict[str, Any]:
