@@ -1,6 +1,6 @@
 """Run the trial: one day of an inventory on real servers, with everything that goes wrong.
 
-    python -m trial [--scale 1.0] [--dir FOLDER] [--write-docs]
+    python -m trial [--scale 1.0] [--dir FOLDER] [--write-docs] [--remark TEXT]
 
 What is measured is written to figures.json in the folder as soon as it is known.
 Exit code 0: every damage was found and repaired or named, and nothing else
@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="1.0: ten million files")
     parser.add_argument("--dir", type=Path, help="an empty or new folder to work in; default: a temporary one")
     parser.add_argument("--write-docs", action="store_true", help="write docs/trial.md")
+    parser.add_argument("--remark", default="", help="a sentence for that page: what else went on meanwhile, say")
     options = parser.parse_args(arguments)
     folder: Path = options.dir or Path(tempfile.mkdtemp(prefix="holdfast-trial-"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,6 +45,7 @@ def main(arguments: list[str]) -> int:
     if any(folder.iterdir()):
         parser.error(f"{folder} is not empty")
     figures = Figures(folder, options.scale)
+    figures.keep("remark", options.remark)
     found = run(folder.resolve(), options.scale, figures)
     if found is None:
         return 2

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from trial.asked import COLUMNS
+
 _BEGINNING = """# The trial{title}
 
 <!-- Written by `python -m trial --write-docs`; run it again rather than change it here. -->
@@ -16,7 +18,7 @@ is in PostgreSQL, with two servers that follow its journal. `make trial` repeats
 
 Measured on {date}: {cores} cores, {memory_gb} GB of memory, {system} {kernel}, Python {python},
 PostgreSQL {postgresql}, XRootD {xrootd}, rclone {rclone}. All servers, workers and commands share these cores. In all
-{total_s:,.0f} s.
+{total_s:,.0f} s.{remark}
 """
 _SMALL = " **A small one**, for a look at it: the figures\nof the whole are those at scale 1."
 
@@ -26,9 +28,12 @@ def page(document: Mapping[str, Any]) -> str:
     is_small = document["scale"] < 1
     title, small = (f", at scale {document['scale']:g}", _SMALL) if is_small else ("", "")
     head = {**document["machine"], **document["amounts"], "title": title, "small": small}
+    head["remark"] = f" {document['remark']}" if document.get("remark") else ""
     parts = [_BEGINNING.format(total_s=document["total_s"], **head)]
     parts += ["## Verdict\n", *_verdict(document), ""]
     parts += ["## Damage\n", *_table(("class", "how often"), document["damage"].items()), ""]
+    requests = [(name, *numbers) for name, numbers in document["requests"].items()]
+    parts += ["## Requests\n", *_table(("asked for", *COLUMNS), requests), ""]
     parts += ["## Stages\n", *_table(("stage", "time", "figures"), _stages(document["stages"])), ""]
     parts += ["## Memory\n", "The greatest resident memory of a single process, in MB.\n"]
     parts += [*_table(("process", "MB"), document["peaks_mb"].items()), ""]

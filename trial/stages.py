@@ -7,12 +7,13 @@ everything that was started.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from holdfast.cli.progress import Update, progress
 from holdfast.storage.listing.reading import Listing
-from trial import comparing, images, inventory, life
+from trial import asked, comparing, images, inventory, life
 from trial.amounts import SMALL
 from trial.checks import ROUNDS_MAX, Checks
 from trial.damage import Damager
@@ -222,7 +223,12 @@ class Trial:
                 self._look_through_root(name, len(seen[name].files))
         self._figures.put("the real sites beside the book", files_read=sum(len(each.files) for each in seen.values()))
         self._figures.keep("damage", self._book.counts())
+        self._figures.keep("requests", asked.counted(self._requests()))
         return [*world.wrong, *found]
+
+    def _requests(self) -> Iterator[Mapping[str, Any]]:
+        for group in ("transfers", "deletions"):
+            yield from self._world.commands.run(group, "list", "--all", "--json", name="list").document["requests"]
 
     def _look_through_root(self, name: str, n_files: int) -> None:
         """The other door of an XRootD site has to show as many files as lie there."""
