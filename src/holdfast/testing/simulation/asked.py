@@ -11,20 +11,24 @@ from dataclasses import dataclass, field
 
 from holdfast.consistency.classes import WRONG, Class
 from holdfast.consistency.cleaning import areas_cleaning, quarantine_purge
-from holdfast.consistency.gates import GateSettings
 from holdfast.consistency.history.states import Mode, State
 from holdfast.consistency.report import Report
 from holdfast.inventory.store import JournalEntry, Snapshot
 from holdfast.model import changes as c
 from holdfast.model.names import BlockKey
 from holdfast.model.records import BlockFiles, DeletionRequest, Evidence
+from holdfast.testing.simulation.checking import Checked
 from holdfast.testing.simulation.cleaning import AREA_AGE_S
 from holdfast.testing.simulation.deeds import Deeds
 from holdfast.testing.simulation.effects import SECOND_NS
+from holdfast.testing.simulation.gated import judge_gates, judge_wished
 from holdfast.testing.simulation.looks import Looks
+from holdfast.testing.simulation.mending import Said
+from holdfast.testing.simulation.moved import judge_moved
 from holdfast.testing.simulation.quarantined import CLOCK_DOUBT_S
+from holdfast.testing.simulation.removed import RemovalsAsked
 from holdfast.testing.simulation.span import Span, files_of
-from holdfast.testing.simulation.world import AREA, World
+from holdfast.testing.simulation.world import AREA, DAY_S, World
 
 
 @dataclass
@@ -32,6 +36,7 @@ class AskedChecker:
     """S8, S9, S11, S12: what checks and cleanings have asked for in one deed."""
 
     looks: Looks = field(default_factory=Looks)
+    removals: RemovalsAsked = field(default_factory=RemovalsAsked)
 
     def check(self, world: World, span: Span, deeds: Deeds) -> Iterator[str]:
         """Everything that this deed has brought into the journal; a check that has ended is learnt first."""
@@ -46,23 +51,36 @@ class AskedChecker:
                 for change in entry.changes:
                     if isinstance(change, c.RequestDeletion):
                         yield from _judge_state(world, change.request.site)
+                        checked = self.looks.last(change.request.site)
+                        yield from judge_moved(world, span.before, change.request, checked)
+                        if entry.cause == quarantine_purge.CAUSE:
+                            yield from _judge_checked(world, change.request.site, checked, deeds.began_us)
                         if entry.cause == areas_cleaning.CAUSE:
                             yield from _judge_area(world, change.request, deeds)
 
     def _judge_acted(self, world: World, span: Span, entry: JournalEntry, deeds: Deeds) -> Iterator[str]:
         """One transaction that was made because of a check."""
-        now_us, settings = world.clock.now_us, deeds.acted
         for change in entry.changes:
             site, found = _acted_on(world, span.after, change, deeds)
-            if settings is None or not found:
+            if not found:
                 continue
+            if deeds.said is None or site not in deeds.checked:
+                yield f"S8: something was asked for at {site} because of a check, and nobody has wished for that"
+                continue
+            report = deeds.checked[site].report
             yield from _judge_state(world, site)
-            yield from _judge_limits(deeds.checked[site].report, settings, tuple(found))
+            yield from _judge_cause(report, deeds.said, entry.cause)
+            yield from judge_wished(report, deeds.said, found)
+            yield from judge_gates(report, deeds.said, found, self.looks.reports_before(report))
             for cls, paths in found.items():
+                needed = deeds.said.settings.confirmations[cls]
                 for path in paths:
-                    yield from self.looks.judge(site, cls, path, settings.confirmations[cls], now_us=now_us)
-            if isinstance(change, c.FilesGone) and change.evidence is Evidence.DECLARED:
-                yield from _judge_declared(span.before, change)
+                    yield from self.looks.judge(site, cls, path, needed, now_us=world.clock.now_us)
+            if isinstance(change, c.RequestDeletion):
+                yield from self.removals.judge(span.before, change.request, deeds.said)
+                yield from judge_moved(world, span.before, change.request, deeds.checked[site])
+            elif isinstance(change, c.FilesGone) and change.evidence is Evidence.DECLARED:
+                yield from _judge_declared(span.before, change, deeds.said)
 
 
 def _acted_on(world: World, view: Snapshot, change: c.Change, deeds: Deeds) -> tuple[str, dict[Class, list[str]]]:
@@ -90,29 +108,32 @@ def _judge_state(world: World, site: str) -> Iterator[str]:
         yield f"S9: something was asked for at {site}, which is {state.value} and in mode {mode.value}"
 
 
-def _judge_limits(report: Report, settings: GateSettings, classes: tuple[Class, ...]) -> Iterator[str]:
-    """S9: that the report is one that may be acted on at all, and that there is not more of it than may be."""
-    if not report.actual:
-        yield f"S9: something was asked for at {report.site}, which showed no file"
-    lacking = sum(report.counts[cls] for cls in WRONG)
-    most = settings.missing.fraction_max
-    if most is not None and lacking > most * report.expected:
-        yield f"S9: something was asked for at {report.site}, which lacks {lacking} of {report.expected} files"
-    limits = {Class.ORPHAN: (settings.orphan, report.actual), Class.EMPTY_DIRECTORY: (settings.empty_directory, 0)}
-    for cls in classes:
-        found, (limit, base) = report.counts[cls], limits.get(cls, (settings.missing, 0))
-        too_many = limit.count_max is not None and found > limit.count_max
-        if too_many or (base and limit.fraction_max is not None and found > limit.fraction_max * base):
-            yield f"S9: something was asked for about {found} {cls.value} at {report.site}, which are too many"
+def _judge_cause(report: Report, said: Said, cause: str) -> Iterator[str]:
+    """S8: whoever asks later learns by which check something was asked for, and by which words despite the gates."""
+    run, _, told = cause.removeprefix("check ").partition(" of ")
+    if run != report.run or not told.startswith(report.site):
+        yield f"S8: something was asked for at {report.site} by the check {run}, and the last one is {report.run}"
+    for words in said.words:
+        if words not in told:
+            yield f"S8: something was asked for at {report.site}, and its cause does not tell of: {words}"
 
 
-def _judge_declared(before: Snapshot, change: c.FilesGone) -> Iterator[str]:
-    """S11: what is declared lost was held by nobody else."""
+def _judge_declared(before: Snapshot, change: c.FilesGone, said: Said) -> Iterator[str]:
+    """S11: what is declared lost was held by nobody else, and it was a person who has said so."""
+    if not said.is_declaring:
+        yield f"S11: files were declared lost at {change.site}, and no person has said so"
     key = BlockKey(change.block.dataset, change.block.block)
     for replica in before.replicas(block=key):
         for ordinal in change.ordinals:
             if replica.site != change.site and replica.holds(ordinal):
                 yield f"S11: file {ordinal} of {key} was declared lost at {change.site}, and {replica.site} holds it"
+
+
+def _judge_checked(world: World, site: str, checked: Checked | None, began_us: int) -> Iterator[str]:
+    """S10: nothing is purged where nobody has checked lately what may have its last copy there."""
+    most_us = world.settings[site].quarantine_check_days * DAY_S * 1_000_000
+    if checked is None or began_us - checked.report.started_us > most_us:
+        yield f"S10: a purge was asked for at {site}, which was not checked lately"
 
 
 def _judge_area(world: World, request: DeletionRequest, deeds: Deeds) -> Iterator[str]:

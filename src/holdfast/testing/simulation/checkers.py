@@ -7,11 +7,9 @@ journal and the storages, and hold them to what the world knows to be true.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from holdfast.consistency.classes import Class
-from holdfast.consistency.findings import Finding
 from holdfast.inventory import journal
 from holdfast.inventory.image.image import Image
 from holdfast.inventory.invariants import SNAPSHOT_CHECKS
@@ -22,15 +20,15 @@ from holdfast.model import names
 from holdfast.model.errors import HoldfastError, ResyncNeeded
 from holdfast.model.names import DatasetKey
 from holdfast.storage import parts
-from holdfast.testing.memory_tree import Node
 from holdfast.testing.simulation.asked import AskedChecker
-from holdfast.testing.simulation.checking import Checked
 from holdfast.testing.simulation.deeds import Deeds
-from holdfast.testing.simulation.effects import SECOND_NS, UntoldChecker, check_effects
+from holdfast.testing.simulation.effects import UntoldChecker, check_effects
 from holdfast.testing.simulation.folders import check_folders
+from holdfast.testing.simulation.places import check_places
 from holdfast.testing.simulation.quarantined import PurgedChecker
-from holdfast.testing.simulation.span import Span, doomed_files, is_wanted
-from holdfast.testing.simulation.world import IGNORE_AGE_S, SITES, Source, World
+from holdfast.testing.simulation.reported import check_report
+from holdfast.testing.simulation.span import Span
+from holdfast.testing.simulation.world import SITES, Source, World
 
 
 @dataclass
@@ -195,78 +193,6 @@ def _judge_verified(world: World, view: Snapshot, change: c.FilesVerified) -> It
                     yield f"S1: {lfn} at {change.site} was called proved, and is wrong"
 
 
-def check_report(world: World, before: Snapshot, view: Snapshot, site: str, checked: Checked) -> Iterator[str]:
-    """S4: what a check says is so, or was since it began; and if nothing disturbed it, it says all."""
-    tree = world.files(site)
-    truth = _truth(world, view, site, tree)
-    looks = world.meanwhile.pop(site, [])
-    earlier = [_truth(world, before, site, tree)]  # What was found may have been acted on in this very deed.
-    earlier += [_truth(world, view, site, each) for each in (looks if checked.is_resumed else ())]
-    expected = _expected(world, view, site)
-    hidden = tuple(f"{directory}/" for directory in world.failing[site])
-    found: dict[Class, set[str]] = {cls: set() for cls in truth}
-    for finding in checked.findings:
-        if finding.cls in truth:
-            found[finding.cls].add(finding.path)
-            was_so = any(finding.path in each[finding.cls] for each in (truth, *earlier))
-            if checked.is_resumed and finding.cls is Class.CHECKSUM_MISMATCH:
-                # It had the right size when it was listed, and was read later.
-                was_so |= any(finding.path in each[Class.SIZE_MISMATCH] for each in (truth, *earlier))
-            yield from _judge_finding(finding, () if checked.is_resumed else hidden, site, is_so=was_so)
-    if not checked.is_calm or checked.is_resumed:
-        return
-    # Whether a file that is to go has gone already is no matter, nor what is wrong with one that may be in the writing.
-    excused = {world.path(site, lfn) for at, lfn in doomed_files(view) if at == site}
-    excused |= {path for path in expected.keys() & tree.keys() if _was_written_lately(world, tree[path])}
-    for cls in (
-        Class.MISSING,
-        Class.SIZE_MISMATCH,
-        *([Class.CHECKSUM_MISMATCH] if checked.report.with_checksums else []),
-    ):
-        lacking = sorted(path for path in truth[cls] - found[cls] - excused if not path.startswith(hidden))
-        yield from (f"S4: {site}:{path} is {cls.value}, and the check does not say so" for path in lacking)
-
-
-def _expected(world: World, view: Snapshot, site: str) -> dict[str, int]:
-    """The paths at which the inventory says that there are files, with their sizes."""
-    visible = {dataset.key for dataset in view.datasets()}
-    return {world.path(site, lfn): size for lfn, (key, size) in world.held(view, site).items() if key in visible}
-
-
-def _truth(world: World, view: Snapshot, site: str, tree: Mapping[str, Node]) -> dict[Class, set[str]]:
-    """The paths that are really in each class, if a storage looks like that."""
-    expected = _expected(world, view, site)
-    truth: dict[Class, set[str]] = {
-        Class.MISSING: {path for path in expected if path not in tree},
-        Class.SIZE_MISMATCH: {path for path, size in expected.items() if path in tree and len(tree[path].data) != size},
-    }
-    truth[Class.CHECKSUM_MISMATCH] = {
-        path for path in expected.keys() & tree.keys() if tree[path].data != world.content[world.lfn(site, path)]
-    } - truth[Class.SIZE_MISMATCH]
-    truth[Class.ORPHAN] = {path for path in tree.keys() - expected.keys() if not _is_wanted(world, view, site, path)}
-    return truth
-
-
-def _judge_finding(finding: Finding, hidden: tuple[str, ...], site: str, *, is_so: bool) -> Iterator[str]:
-    if not is_so:
-        yield f"S4: the check calls {site}:{finding.path} {finding.cls.value}, and it is not"
-    elif hidden and finding.path.startswith(hidden):
-        yield f"S4: the check calls {site}:{finding.path} {finding.cls.value}, in a directory that cannot be listed"
-
-
-def _was_written_lately(world: World, node: Node) -> bool:
-    """Whether a check may take a file for one that somebody is writing: it looked at the clock a little earlier."""
-    return node.mtime_ns > world.clock.now_us * 1000 - 2 * IGNORE_AGE_S * SECOND_NS
-
-
-def _is_wanted(world: World, view: Snapshot, site: str, path: str) -> bool:
-    """Whether a file is no orphan. An old part is one: whoever wrote it has died."""
-    stagings = [each.staging for each in view.datasets(staged=True) if each.staging is not None]
-    return is_wanted(view, site, world.lfn(site, path)) or any(
-        each.site == site and path.startswith(f"{each.directory}/") for each in stagings
-    )
-
-
 @dataclass
 class Checkers:
     """All checkers, with what they remember from deed to deed."""
@@ -291,7 +217,7 @@ class Checkers:
             if was_disturbed:
                 # People have changed files while we were at work; what publishing must not do, it never does.
                 world.look()
-            found += check_effects(world, span, deeds.restored, is_deleting=deeds.is_deleting)
+            found += check_effects(world, span, deeds)
             found += check_folders(world, span, is_deleting=deeds.is_deleting)
             found += self.purged.check(world, deeds)
             found += self.asked.check(world, span, deeds)
@@ -299,6 +225,8 @@ class Checkers:
             if deeds.just_checked in world.unmounted:
                 world.meanwhile.pop(deeds.just_checked)
             elif deeds.just_checked:
-                found += check_report(world, before, view, deeds.just_checked, deeds.checked[deeds.just_checked])
+                checked = deeds.checked[deeds.just_checked]
+                found += check_places(world, before, view, checked)
+                found += check_report(world, before, view, deeds.just_checked, checked)
         world.look()
         return found

@@ -50,7 +50,7 @@ class Cleaning(Checking):
         if not lying:
             return "nothing"
         site, path = self.source.choice(lying)
-        return self._restore(site, path)
+        return self.restore_one(site, path)
 
     def restore_over(self) -> str:
         """A person has a file back, and somebody has put another one where it was."""
@@ -63,14 +63,16 @@ class Cleaning(Checking):
             self.world.put(site, original, b"another")
             self.world.mark_damage(site, original)
             self.world.look()
-        return self._restore(site, path)
+        return self.restore_one(site, path)
 
-    def _restore(self, site: str, path: str) -> str:
+    def restore_one(self, site: str, path: str) -> str:
+        """One file is to come back."""
         self.restored.add((site, path))
         self.world.note(site, quarantine.original(path) or "", self.world.mirror[site][path].data)
-        self.world.counts["files had back"] += 1
         driver = self.world.driver(self.world.sites[site])
-        return f"{site}:{self._run(lambda: restore(self.world.store, driver, site, path))}"
+        back = self._run(lambda: restore(self.world.store, driver, site, path))
+        self.world.counts["files had back"] += 1
+        return f"{site}:{back}"
 
     def lying(self) -> list[tuple[str, str]]:
         """What lies in quarantine: sites and paths."""
@@ -110,6 +112,7 @@ class Cleaning(Checking):
             listing=LISTING,
         )
         cleaned: Cleaned = self._run(lambda: work(tools))
+        world.counts["leftovers asked to go"] += cleaned.files if self.cleaned else 0
         refused = f"; refused: {len(cleaned.refusals)}" if cleaned.refusals else ""
         return f"{site}: {cleaned.files} files, {cleaned.directories} directories{refused}"
 

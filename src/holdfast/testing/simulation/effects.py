@@ -7,16 +7,16 @@ the deed, and judge by the inventory's word before and after it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from holdfast.inventory.store import JournalEntry, Snapshot
 from holdfast.model import changes as c
 from holdfast.model import names, quarantine
-from holdfast.model.records import SiteStatus
 from holdfast.storage import parts
 from holdfast.testing.memory_tree import Node
 from holdfast.testing.simulation.deeds import Deeds
+from holdfast.testing.simulation.others import Others, others_of
 from holdfast.testing.simulation.quarantined import CLOCK_DOUBT_S, is_whole_at, judge_quarantined
 from holdfast.testing.simulation.span import Span, doomed_files, is_awaited
 from holdfast.testing.simulation.world import ANCHOR, IGNORE_AGE_S, SITES, World
@@ -24,13 +24,9 @@ from holdfast.testing.simulation.world import ANCHOR, IGNORE_AGE_S, SITES, World
 SECOND_NS = 1_000_000_000
 
 
-def check_effects(
-    world: World, span: Span, restored: Collection[tuple[str, str]], *, is_deleting: bool
-) -> Iterator[str]:
-    """S2, S3, S5, S7, S10: what our side has done at the storages since the simulator last looked.
-
-    ``restored``: by site and path in quarantine, what people wanted back in this deed.
-    """
+def check_effects(world: World, span: Span, deeds: Deeds) -> Iterator[str]:
+    """S2, S3, S5, S7, S10: what our side has done at the storages since the simulator last looked."""
+    restored, others = deeds.restored, others_of(world, span, deeds.verified_age_days, deeds.began_us)
     for site in SITES:
         seen, now = world.mirror[site], world.files(site)
         back = {quarantine.original(path) or "": path for at, path in restored if at == site}
@@ -39,12 +35,12 @@ def check_effects(
             if old == new or parts.is_part_name(names.split(path)[1]):
                 continue
             if quarantine.is_quarantined(path):
-                yield from judge_quarantined(world, site, path, span, is_restored=(site, path) in restored)
+                yield from judge_quarantined(world, site, path, span, others, is_restored=(site, path) in restored)
             elif path in back and new is not None and new.data == seen[back[path]].data:
                 if old is not None:
                     yield f"S5: {site}:{path} was replaced by what came back from the quarantine"
             else:
-                yield from _Place(world, site, path, span).judge(old, new, is_deleting=is_deleting)
+                yield from _Place(world, site, path, span, others).judge(old, new, is_deleting=deeds.is_deleting)
 
 
 @dataclass
@@ -55,6 +51,7 @@ class _Place:
     site: str
     path: str
     span: Span
+    others: Others
 
     def judge(self, old: Node | None, new: Node | None, *, is_deleting: bool) -> Iterator[str]:
         lfn = self.world.lfn(self.site, self.path)
@@ -69,7 +66,7 @@ class _Place:
         if old is not None and right is not None and old.data == right and is_awaited_now:
             yield f"S2: the good file {self.site}:{self.path} was {'removed' if new is None else 'replaced'}"
         elif new is None and old is not None:
-            if not (right is not None and is_awaited_now and not self._renames_well):
+            if not (right is not None and is_awaited_now and is_deleting and self._is_making_room(lfn)):
                 yield from self._judge_deletion(lfn, old, is_deleting)
         elif new is not None and (right is None or new.data != right):
             held = lfn in self.world.held(self.span.after, self.site)
@@ -80,17 +77,18 @@ class _Place:
         elif new is not None and not self.span.was_awaited(self.site, lfn):
             yield f"S2: {self.site}:{self.path} was written, and nobody asked for it"
 
-    @property
-    def _renames_well(self) -> bool:
-        """Where a storage cannot rename in one step, a wrong file has to go before the good one comes."""
+    def _is_making_room(self, lfn: str) -> bool:
+        """Whether a wrong file has to go before the good one comes, and somebody has said that it may."""
         capabilities = self.world.capabilities[self.site]
-        return capabilities.rename and capabilities.atomic_rename
+        renames_well = capabilities.rename and capabilities.atomic_rename
+        return not renames_well and self.span.may_be_replaced(self.site, lfn)
 
     def _is_locked(self, lfn: str) -> bool:
         return lfn == ANCHOR or any(lock.lfn == lfn for lock in self.span.before.locks())
 
     def _judge_replica(self, lfn: str, old: Node) -> Iterator[str]:
         """A file of a replica went that was asked to go."""
+        self.world.counts["files of replicas deleted"] += 1
         place = f"{self.site}:{self.path}"
         record = self.span.before.lookup([lfn])[0]
         if record is None:
@@ -100,18 +98,7 @@ class _Place:
             yield f"S7: {place} was removed, which is not the file that was asked to go"
         if self._is_locked(lfn):
             yield f"S7: {place} was removed, which is locked"
-        staying = {
-            site
-            for view, doomed in ((self.span.before, self.span.doomed_before), (self.span.after, self.span.doomed_after))
-            for site in SITES
-            if site != self.site
-            and (site, lfn) not in doomed
-            and self.world.sites[site].status is SiteStatus.READY
-            and lfn in self.world.held(view, site)
-        }
-        required = max(1, self.span.before.dataset(record.block.dataset).required_copies)
-        if len(staying) < required:
-            yield f"S7: {place} was removed, and only {len(staying)} of {required} other sites have it to stay"
+        yield from self.others.judge(self.site, lfn, record)
 
     def _judge_deletion(self, lfn: str, old: Node, is_deleting: bool) -> Iterator[str]:
         place = f"{self.site}:{self.path}"
@@ -135,6 +122,9 @@ class _Place:
             yield f"S3: {place} was removed while it was being published"
         if self._is_locked(lfn):
             yield f"S3: {place} was removed, which is locked"
+        record = self.span.before.lookup([lfn])[0] if lfn else None
+        if record is not None:
+            yield from self.others.judge(self.site, lfn, record)
         age_s = self.world.clock.now_us // 1_000_000 - old.mtime_ns // SECOND_NS
         if age_s < IGNORE_AGE_S - CLOCK_DOUBT_S:
             yield f"S3: {place} was removed, which is only {age_s} s old"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from holdfast.consistency.classes import ACTED, UNSEEN, Class
 from holdfast.consistency.gates import Confirmation
+from holdfast.consistency.report import Report
 from holdfast.testing.memory_tree import Node
 from holdfast.testing.simulation.checking import Checked
 from holdfast.testing.simulation.deeds import Deeds
@@ -67,6 +68,17 @@ class Looks:
         is_blind = site in world.unmounted and not checked.is_resumed
         look = Look(checked, checked.at_us, found, hidden, unsaid, is_blind)
         self.by_site.setdefault(site, []).append(look)
+
+    def reports_before(self, report: Report) -> list[Report]:
+        """The reports of a site of which the runs began before that one's, in that order, by the clock as it was."""
+        known = [look.checked.report for look in self.by_site.get(report.site, [])]
+        earlier = [each for each in known if each.run != report.run and each.started_us <= report.started_us]
+        return sorted(earlier, key=lambda each: (each.started_us, each.run))
+
+    def last(self, site: str) -> Checked | None:
+        """The check of a site that began last, by the clock as it was; None if there is none."""
+        known = [look.checked for look in self.by_site.get(site, [])]
+        return max(known, key=lambda each: (each.report.started_us, each.report.run), default=None)
 
     def judge(self, site: str, cls: Class, path: str, needed: Confirmation, *, now_us: int) -> Iterator[str]:
         """S8: what is acted on by the last check of a site was seen often and long enough."""

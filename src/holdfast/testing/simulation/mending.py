@@ -27,16 +27,30 @@ IMPATIENT = Overrides(unconfirmed=True, max_fraction=1.0, orphan_limit=1000)
 """What a person says who has looked at the report and wants all of it put right now."""
 
 
+@dataclass(frozen=True)
+class Said:
+    """What somebody has wished who acts on a report, and by which settings and words."""
+
+    settings: GateSettings
+    classes: tuple[Class, ...]
+    is_as_far_as_open: bool = False
+    words: tuple[str, ...] = ()
+    """What was said against the gates."""
+    is_quarantining: bool = False
+    is_again: bool = False
+    is_declaring: bool = False
+
+
 @dataclass
 class Mending(Checking):
-    """Deeds of mending. ``acted`` is by which settings this very deed has acted, for the checkers."""
+    """Deeds of mending. ``said`` is what this very deed was to act on, for the checkers; None: it was not to act."""
 
-    acted: GateSettings | None = None
+    said: Said | None = None
 
     def begin(self) -> None:
         """Another deed begins."""
         super().begin()
-        self.acted = None
+        self.said = None
 
     def check_and_act(self) -> str:
         """Check a site and act on what was found at once."""
@@ -64,7 +78,14 @@ class Mending(Checking):
         """Act on the last report of one site."""
         checked, acted = self.checked[site], Acted()
         tools = self._tools(site)
-        self.acted = overrides.settings(GateSettings.of(tools.configured))
+        self.said = Said(
+            overrides.settings(GateSettings.of(tools.configured)),
+            wishes.classes,
+            wishes.as_far_as_open,
+            overrides.words,
+            is_quarantining=tools.configured.quarantine and not overrides.no_quarantine,
+            is_again=overrides.again,
+        )
         driver = self.world.driver(self.world.sites[site])
         self._run(lambda: acting.act(tools, driver, checked.report, wishes, acted, overrides=overrides))
         asked, shut = acted.asked, sorted(cls.value for cls in acted.left)
@@ -93,13 +114,15 @@ class Mending(Checking):
         """The same of one site."""
         world, checked, tools = self.world, self.checked[site], self._tools(site)
         settings, needed = GateSettings.of(tools.configured), Confirmation(tools.configured.lost_runs)
-        self.acted = replace(settings, confirmations={**settings.confirmations, **dict.fromkeys(WRONG, needed)})
+        settings = replace(settings, confirmations={**settings.confirmations, **dict.fromkeys(WRONG, needed)})
+        self.said = Said(settings, WRONG, is_declaring=True)
         with world.store.snapshot() as view:
             table = findings.read_table(Path(checked.report.folder) / FINDINGS, WRONG)
             found = list(losses.losses(view, site, table))
         n_gone = sum(each.hope is Hope.NONE for each in found)
         driver = world.driver(world.sites[site])
         declared = self._run(lambda: declaring.declare_lost(tools, driver, checked.report, found, reason="simulated"))
+        world.counts["files declared lost"] += len(declared)
         return f"{site}: {len(declared)} of {n_gone}"
 
     def _with_findings(self, *classes: Class) -> list[str]:

@@ -46,9 +46,15 @@ class Operating:
     has_worked_undisturbed: bool = False
     """Whether workers have come to the end of all that there was to do."""
 
+    began_us: int = 0
+    """When this deed began."""
+    verified_age_days: float = 0.0
+    """For how long a proof of another copy was enough, for the most trusting worker of this deed."""
+
     def begin(self) -> None:
         """Another deed begins."""
         self.is_deleting = self.was_asleep = self.has_worked_undisturbed = False
+        self.began_us, self.verified_age_days = self.world.clock.now_us, 0.0
 
     @property
     def source(self) -> random.Random:
@@ -227,6 +233,7 @@ class Operating:
             verified_age_days=self.source.choice((0, 0.5, 90)),
             remove_empty_directories=self.source.random() < 0.5,
         )
+        self.verified_age_days = max(self.verified_age_days, settings.verified_age_days)
         return executor.run(
             world.store,
             world.driver,
@@ -240,6 +247,7 @@ class Operating:
 
     def _told(self, reports: Sequence[RunReport]) -> str:
         self.has_worked_undisturbed = True
+        self.world.counts["files copied"] += sum(report.files_copied for report in reports)
         return " | ".join(map(_word, reports))
 
     def _datasets(self) -> list[DatasetKey]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from holdfast.consistency.history.states import Mode, State, States
-from holdfast.model import names
+from holdfast.model import names, quarantine
 from holdfast.model.changes import PutLock, RemoveLock
 from holdfast.model.names import DatasetKey
 from holdfast.model.records import Lock, SiteStatus
@@ -66,7 +66,7 @@ class People(Operating):
     def leave_dark(self, site: str, *, ages_ns: Sequence[int]) -> str:
         """The same at one site, of certain ages."""
         world = self.world
-        places = [names.split(path)[0] for path in world.files(site)]
+        places = [names.split(path)[0] for path in world.files(site) if not quarantine.is_quarantined(path)]
         for _ in range(self.source.randint(1, 4)):
             path = names.join(self.source.choice(places), f"dark{world.new_id()}")
             world.put(site, path, b"dark", age_ns=self.source.choice(ages_ns))
@@ -121,6 +121,34 @@ class People(Operating):
         for path in moved:
             world.trees[site].put_node(path, world.trees[site].touched(world.mirror[site][path]))
         return f"{site}: {len(moved)}"
+
+    def sweep_dark(self, site: str) -> str:
+        """Somebody takes away nearly all at one site that nobody registered; what is in quarantine, people let lie."""
+        world = self.world
+        known = [path for path in world.files(site) if not quarantine.is_quarantined(path)]
+        dark = [path for path in known if names.split(path)[1].startswith("dark")]
+        for path in dark[2:]:
+            world.trees[site].remove(path)
+            world.mark_damage(site, path)
+        world.counts["dark files swept away"] += len(dark[2:])
+        return f"{site}: {len(dark[2:])} of {len(dark)}"
+
+    def rename_files(self) -> str:
+        """Somebody gives files of published datasets another name at a site."""
+        return self.rename_files_at(self.world.some_site())
+
+    def rename_files_at(self, site: str) -> str:
+        """The same at one site."""
+        world = self.world
+        there = [path for path in world.files(site) if world.lfn(site, path) in world.content]
+        renamed = self.source.sample(there, min(len(there), self.source.randint(1, 2)))
+        for path in renamed:
+            data = world.mirror[site][path].data
+            world.trees[site].remove(path)
+            world.mark_damage(site, path)
+            world.put(site, f"{path}.moved{world.new_id()}", data, age_ns=WEEK_NS)
+            world.counts["files: rename"] += 1
+        return f"{site}: {', '.join(renamed)}"
 
     def _going(self) -> list[tuple[str, str]]:
         """What is asked to be deleted: sites and paths."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from holdfast.model import quarantine
 from holdfast.testing.memory_tree import Node
 from holdfast.testing.simulation.deeds import Deeds
+from holdfast.testing.simulation.others import Others
 from holdfast.testing.simulation.span import Span
 from holdfast.testing.simulation.world import DAY_S, SITES, World
 
@@ -21,8 +22,10 @@ def is_whole_at(world: World, site: str, file: Node, path: str) -> bool:
     return tree.get(path) == file.data and tree.find_file(path).mtime_ns == file.mtime_ns
 
 
-def judge_quarantined(world: World, site: str, path: str, span: Span, *, is_restored: bool) -> Iterator[str]:
-    """S3, S5, S10: one path of the quarantine that is not as it was."""
+def judge_quarantined(
+    world: World, site: str, path: str, span: Span, others: Others, *, is_restored: bool
+) -> Iterator[str]:
+    """S3, S5, S7, S10: one path of the quarantine that is not as it was."""
     old, new = world.mirror[site].get(path), world.files(site).get(path)
     original, place = quarantine.original(path) or "", f"{site}:{path}"
     if old is not None and new is not None:
@@ -42,6 +45,10 @@ def judge_quarantined(world: World, site: str, path: str, span: Span, *, is_rest
         versions = {orphan.version for each in asked for orphan in each.orphans if orphan.path == path}
         if old.version not in versions:
             yield f"S3: {place} was removed, and nobody asked for that file to go"
+        lfn = world.lfn(site, original)
+        record = span.before.lookup([lfn])[0] if lfn else None
+        if record is not None:
+            yield from others.judge(site, lfn, record)
 
 
 @dataclass
@@ -58,7 +65,10 @@ class PurgedChecker:
         for site, path in sorted(self.since_us.keys() - lying):
             lain_s = (now_us - self.since_us.pop((site, path))) // 1_000_000
             least_s = world.settings[site].quarantine_days * DAY_S - CLOCK_DOUBT_S
-            if (site, path) not in deeds.restored and lain_s < least_s:
+            if (site, path) in deeds.restored:
+                continue
+            world.counts["files purged"] += 1
+            if lain_s < least_s:
                 yield f"S10: {site}:{path} went for good after {lain_s} s"
         for place in sorted(lying - self.since_us.keys()):
             self.since_us[place] = now_us

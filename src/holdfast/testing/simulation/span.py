@@ -55,6 +55,15 @@ class Span:
         ):
             object.__setattr__(self, name, frozenset(places))
 
+    def may_be_replaced(self, site: str, lfn: str) -> bool:
+        """Whether a copy that was asked for at any moment may replace what lies in this file's place."""
+        asked = [
+            change.request for entry in self.entries for change in entry.changes if isinstance(change, c.RequestCopy)
+        ]
+        asked += self.before.copy_requests(site=site)
+        may = [each for each in asked if each.site == site and each.replace]
+        return any((site, lfn) in files_of(self.after, each.dataset, site, each.scope) for each in may)
+
     def was_awaited(self, site: str, lfn: str) -> bool:
         """Whether the inventory had or awaited a file at a site at any moment."""
         return (site, lfn) in self.asked or is_awaited(self.before, site, lfn) or is_awaited(self.after, site, lfn)
