@@ -41,6 +41,7 @@ from holdfast.testing.simulation import ending
 from holdfast.testing.simulation.checkers import Checkers
 from holdfast.testing.simulation.deeds import PEOPLE, WEIGHTS, Deed, Deeds
 from holdfast.testing.simulation.faults import CALM, WEATHER, Crash, Faults
+from holdfast.testing.simulation.lasting import last_deeds
 from holdfast.testing.simulation.one_engine import one_engine
 from holdfast.testing.simulation.world import World
 
@@ -113,13 +114,17 @@ class _Simulation:
             is_ours = deed not in PEOPLE
             faults = self._faults() if is_ours and number >= len(beginning) else self._calm()
             self._do(deed.__name__.replace("_", " "), lambda deed=deed: deed(self._deeds), faults, is_ours=is_ours)  # type: ignore[misc]
-        ending.settle(self._deeds, lambda name, act: self._do(f"end: {name}", act, self._calm()))
+        ending.settle(self._deeds, self._do_at_the_end)
         with self._world.store.snapshot() as view:
             self._judge(list(ending.unfinished(self._world, view)))
+        self._judge(list(last_deeds(self._deeds, self._checkers.asked.looks, self._do_at_the_end)))
         self._result.parts_left = ending.left_behind(self._world)
         self._result.people += self._world.counts
         self._result.files, self._result.lost = len(self._world.content), ending.lost(self._world)
         return self._result
+
+    def _do_at_the_end(self, name: str, act: Callable[[], str]) -> None:
+        self._do(f"end: {name}", act, self._calm())
 
     def _next_deed(self) -> Deed:
         """What somebody has planned, if nothing comes in between; else whatever happens."""
