@@ -12,7 +12,7 @@ from sqlalchemy import update
 from holdfast.consistency.classes import Class
 from holdfast.consistency.history import kept_report, tables
 from holdfast.consistency.history.alive import is_held
-from holdfast.consistency.history.runs import Action, History, RunState
+from holdfast.consistency.history.runs import LOOKED_BACK_MAX, Action, History, RunState
 from holdfast.consistency.resumable import LOCK
 from holdfast.inventory import backup as backups
 from holdfast.inventory.sql_store import SqlStore
@@ -192,6 +192,17 @@ def test_the_last_report_is_that_of_the_last_check_that_is_done(world: HistoryWo
     assert world.history.last_report("A") == world.history.require_last_report("A") == second
     world.host = "there"
     assert world.history.last_report("A") == second
+
+
+def test_no_number_of_runs_that_were_killed_elsewhere_hides_the_last_report(world: HistoryWorld) -> None:
+    good = world.done("run-good")
+    for number in range(2 * LOOKED_BACK_MAX):
+        world.now_us += SECOND_US
+        world.host = f"pod-{number}"
+        world.begin(f"killed-{number:03}")
+    world.host = "here"
+    assert world.history.last_report("A") == good
+    assert world.history.earlier("A", f"killed-{number:03}") == [good]
 
 
 def test_a_last_report_that_cannot_be_read_is_not_passed_over(world: HistoryWorld) -> None:
