@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from holdfast.cli import commands
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.resumable import LOCK
 from holdfast.inventory.sql_store import SqlStore
+from holdfast.model.changes import ChangeSet, PutSite
 from holdfast.storage.listing.folder_lock import FolderLock
 
 CONFIGURED = """
@@ -226,6 +229,30 @@ def test_what_was_declared_lost_is_said_so(run: Commands) -> None:
     assert (gone["path"], gone["done"]["kind"], gone["done"]["state"]) == ("/data/f1", "lost", None)
     assert gone["done"]["request"] == "declared lost: run#1"
     assert "declared lost 2" in run.good("consistency", "findings", "B", "--former").out
+
+
+def test_nothing_is_declared_lost_by_what_was_seen_through_another_door(run: Commands) -> None:
+    run.good("delete", "run#1", "--at", "A", "--reason", "test", "--despite-brake")
+    check(run)
+    check(run)
+    (run.folder / "b/data/f1").write_text(CONTENTS["f1"])  # It is there again, where those checks looked.
+    (run.folder / "c/data").mkdir(parents=True)
+    (run.folder / "c/data/f2").write_text("already moved")
+    lead_elsewhere(run, "B", run.folder / "c")
+    declare = ("consistency", "lost", "B", "--declare", "--reason", "gone")
+    run(*declare).expect_error(4, "another first door", "holdfast check B")
+    check(run)
+    assert run(*declare).code == 4  # It shows much less than the other one did.
+    assert "files-gone" not in run.good("journal", "tail").out
+
+
+def lead_elsewhere(run: Commands, site: str, root: Path) -> None:
+    """Let the first door of a site be another one."""
+    with closing(SqlStore.open(run.folder / "state/inventory.db")) as store:
+        with store.snapshot() as view:
+            record = view.site(site)
+        moved = replace(record, doors=(replace(record.first_door, root=str(root)), *record.doors[1:]))
+        store.commit(ChangeSet((PutSite(moved),), "people", "moved"))
 
 
 # ---- what people say ---------------------------------------------------------------

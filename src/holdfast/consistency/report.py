@@ -67,6 +67,8 @@ class Report:
     counts: Mapping[Class, int] = field(default_factory=dict)
     sizes: Mapping[Class, int] = field(default_factory=dict)
     folder: str = ""
+    door: str = ""
+    """The way (``Door.way``) of the first door that it was made through; "" in reports of earlier releases."""
 
     @property
     def awaited_held(self) -> int:

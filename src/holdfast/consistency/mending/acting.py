@@ -85,8 +85,10 @@ async def act(
 ) -> None:
     """Ask for what is wished about a report, whose folder is here; told in ``acted`` as it goes.
 
-    ``driver`` is for the site's first door. Conflict, with all reasons, if a gate is closed.
+    ``driver`` is for the site's first door. Conflict, with all reasons, if a gate is closed; and if the report was made
+    through another door.
     """
+    tools.require_same_door(report)
     settings = overrides.settings(GateSettings.of(tools.configured))
     state = tools.state
     acted.dry_mode = state.mode_refusal
