@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from holdfast.cli import journal_lines, options, show
+from holdfast.cli import hints, journal_lines, options, show
 from holdfast.cli.context import open_context
 from holdfast.cli.progress import progress
 from holdfast.inventory import checkpoints, journal_reading, retention
@@ -98,7 +98,10 @@ def _write_tail(store: SqlStore, told: Sequence[Told], *, follow: bool, as_json:
 
 
 def _unknown_file(lfn: str, site: str | None) -> UnknownName:
-    return UnknownName(f"there is no file {lfn}", hint="say --dataset, if you know of which it was")
+    seen = hints.findings_below(site)
+    return UnknownName(
+        f"there is no file {lfn}", hint=f"say --dataset, if you know of which it was; what no dataset had, {seen} tells"
+    )
 
 
 @app.command("export")

@@ -10,7 +10,9 @@ from holdfast.cli import show
 from holdfast.inventory.file_trail import Told
 from holdfast.inventory.store import JournalEntry, Store
 from holdfast.model import changes
-from holdfast.model.changes import Change
+from holdfast.model.changes import Change, RequestDeletion
+from holdfast.model.records import DeletionRequest
+from holdfast.operations import deletion_report
 
 
 def whole(entries: Iterable[JournalEntry]) -> list[Told]:
@@ -59,6 +61,14 @@ def summary(change: Change) -> str:
     datasets, sites = changes.touched(change)
     item = getattr(change, "lock", None)
     named = getattr(change, "id", "") or (item.item if item is not None else "")
+    if isinstance(change, RequestDeletion) and change.request.dataset is None:
+        # The journal names these by their site only: without a path nobody could tell one from another.
+        return f"{change.kind} {deletion_report.what(change.request)} {change.request.site}: {_paths(change.request)}"
     words = [change.kind, *sorted(map(str, datasets)), *sorted(sites), *([named] if named else [])]
     rows = changes.rows(change)
     return " ".join(words) + (f" ({show.plural(rows, 'row')})" if rows > 1 else "")
+
+
+def _paths(request: DeletionRequest) -> str:
+    n_more = request.n_paths - 1
+    return request.path(0) + (f" and {n_more:,} more" if n_more else "")
