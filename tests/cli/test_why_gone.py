@@ -81,3 +81,20 @@ def test_an_empty_list_says_how_to_see_what_is_over(sites: Sites) -> None:
     assert sites.err == "no deletion\n"
     sites("deletions", "list", "--state", "held")
     assert sites.err == "no open deletion that is held\n"
+
+
+def test_who_looks_for_a_request_among_the_others_is_led_to_it(sites: Sites) -> None:
+    deletion = _delete_orphans(sites, 1)
+    (copied,) = sites.listed("transfers", "--all")
+    copy = copied["request"]
+    for group, right, kind, id in (
+        ("deletions", "transfers", "copy", copy),
+        ("transfers", "deletions", "deletion", deletion),
+    ):
+        for given in (id, id[:8]):
+            ran = sites.run(group, "show", given)
+            ran.expect_error(
+                2, f"there is no {group[:-1]} '{given}'", f"it is a {kind}: `holdfast {right} show {given}`"
+            )
+            assert id in sites(right, "show", given)
+    sites.run("deletions", "show", "nothing").expect_error(2, "there is no deletion 'nothing'")
