@@ -6,8 +6,13 @@ import pytest
 from commanding import Commands
 from request_world import Sites
 
-from holdfast.cli import request_show
+from holdfast.cli import journal_lines, request_show
+from holdfast.inventory.file_trail import Told
+from holdfast.inventory.store import JournalEntry
+from holdfast.model import names
+from holdfast.model.changes import FilesDeleted
 from holdfast.model.clock import system_clock
+from holdfast.model.names import BlockKey
 from holdfast.model.records import Orphan
 from holdfast.operations import requests
 
@@ -48,11 +53,11 @@ def test_an_orphan_that_went_is_found_by_its_path(sites: Sites) -> None:
     sites.run("journal", "tail", "--lfn", "/dark0", "--site", "B").expect_error(2, FINDINGS.replace("SITE", "B"))
 
 
-@pytest.mark.parametrize(("count", "more"), [(1, ""), (3, " and 2 more")])
+@pytest.mark.parametrize(("count", "more"), [(1, ""), (3, " (3 rows)")])
 def test_the_journal_names_orphans_by_the_first(sites: Sites, count: int, more: str) -> None:
-    _delete_orphans(sites, count)
+    id = _delete_orphans(sites, count)
     said = sites("journal", "tail", "--site", "B")
-    assert f"me@here  dark: request-deletion orphans B: /dark0{more}\n" in said
+    assert f"me@here  dark: request-deletion B {id[:12]} of orphans /dark0{more}\n" in said
 
 
 def test_some_paths_of_a_deletion_are_shown_and_the_others_counted(sites: Sites) -> None:
@@ -98,3 +103,28 @@ def test_who_looks_for_a_request_among_the_others_is_led_to_it(sites: Sites) -> 
             )
             assert id in sites(right, "show", given)
     sites.run("deletions", "show", "nothing").expect_error(2, "there is no deletion 'nothing'")
+
+
+def test_the_journal_joins_the_deed_to_who_asked_for_it_and_why(sites: Sites) -> None:
+    asked = sites.json("delete", "d", "--at", "B", "--reason", "disk is needed", "--no-wait")
+    sites("deletions", "run")
+    (copied,) = sites.listed("transfers", "--all")
+    said = sites("journal", "tail", "--lfn", "/data/f1", "--site", "B")
+    assert f"request-copy d B {copied['request'][:12]}" in said
+    assert f"disk is needed: request-deletion d B {asked['request'][:12]}\n" in said
+    assert asked["owner"]
+    assert f": files-deleted d B (3 rows), asked by {asked['owner']}: disk is needed; end-request" in said
+    # The document has the changes as they are.
+    (last,) = sites.json("journal", "tail", "-n", "1")["entries"]
+    assert {"kind", "block", "site", "ordinals", "request"} == last["changes"][0].keys()
+
+
+def test_a_deed_for_a_request_that_is_not_known_has_no_reason(sites: Sites) -> None:
+    change = FilesDeleted(BlockKey(names.dataset_key("d"), "0000"), "B", (0,), "no-such")
+    store = sites.store()
+    told = Told(JournalEntry("e", 1, 0, "me", "test", None, (change,), ""), (change,))
+    sites.run.capture.readouterr()
+    journal_lines.write(store, [told, told], as_json=False)
+    store.close()
+    lines = sites.run.capture.readouterr().out.splitlines()
+    assert [line.split("  ")[-1] for line in lines] == ["test: files-deleted d B"] * 2
