@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 from commanding import CONTENTS, Commands, copied_dataset, holdfast
 
-from holdfast.cli import commands
+from holdfast.cli import commands, consistency_findings, consistency_runs
+from holdfast.cli.context import open_context
+from holdfast.consistency import classes
+from holdfast.consistency.classes import Class
+from holdfast.consistency.history import sighting_query
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.resumable import LOCK
 from holdfast.inventory.sql_store import SqlStore
@@ -163,6 +167,32 @@ def test_findings_are_chosen_by_class_and_place(run: Commands) -> None:
     run("consistency", "findings", "B", "--below", "data").expect_error(2, "is not absolute")
     run("consistency", "findings", "B", "--class", "ignored").expect_error(2, "ignored are not kept", "orphan")
     assert run("consistency", "findings", "B", "--class", "none").code == 2
+
+
+def test_what_is_kept_and_never_acted_on_is_told_and_does_not_make_the_site_differ(
+    run: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it would be if the traits of what is ignored said so."""
+    (run.folder / "b/data/f1").write_text(CONTENTS["f1"])
+    (run.folder / "b/data/dark").unlink()
+    (run.folder / "b/data/left").mkdir()
+    (run.folder / "b/data/left/alone").write_text("left alone")
+    with (run.folder / "holdfast.toml").open("a") as file:
+        file.write('ignore_directories = ["/data/left"]\n')
+    for user in (sighting_query, consistency_findings):
+        monkeypatch.setattr(user, "KEPT", (*classes.KEPT, Class.IGNORED))
+    monkeypatch.setattr(sighting_query, "LEAVING_OPEN", (Class.SUSPECT, Class.AWAITED, Class.UNLISTED))
+    monkeypatch.setattr(consistency_runs, "TOLD", (*classes.TOLD, Class.IGNORED))
+    assert [run.good("check", "B", "--json").document["ignored"] for _ in range(2)] == [1, 1]
+    (kept,) = findings(run, "--class", "ignored")
+    assert (kept["path"], kept["checks"], kept["is_confirmed"]) == ("/data/left/alone", 2, False)
+    assert (kept["confirmed_from"], kept["checks_needed"]) == (None, None)
+    assert run.good("consistency", "findings", "B", "--class", "ignored").out.splitlines()[1].endswith("never acted on")
+    with open_context() as context:
+        report = History(context.store).require_last_report("B")
+    assert (report.agrees, "1 ignored file" in consistency_runs.found_words(report)) == (True, True)
+    shown = run.good("consistency", "show", kept["last_run"], "--json").document
+    assert "ignored" not in {gate["class"] for gate in shown["gates"]}
 
 
 def test_no_more_findings_are_listed_than_asked_for(run: Commands) -> None:

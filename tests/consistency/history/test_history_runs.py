@@ -9,7 +9,7 @@ import pytest
 from history_world import NOW_US, POSTGRES, HistoryWorld, a_report
 from sqlalchemy import update
 
-from holdfast.consistency.classes import Class
+from holdfast.consistency.classes import DIFFERING, Class
 from holdfast.consistency.history import kept_report, tables
 from holdfast.consistency.history.alive import is_held
 from holdfast.consistency.history.runs import LOOKED_BACK_MAX, Action, History, RunState
@@ -226,7 +226,7 @@ def test_a_report_that_knows_nothing_of_a_class_does_not_say_that_all_is_well(cl
     assert a_report().agrees
     kept = kept_report.report_of(kept_report.text_of(a_report()).replace(f'"{cls.value}"', '"unheard_of"'))
     assert kept is not None
-    assert kept.agrees is (cls in (Class.IGNORED, Class.EMPTY_DIRECTORY))
+    assert kept.agrees is (cls not in DIFFERING)
     assert kept.to_json()[cls.value] is None
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.consistency import findings
-from holdfast.consistency.classes import UNSEEN, Class
+from holdfast.consistency.classes import KEPT, UNSEEN, Class
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
 from holdfast.consistency.findings import Finding
 from holdfast.consistency.gates import ACTED, Confirmation
@@ -121,7 +121,7 @@ def carried_on(
     hiding_itself = {each.path for each in found if each.cls in (Class.AWAITED, Class.IGNORED)}
     after = dict(before)
     for each in found:
-        if each.cls in ACTED:
+        if each.cls in KEPT:
             size = each.expected_size if each.actual_size is None else each.actual_size
             new = Sighting(
                 each.cls, each.path, size, each.mtime_ns, runs.at_us, runs.name, runs.at_us, runs.name, 1, True

@@ -7,14 +7,15 @@ should where nothing does; ``first_us``, ``first_run``, ``last_us``,
 ``last_run``, ``n_runs``, ``is_current``.
 
 Rules
-  * One row a class and path, in the order of class, directory and name, byte by byte.
+  * One row a class and path, of the classes that are ``KEPT``, in the order of class, directory and name, byte by
+    byte.
   * What is seen in a class is current. It goes on from the run before only if that row was current and what lies
     there has the same size and time; else it begins anew. So does an orphan that was changed or moved there since,
     out of the quarantine for one, and what was first seen in a future that a wrong clock has told. Since is: since
     the run before began, for nobody knows when in it a file was listed.
   * What a run did not see in the class is former from then on: the row is broken. A run that could not see there
-    neither confirms nor breaks it: something at or above it was unlisted or suspect, or the path itself awaited or
-    ignored.
+    neither confirms nor breaks it: something at or above it was unlisted or suspect, or the path itself in a class
+    that leaves that open, as awaited or ignored.
   * What was missing while a site showed no file at all, or far fewer than now, was perhaps only hidden: where it is
     missing still, that begins anew, and where that cannot be seen now, it is broken.
   * Former rows are kept for ``history_us`` since they were seen last.
