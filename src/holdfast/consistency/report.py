@@ -57,7 +57,7 @@ class Report:
     """Files whose checksum was compared and right; 0 if checksums were not asked for."""
     with_checksums: bool
     dry_run: bool = False
-    """Nothing was to be changed because of it, and the inventory was told nothing."""
+    """Nothing was to be asked for or proved because of it. That the site was looked at counts all the same."""
     resumed: int = 0
     """How often the listing was gone on with after it had been interrupted."""
     held: tuple[HeldCopy, ...] = ()
