@@ -1,8 +1,8 @@
 """Checks of the real sites, by the commands: look, put right what is confirmed, then what a person confirms, and again.
 
-Every finding of every check is noted in the book, as the check called it. A
-check that ended because a server died is simply done again, as a person would;
-what it called unlisted is the dead server's doing and counts for nothing.
+Every finding of every check is noted in the book, as the check called it. Of a
+check in which a server died what it called unlisted is the dead server's doing
+and counts for nothing. All others have to come to their end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from trial.processes import Command, Commands, Ran
 
 DISTURBED = ("unlisted", "suspect")
 """What a server that dies makes of its files."""
-TRIES = 3
 ROUNDS_MAX = 6
 _ENDED = (0, 1, 3, 4)
 """A check that came to its end: all well, something left, not all done, a gate closed."""
@@ -44,21 +43,15 @@ class Checks:
 
     def __init__(self, store: Store, commands: Commands, book: Book) -> None:
         self._store, self._commands, self._book = store, commands, book
-        self.n_done_again = 0
 
-    def check(self, site: str, *options: str, again: bool = False) -> Checked:
-        """Check one site to the end; with ``again`` once more, up to TRIES times, if a server died."""
-        for _ in range(TRIES - 1 if again else 0):
-            ran = self._commands.run("check", site, *_OPTIONS, *options, codes=tuple(range(256)))
-            if ran.code in _ENDED and ran.document:
-                return self.noted(site, ran)
-            self.n_done_again += 1
+    def check(self, site: str, *options: str) -> Checked:
+        """Check one site to the end."""
         return self.noted(site, self._commands.run("check", site, *_OPTIONS, *options, codes=_ENDED))
 
     def check_all(self, sites: Sequence[str], *options: str) -> dict[str, Checked]:
         """Check several sites at the same time."""
         with ThreadPoolExecutor(len(sites)) as pool:
-            begun = {site: pool.submit(self.check, site, *options, again=True) for site in sites}
+            begun = {site: pool.submit(self.check, site, *options) for site in sites}
             return {site: each.result() for site, each in begun.items()}
 
     def start(self, site: str, *options: str) -> Command:

@@ -27,6 +27,8 @@ from trial.processes import Command, Commands
 from trial.world import World
 
 THREADS = 4
+FAR_SIDE_FAILED = 3
+"""The exit code of a worker whose database is away."""
 WAIT_S = 7200.0
 DOWN_S = 3.0
 """For so long a server that was killed is not there."""
@@ -39,11 +41,17 @@ class Workers:
         self._commands = commands
         self._ended = threading.Event()
         self._running: dict[str, Command] = {}
-        self.n_restarts = 0
+        self.codes: list[int] = []
+        """How those ended that were started again, in their order."""
         for group in ("transfers", "deletions"):
             self._start(group)
         self._thread = threading.Thread(target=self._look_after, daemon=True)
         self._thread.start()
+
+    def wrong(self, n_in_trouble: int) -> list[str]:
+        """Workers that ended otherwise than for the database's sake, or after the first ``n_in_trouble``, in peace."""
+        ended = [f"a worker ended with {code}" for code in self.codes if code != FAR_SIDE_FAILED]
+        return ended + [f"a worker ended with {code}, and nothing was killed" for code in self.codes[n_in_trouble:]]
 
     def end(self) -> None:
         """End them in good order."""
@@ -58,8 +66,9 @@ class Workers:
     def _look_after(self) -> None:
         while not self._ended.wait(1.0):
             for group, command in self._running.items():
-                if command.process.poll() is not None:
-                    self.n_restarts += 1
+                code = command.process.poll()
+                if code is not None:
+                    self.codes.append(code)
                     self._start(group)
 
 
@@ -162,7 +171,7 @@ def _kill_in_copies(world: World, name: str, asking: _Beside) -> None:
     with world.store.snapshot() as view:
         is_in_time = any(request.site == name for request in view.copy_requests())
     kill_a_storage(world, name)
-    world.figures.put("a storage killed in copies to it", in_the_middle=is_in_time)
+    _note_kill(world, "a storage killed in copies to it", is_in_time=is_in_time)
 
 
 def check_and_kill(world: World, checks: Checks, name: str) -> bool:
@@ -179,8 +188,14 @@ def check_and_kill(world: World, checks: Checks, name: str) -> bool:
     ran = command.wait()
     if ran.document and "agrees" in ran.document:
         checks.noted(name, ran, is_disturbed=True)
-    world.figures.put("a storage killed in a check", in_the_middle=is_in_time, exit_code=ran.code)
+    _note_kill(world, "a storage killed in a check", is_in_time=is_in_time, exit_code=ran.code)
     return ran.code in (0, 1)
+
+
+def _note_kill(world: World, name: str, *, is_in_time: bool, **figures: int) -> None:
+    """A kill that came too late has shown nothing."""
+    world.figures.put(name, in_the_middle=is_in_time, **figures)
+    world.wrong += [] if is_in_time else [f"{name}: that came too late"]
 
 
 class _Beside(threading.Thread):

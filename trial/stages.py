@@ -52,10 +52,11 @@ class Trial:
         self.compare_dumps("dumps, first time")
         with life.workers(self._world) as workers:
             self.live()
+            n_in_trouble = len(workers.codes)
             self.check_first()
             self.agree()
-        self._figures.keep("workers_started_again", workers.n_restarts)
-        self._figures.keep("checks_done_again", self._checks.n_done_again)
+        self._figures.keep("workers_started_again", len(workers.codes))
+        self._world.wrong += workers.wrong(n_in_trouble)
         self.mend_dumps()
         return self.judge()
 

@@ -151,7 +151,7 @@ def _start_storages(made: World, stack: ExitStack) -> None:
         authority = server.authority
         made.real[name] = RealSite(name, server, (("webdav", server.https_url), ("xroot", server.root_url)))
         stack.callback(_keep_log, made.logs / f"{name}.log", server.log)
-    rclone = stack.enter_context(rclone_server(within))
+    rclone = stack.enter_context(rclone_server(within, remembered_s=1))
     made.real[REAL[2]] = RealSite(REAL[2], rclone, (("webdav", rclone.url),))
     stack.callback(_keep_log, made.logs / f"{REAL[2]}.log", rclone.log)
     for name in REAL:

@@ -103,7 +103,7 @@ def test_tail_of_one_dataset_or_site(installation: Installation):
     installation.run("journal", "tail", "--site", "D").expect_error(2, "there is no site 'D'")
 
 
-def test_tail_of_a_file_is_that_of_its_dataset(installation: Installation):
+def test_tail_of_a_file_takes_no_dataset(installation: Installation):
     by_file = installation.run.good("journal", "tail", "--lfn", "/store/a/one", "--json").document
     assert by_file == installation.run.good("journal", "tail", "--dataset", "run/raw#1", "--json").document
     assert by_file["entries"]

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commanding import CONTENTS, Commands, copied_dataset, holdfast
 
-from holdfast.cli import commands
+from holdfast.cli import commands, consistency_findings, consistency_runs
+from holdfast.cli.context import open_context
+from holdfast.consistency import classes
+from holdfast.consistency.classes import Class
+from holdfast.consistency.history import sighting_query
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.resumable import LOCK
 from holdfast.inventory.sql_store import SqlStore
+from holdfast.model.changes import ChangeSet, PutSite
 from holdfast.storage.listing.folder_lock import FolderLock
 
 CONFIGURED = """
@@ -162,6 +169,32 @@ def test_findings_are_chosen_by_class_and_place(run: Commands) -> None:
     assert run("consistency", "findings", "B", "--class", "none").code == 2
 
 
+def test_what_is_kept_and_never_acted_on_is_told_and_does_not_make_the_site_differ(
+    run: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it would be if the traits of what is ignored said so."""
+    (run.folder / "b/data/f1").write_text(CONTENTS["f1"])
+    (run.folder / "b/data/dark").unlink()
+    (run.folder / "b/data/left").mkdir()
+    (run.folder / "b/data/left/alone").write_text("left alone")
+    with (run.folder / "holdfast.toml").open("a") as file:
+        file.write('ignore_directories = ["/data/left"]\n')
+    for user in (sighting_query, consistency_findings):
+        monkeypatch.setattr(user, "KEPT", (*classes.KEPT, Class.IGNORED))
+    monkeypatch.setattr(sighting_query, "LEAVING_OPEN", (Class.SUSPECT, Class.AWAITED, Class.UNLISTED))
+    monkeypatch.setattr(consistency_runs, "TOLD", (*classes.TOLD, Class.IGNORED))
+    assert [run.good("check", "B", "--json").document["ignored"] for _ in range(2)] == [1, 1]
+    (kept,) = findings(run, "--class", "ignored")
+    assert (kept["path"], kept["checks"], kept["is_confirmed"]) == ("/data/left/alone", 2, False)
+    assert (kept["confirmed_from"], kept["checks_needed"]) == (None, None)
+    assert run.good("consistency", "findings", "B", "--class", "ignored").out.splitlines()[1].endswith("never acted on")
+    with open_context() as context:
+        report = History(context.store).require_last_report("B")
+    assert (report.agrees, "1 ignored file" in consistency_runs.found_words(report)) == (True, True)
+    shown = run.good("consistency", "show", kept["last_run"], "--json").document
+    assert "ignored" not in {gate["class"] for gate in shown["gates"]}
+
+
 def test_no_more_findings_are_listed_than_asked_for(run: Commands) -> None:
     check(run)
     ran = run.good("consistency", "findings", "B", "--limit", "2")
@@ -226,6 +259,30 @@ def test_what_was_declared_lost_is_said_so(run: Commands) -> None:
     assert (gone["path"], gone["done"]["kind"], gone["done"]["state"]) == ("/data/f1", "lost", None)
     assert gone["done"]["request"] == "declared lost: run#1"
     assert "declared lost 2" in run.good("consistency", "findings", "B", "--former").out
+
+
+def test_nothing_is_declared_lost_by_what_was_seen_through_another_door(run: Commands) -> None:
+    run.good("delete", "run#1", "--at", "A", "--reason", "test", "--despite-brake")
+    check(run)
+    check(run)
+    (run.folder / "b/data/f1").write_text(CONTENTS["f1"])  # It is there again, where those checks looked.
+    (run.folder / "c/data").mkdir(parents=True)
+    (run.folder / "c/data/f2").write_text("already moved")
+    lead_elsewhere(run, "B", run.folder / "c")
+    declare = ("consistency", "lost", "B", "--declare", "--reason", "gone")
+    run(*declare).expect_error(4, "another first door", "holdfast check B")
+    check(run)
+    assert run(*declare).code == 4  # It shows much less than the other one did.
+    assert "files-gone" not in run.good("journal", "tail").out
+
+
+def lead_elsewhere(run: Commands, site: str, root: Path) -> None:
+    """Let the first door of a site be another one."""
+    with closing(SqlStore.open(run.folder / "state/inventory.db")) as store:
+        with store.snapshot() as view:
+            record = view.site(site)
+        moved = replace(record, doors=(replace(record.first_door, root=str(root)), *record.doors[1:]))
+        store.commit(ChangeSet((PutSite(moved),), "people", "moved"))
 
 
 # ---- what people say ---------------------------------------------------------------

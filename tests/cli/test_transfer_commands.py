@@ -93,7 +93,7 @@ def test_ask_now_and_run_later(sites: Sites) -> None:
     assert "done" in shown
     assert "3 files" in shown
     sites("transfers", "list")
-    assert sites.err == "no open transfer\n"
+    assert sites.err == "no open transfer: --all shows those that are over\n"
 
 
 def test_runs_of_one_kind_leave_the_other_alone(sites: Sites) -> None:

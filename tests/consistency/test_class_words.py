@@ -1,4 +1,4 @@
-"""Classes of findings: each has traits and words of its own, and the pages for people name it."""
+"""Classes of findings: each has words of its own, and the pages for people name it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.consistency import class_words, classes
-from holdfast.consistency.classes import TRAITS, Class, LimitGroup, Remedy
+from holdfast.consistency import class_words
+from holdfast.consistency.classes import TRAITS, Class
 from holdfast.consistency.history import tables
 
 
@@ -21,12 +21,6 @@ def test_no_two_classes_are_called_the_same(words: Mapping[Class, object]) -> No
 def test_every_class_has_traits() -> None:
     assert TRAITS.keys() == set(Class)
     assert all(each.meaning and each.definition for each in TRAITS.values())
-
-
-def test_what_may_be_acted_on_has_limits_and_nothing_else() -> None:
-    for cls, traits in TRAITS.items():
-        assert (traits.limits is not None) == (traits.remedy in (Remedy.COPY, Remedy.REMOVAL)), cls
-    assert {TRAITS[cls].limits for cls in classes.ACTED} == set(LimitGroup)
 
 
 def test_a_class_fits_into_the_tables() -> None:

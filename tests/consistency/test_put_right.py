@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.consistency.classes import Class
+from holdfast.consistency.classes import DIFFERING, Class
 from holdfast.consistency.mending.acting import Acted
 from holdfast.consistency.mending.put_right import is_put_right
 from holdfast.consistency.report import Report
@@ -38,7 +38,7 @@ def test_a_site_where_nothing_was_found_is() -> None:
     assert is_put_right(report(), Acted())
 
 
-@pytest.mark.parametrize("cls", [cls for cls in Class if cls not in (Class.IGNORED, Class.EMPTY_DIRECTORY)])
+@pytest.mark.parametrize("cls", DIFFERING)
 def test_a_site_where_something_is_left_is_not(cls: Class) -> None:
     assert not is_put_right(report(**{cls.value: 1}), Acted())
 

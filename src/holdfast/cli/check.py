@@ -105,9 +105,9 @@ def check_command(
     The site is changed only with --repair, --delete-orphans, --remove-empty or
     --act, and only if it is in mode act and the gates are open: limits, and
     confirmation by several checks. The inventory is told what they ask for and,
-    with --checksums, when which blocks were proved; with --dry-run it is told
-    nothing, and the check is one of the site's history like any other. A check
-    that was interrupted while it listed is gone on with. Exit code 0: they agree,
+    with --checksums, when which blocks were proved; with --dry-run neither, but
+    the check is one of the site's history like any other. A check that
+    was interrupted while it listed is gone on with. Exit code 0: they agree,
     or everything was put right; 1: something is left, awaited files included. The
     report is written in any case and stays in the folder that is named at the end.
     With another catalogue's --inventory nothing is changed: what is found is

@@ -16,7 +16,7 @@ from holdfast.cli.progress import progress
 from holdfast.consistency import findings
 from holdfast.consistency.checking.run import CheckSettings
 from holdfast.consistency.class_words import MEANINGS, NAMES
-from holdfast.consistency.classes import UNSEEN, Class
+from holdfast.consistency.classes import FOREIGN, TRAITS, UNSEEN, Class
 from holdfast.consistency.findings import Finding
 from holdfast.consistency.report import FINDINGS
 from holdfast.consistency.run_folder import run_name
@@ -57,10 +57,6 @@ Sites = Annotated[
 Lists = Annotated[
     Path | None, typer.Option("--lists", metavar="DIR", help="Write the lists for that catalogue into this folder.")
 ]
-
-_CLASSES = tuple(cls for cls in Class if cls not in (Class.AWAITED, Class.EMPTY_DIRECTORY))
-"""Of what nobody asks for, nothing is awaited; and empty directories are no matter of another catalogue."""
-_ALWAYS_SHOWN = (Class.MISSING, Class.ORPHAN, Class.SIZE_MISMATCH, Class.UNLISTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +152,8 @@ def _checked(context: Context, name: str, settings: CheckSettings, options: Opti
 
 def _show(report: ForeignReport, told: Told) -> None:
     rows: list[tuple[Any, ...]] = []
-    for cls in _CLASSES:
-        if report.counts[cls] or cls in _ALWAYS_SHOWN:
+    for cls in FOREIGN:
+        if TRAITS[cls].in_foreign_check.shows(report.counts[cls]):
             size = "" if cls in UNSEEN else show.size(report.sizes[cls])
             rows.append((NAMES[cls], show.number(report.counts[cls]), size, MEANINGS[cls]))
     before = report.before
@@ -180,7 +176,7 @@ def _show(report: ForeignReport, told: Told) -> None:
 
 def _samples(report: ForeignReport) -> list[Finding]:
     """The first few findings of each class."""
-    shown: dict[Class, list[Finding]] = {cls: [] for cls in _CLASSES}
+    shown: dict[Class, list[Finding]] = {cls: [] for cls in FOREIGN}
     for finding in findings.read_table(Path(report.folder) / FINDINGS, tuple(shown)):
         if len(shown[finding.cls]) < SAMPLES:
             shown[finding.cls].append(finding)

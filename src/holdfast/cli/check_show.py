@@ -17,14 +17,12 @@ SAMPLES = 2
 """How many paths of each class the table shows."""
 LEFT_SHOWN = 10
 
-_SHOWN_IF_ANY = (Class.SUSPECT, Class.EMPTY_DIRECTORY, Class.IGNORED)
-
 
 def show_report(report: Report) -> None:
     """What a check has found."""
     rows = []
     for cls in Class:
-        if report.counts[cls] or cls not in _SHOWN_IF_ANY:
+        if TRAITS[cls].in_check.shows(report.counts[cls]):
             sizes = show.size(report.sizes[cls]) if cls not in UNSEEN and not TRAITS[cls].is_directory else ""
             meaning = MEANINGS[cls]
             if cls is Class.AWAITED and report.awaited_held:

@@ -13,7 +13,7 @@ import typer
 from holdfast.cli import completing, options, request_show, show
 from holdfast.cli.context import Context, open_context
 from holdfast.consistency.class_words import NAMES
-from holdfast.consistency.classes import Class
+from holdfast.consistency.classes import KEPT, Class
 from holdfast.consistency.gates import Confirmation, GateSettings
 from holdfast.consistency.history.deeds import Deed, DeedKind, Deeds, Seen
 from holdfast.consistency.history.kept_report import require_here
@@ -95,8 +95,8 @@ def findings_command(
         folder = _last_folder(context, site)
         needed = GateSettings.of(context.config.consistency.for_site(site)).confirmations
         now_us, last_run = context.clock(), folder.name
-        if cls is not None and cls not in needed:
-            hint = f"{', '.join(needed)} are; others are in the report"
+        if cls is not None and cls not in KEPT:
+            hint = f"{', '.join(KEPT)} are; others are in the report"
             raise BadInput(f"findings of the class {cls.value} are not kept", hint=hint)
         found = sightings(folder, cls=cls, current=current, path_below=path_below)
         rows = list(islice(found, limit + 1))
@@ -141,15 +141,17 @@ def _row(
         show.time(sighting.last_us),
         show.number(sighting.n_runs),
         "" if done is None else done.text,
-        _state(sighting, needed[sighting.cls], last_run, now_us=now_us),
+        _state(sighting, needed.get(sighting.cls), last_run, now_us=now_us),
     )
 
 
-def _state(sighting: Sighting, needed: Confirmation, last_run: str, *, now_us: int) -> str:
+def _state(sighting: Sighting, needed: Confirmation | None, last_run: str, *, now_us: int) -> str:
     if not sighting.is_current:
         return "former"
     if sighting.last_run != last_run:
         return "could not be seen in the last check"
+    if needed is None:
+        return "never acted on"
     if sighting.is_confirmed(needed, now_us=now_us):
         return "confirmed"
     takes = []
@@ -163,8 +165,11 @@ def _state(sighting: Sighting, needed: Confirmation, last_run: str, *, now_us: i
 def _facts(
     sighting: Sighting, done: Done | None, needed: Mapping[Class, Confirmation], last_run: str, *, now_us: int
 ) -> dict[str, Any]:
-    of_class = needed[sighting.cls]
-    is_confirmed = sighting.last_run == last_run and sighting.is_confirmed(of_class, now_us=now_us)
+    of_class = needed.get(sighting.cls)
+    is_confirmed, from_us = False, None
+    if of_class is not None:
+        is_confirmed = sighting.last_run == last_run and sighting.is_confirmed(of_class, now_us=now_us)
+        from_us = sighting.confirmed_from_us(of_class)
     return {
         "class": sighting.cls,
         "path": sighting.path,
@@ -177,7 +182,7 @@ def _facts(
         "checks": sighting.n_runs,
         "is_current": sighting.is_current,
         "is_confirmed": is_confirmed,
-        "confirmed_from": show.time_exact(sighting.confirmed_from_us(of_class)),
-        "checks_needed": of_class.runs,
+        "confirmed_from": show.time_exact(from_us),
+        "checks_needed": None if of_class is None else of_class.runs,
         "done": None if done is None else done.facts,
     }

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import typer
 
-from holdfast.cli import options, show
+from holdfast.cli import hints, journal_lines, options, show
 from holdfast.cli.context import open_context
 from holdfast.cli.progress import progress
 from holdfast.inventory import checkpoints, journal_reading, retention
+from holdfast.inventory.file_trail import FileTrail, Told
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.store import Cursor, JournalEntry, Store
-from holdfast.model import changes, names
-from holdfast.model.changes import Change
+from holdfast.model import names
 from holdfast.model.clock import DAY_US
 from holdfast.model.errors import BadInput, UnknownName, unknown_name
 
@@ -45,7 +45,8 @@ def tail(
         str | None, typer.Option("--site", metavar="SITE", help="Only entries that touch this site.")
     ] = None,
     lfn: Annotated[
-        str | None, typer.Option("--lfn", metavar="LFN", help="Only entries that touch the dataset of this file.")
+        str | None,
+        typer.Option("--lfn", metavar="LFN", help="Only what is about this file or all of its block or dataset."),
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document; with --follow one per line for each entry.")
@@ -54,22 +55,53 @@ def tail(
     """The last entries, oldest first.
 
     Each with who did it and why. Why a copy of a file is not at a site any more,
-    --lfn and --site together tell.
+    --lfn and --site together tell: of each entry the changes that are about that
+    file at that site are shown, and the others counted. With --json entries are
+    whole.
     """
     if lfn is not None and dataset is not None:
-        raise BadInput("--lfn means the dataset of the file", hint="say one of --lfn and --dataset")
+        raise BadInput("--lfn says the dataset, too", hint="say one of --lfn and --dataset")
     with open_context() as context:
         if lfn is not None:
-            dataset = _dataset_of(context.store, lfn)
+            _tail_of_file(context.store, lfn, site, count, follow=follow, as_json=json)
+            return
         items = _items(context.store, dataset, site)
         end = end_of(context.store)
         entries = journal_reading.last(context.store, count, items, until=end.position if end else 0)
-        if json and not follow:
-            show.document({"entries": [record(entry) for entry in entries]})
-            return
-        _write(entries, as_json=json)
+        _write_tail(context.store, journal_lines.whole(entries), follow=follow, as_json=json)
         if follow:
-            _follow(context.store, end, items, as_json=json)
+            _follow(
+                context.store,
+                end,
+                lambda entries: journal_lines.whole(journal_reading.touching(context.store, entries, items)),
+                as_json=json,
+            )
+
+
+def _tail_of_file(store: SqlStore, lfn: str, site: str | None, count: int, *, follow: bool, as_json: bool) -> None:
+    with store.snapshot() as snapshot:
+        (file,), end = snapshot.lookup([lfn]), snapshot.head.cursor
+    if file is None:
+        raise _unknown_file(lfn, site)
+    _items(store, None, site)
+    trail = FileTrail(store, file, site)
+    _write_tail(store, trail.last(count, until=end.position), follow=follow, as_json=as_json)
+    if follow:
+        _follow(store, end, trail.go_on, as_json=as_json)
+
+
+def _write_tail(store: SqlStore, told: Sequence[Told], *, follow: bool, as_json: bool) -> None:
+    if as_json and not follow:
+        show.document({"entries": [journal_lines.record(each.entry) for each in told]})
+    else:
+        journal_lines.write(store, told, as_json=as_json)
+
+
+def _unknown_file(lfn: str, site: str | None) -> UnknownName:
+    seen = hints.findings_below(site)
+    return UnknownName(
+        f"there is no file {lfn}", hint=f"say --dataset, if you know of which it was; what no dataset had, {seen} tells"
+    )
 
 
 @app.command("export")
@@ -88,7 +120,7 @@ def export(
         first = context.store.start().position
         if after < first and (until is None or until > after):
             show.note(f"the export begins at position {first + 1}: earlier entries are not kept")
-        _write(journal_reading.between(context.store, max(after, first), until), as_json=True)
+        journal_lines.write_json(journal_reading.between(context.store, max(after, first), until))
 
 
 @app.command("trim")
@@ -253,61 +285,20 @@ def _items(store: SqlStore, dataset: str | None, site: str | None) -> list[tuple
     return items
 
 
-def _dataset_of(store: SqlStore, lfn: str) -> str:
-    """The dataset of a file; UnknownName."""
-    with store.snapshot() as snapshot:
-        (file,) = snapshot.lookup([lfn])
-    if file is None:
-        raise UnknownName(f"there is no file {lfn}", hint="say --dataset, if you know of which it was")
-    return str(file.block.dataset)
-
-
 def end_of(store: Store) -> Cursor | None:
     """The end of the journal; None if there is nothing in it."""
     head = store.head()
     return head.cursor if head.position else None
 
 
-def _follow(store: SqlStore, after: Cursor | None, items: Sequence[tuple[str, str]], *, as_json: bool) -> None:
+def _follow(
+    store: SqlStore, after: Cursor | None, choose: Callable[[list[JournalEntry]], list[Told]], *, as_json: bool
+) -> None:
     while True:
         entries = list(store.entries(after, limit=BATCH))
-        _write(journal_reading.touching(store, entries, items), as_json=as_json)
+        journal_lines.write(store, choose(entries), as_json=as_json)
         sys.stdout.flush()
         if entries:
             after = entries[-1].cursor
         else:
             store.wait(after.position if after else 0, POLL_S)
-
-
-def _write(entries: Iterable[JournalEntry], *, as_json: bool) -> None:
-    for entry in entries:
-        if as_json:
-            sys.stdout.write(f"{show.json_text(record(entry))}\n")
-        else:
-            what = "; ".join(summary(change) for change in entry.changes)
-            origin = f" from {entry.origin.endpoint}" if entry.origin else ""
-            show.line(f"{entry.position:>8}  {show.time(entry.at_us)}  {entry.actor}  {entry.cause}{origin}: {what}")
-
-
-def record(entry: JournalEntry) -> dict[str, Any]:
-    """An entry for ``--json``, with all its changes."""
-    return {
-        "epoch": entry.epoch,
-        "position": entry.position,
-        "at": show.time_exact(entry.at_us),
-        "actor": entry.actor,
-        "cause": entry.cause,
-        "origin": entry.origin,
-        "changes": entry.changes,
-        "digest": entry.digest,
-    }
-
-
-def summary(change: Change) -> str:
-    """A change in a few words: its kind, what it names, and how many rows it has."""
-    datasets, sites = changes.touched(change)
-    item = getattr(change, "lock", None)
-    named = getattr(change, "id", "") or (item.item if item is not None else "")
-    words = [change.kind, *sorted(map(str, datasets)), *sorted(sites), *([named] if named else [])]
-    rows = changes.rows(change)
-    return " ".join(words) + (f" ({show.plural(rows, 'row')})" if rows > 1 else "")

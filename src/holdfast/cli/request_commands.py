@@ -75,7 +75,8 @@ def _list(kinds: Kinds) -> Command:
             show.document({"requests": [request_show.facts(status, now_us=now_us) for status in found]})
             return
         if not found:
-            show.note(request_choice.describe(choice))
+            over = "" if all or state else ": --all shows those that are over"
+            show.note(f"{request_choice.describe(choice)}{over}")
             return
         rows = [request_show.row(status, now_us=now_us) for status in found]
         show.table(request_show.COLUMNS, rows, right=request_show.RIGHT)
@@ -92,7 +93,7 @@ def _show(kinds: Kinds) -> Command:
             with context.store.snapshot() as snapshot:
                 opposites = troubles.opposites_of(snapshot, status.request)
         if json:
-            facts = request_show.facts(status, now_us=now_us)
+            facts = request_show.facts(status, now_us=now_us) | {"paths": request_show.paths(status.request)}
             about = [{"request": each.id, "files": each.n_files} for each in opposites]
             show.document({**facts, "problems": [*map(request_show.problem_facts, problems)], "opposites": about})
         else:

@@ -15,6 +15,7 @@ from holdfast.operations.showing.troubles import BatchTrouble, Opposite
 from holdfast.operations.showing.why import lasting, why
 
 ID_SHOWN = 12
+PATHS_SHOWN = 5
 
 COLUMNS = ("request", "what", "site", "state", "done", "files", "left", "rate", "time left", "owner", "why")
 RIGHT = ("done", "files", "left", "rate", "time left")
@@ -24,6 +25,13 @@ def what(status: RequestStatus) -> str:
     """What a request is about."""
     request = status.request
     return str(request.dataset) if isinstance(request, CopyRequest) else deletion_report.what(request)
+
+
+def paths(request: Request) -> list[str]:
+    """What a request names by path: orphans and empty directories."""
+    if not isinstance(request, DeletionRequest):
+        return []
+    return [request.path(number) for number in range(request.n_paths)]
 
 
 def _into(request: Request) -> str:
@@ -115,6 +123,7 @@ def print_one(
         [
             ("request", request.id),
             (_NOUNS[status.kind], f"{what(status)} {'to' if status.kind is RequestKind.COPY else 'at'} {request.site}"),
+            *_path_lines(request),
             ("into", _into(request)),
             ("state", status.condition.value),
             ("why", why(status, now_us=now_us)),
@@ -135,6 +144,13 @@ def print_one(
     if problems:
         show.line()
         print_problems(problems, now_us=now_us)
+
+
+def _path_lines(request: Request) -> list[tuple[str, str]]:
+    named = paths(request)
+    n_more = len(named) - PATHS_SHOWN
+    more = [("", f"and {show.number(n_more)} more: all are in --json")] if n_more > 0 else []
+    return [("path", path) for path in named[:PATHS_SHOWN]] + more
 
 
 _NOUNS = {RequestKind.COPY: "copy", RequestKind.REPLICAS: "deletion", RequestKind.ORPHANS: "deletion"}

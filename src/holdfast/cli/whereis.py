@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from holdfast.cli import options, show
+from holdfast.cli import hints, options, show
 from holdfast.cli.context import open_context
 from holdfast.inventory import whereabouts
 from holdfast.inventory.whereabouts import FileAtSite, Located
@@ -52,6 +52,8 @@ def whereis(
             show.note(f"nowhere: `holdfast journal tail --lfn {nowhere[0]}` tells what became of the copies")
     for lfn in unknown:
         show.note(f"unknown: {lfn}")
+    if unknown and not json:
+        show.note(f"what no dataset has: {hints.findings_below()} tells what checks have seen, and what was done")
     for record in coming:
         show.note(f"not there yet: {record.lfn} (dataset {record.block.dataset} is being published)")
     if unknown or coming or any(not each.places for each in found):

@@ -57,7 +57,7 @@ class Report:
     """Files whose checksum was compared and right; 0 if checksums were not asked for."""
     with_checksums: bool
     dry_run: bool = False
-    """Nothing was to be changed because of it, and the inventory was told nothing."""
+    """Nothing was to be asked for or proved because of it. That the site was looked at counts all the same."""
     resumed: int = 0
     """How often the listing was gone on with after it had been interrupted."""
     held: tuple[HeldCopy, ...] = ()
@@ -67,6 +67,8 @@ class Report:
     counts: Mapping[Class, int] = field(default_factory=dict)
     sizes: Mapping[Class, int] = field(default_factory=dict)
     folder: str = ""
+    door: str = ""
+    """The way (``Door.way``) of the first door that it was made through; "" in reports of earlier releases."""
 
     @property
     def awaited_held(self) -> int:

@@ -18,6 +18,8 @@ from holdfast.inventory.store import JournalEntry
 from holdfast.model.errors import unknown_name
 
 BATCH = 1000
+BACK = 50
+"""Entries that are read at once on the way back: most often what is looked for is among the last."""
 
 Item = tuple[str, str]
 """("dataset", key) or ("site", name), as the side table names them."""
@@ -31,6 +33,13 @@ def last(store: SqlStore, count: int, items: Sequence[Item] = (), *, until: int)
     with store.reading() as connection:
         rows = connection.execute(query).all()
     return [sql_journal.entry_of(row) for row in reversed(rows)]
+
+
+def backwards(store: SqlStore, items: Sequence[Item], *, until: int) -> Iterator[JournalEntry]:
+    """The entries up to a position that touch all of ``items``, the latest first; few are in memory at once."""
+    while entries := last(store, BACK, items, until=until):
+        yield from reversed(entries)
+        until = entries[0].position - 1
 
 
 def _touches(item: Item) -> ColumnElement[bool]:

@@ -7,6 +7,7 @@ Text fields that name things have passed ``holdfast.model.names``;
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -90,8 +91,12 @@ class Door:
 
     def leads_to_same(self, other: Door) -> bool:
         """Whether every file is in the same place behind both, as far as their texts tell."""
-        first, second = ((door.protocol, door.place, door.rules.chains) for door in (self, other))
-        return first == second
+        return self.way == other.way
+
+    @property
+    def way(self) -> str:
+        """Where it leads, as one short text to be kept, and compared with what another door has."""
+        return hashlib.sha256(repr((self.protocol, self.place, self.rules.chains)).encode()).hexdigest()
 
     def pfn(self, lfn: str) -> str | None:
         """The PFN of ``lfn`` through this door; None if its rules give none."""

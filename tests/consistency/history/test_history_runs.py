@@ -9,10 +9,10 @@ import pytest
 from history_world import NOW_US, POSTGRES, HistoryWorld, a_report
 from sqlalchemy import update
 
-from holdfast.consistency.classes import Class
+from holdfast.consistency.classes import DIFFERING, Class
 from holdfast.consistency.history import kept_report, tables
 from holdfast.consistency.history.alive import is_held
-from holdfast.consistency.history.runs import Action, History, RunState
+from holdfast.consistency.history.runs import LOOKED_BACK_MAX, Action, History, RunState
 from holdfast.consistency.resumable import LOCK
 from holdfast.inventory import backup as backups
 from holdfast.inventory.sql_store import SqlStore
@@ -194,6 +194,17 @@ def test_the_last_report_is_that_of_the_last_check_that_is_done(world: HistoryWo
     assert world.history.last_report("A") == second
 
 
+def test_no_number_of_runs_that_were_killed_elsewhere_hides_the_last_report(world: HistoryWorld) -> None:
+    good = world.done("run-good")
+    for number in range(2 * LOOKED_BACK_MAX):
+        world.now_us += SECOND_US
+        world.host = f"pod-{number}"
+        world.begin(f"killed-{number:03}")
+    world.host = "here"
+    assert world.history.last_report("A") == good
+    assert world.history.earlier("A", f"killed-{number:03}") == [good]
+
+
 def test_a_last_report_that_cannot_be_read_is_not_passed_over(world: HistoryWorld) -> None:
     world.done("run1")
     world.done("run2")
@@ -215,7 +226,7 @@ def test_a_report_that_knows_nothing_of_a_class_does_not_say_that_all_is_well(cl
     assert a_report().agrees
     kept = kept_report.report_of(kept_report.text_of(a_report()).replace(f'"{cls.value}"', '"unheard_of"'))
     assert kept is not None
-    assert kept.agrees is (cls in (Class.IGNORED, Class.EMPTY_DIRECTORY))
+    assert kept.agrees is (cls not in DIFFERING)
     assert kept.to_json()[cls.value] is None
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.consistency import findings
-from holdfast.consistency.classes import UNSEEN, Class
+from holdfast.consistency.classes import KEPT, UNSEEN, Class
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
 from holdfast.consistency.findings import Finding
 from holdfast.consistency.gates import ACTED, Confirmation
@@ -50,6 +50,7 @@ class Runs:
         self.n_runs = 0
         self.days_ahead = 0
         self.lasted_us = 0
+        self.door = "the usual way"
 
     @property
     def folder(self) -> Path:
@@ -79,6 +80,7 @@ class Runs:
             at_us=self.at_us,
             began_us=self.at_us - self.lasted_us,
             files=files,
+            door=self.door,
             shrunk_fraction_max=0.5,
             limits=limits,
             history_us=history_us,
@@ -119,7 +121,7 @@ def carried_on(
     hiding_itself = {each.path for each in found if each.cls in (Class.AWAITED, Class.IGNORED)}
     after = dict(before)
     for each in found:
-        if each.cls in ACTED:
+        if each.cls in KEPT:
             size = each.expected_size if each.actual_size is None else each.actual_size
             new = Sighting(
                 each.cls, each.path, size, each.mtime_ns, runs.at_us, runs.name, runs.at_us, runs.name, 1, True
@@ -458,3 +460,14 @@ def test_what_was_hidden_in_the_last_run_is_not_confirmed_by_it(runs: Runs) -> N
     assert list(confirmed(runs.folder, Class.ORPHAN, needed, now_us=runs.at_us, limits=LIMITS)) == []
     counts = confirmed_counts(runs.folder, {Class.ORPHAN: needed}, now_us=runs.at_us, limits=LIMITS)
     assert counts == {Class.ORPHAN: 0}
+
+
+def test_what_was_seen_through_another_door_is_not_carried_on(runs: Runs) -> None:
+    runs.see(missing("/x"))
+    (seen,) = runs.see(missing("/x"))
+    assert seen.n_runs == 2
+    runs.door = "another way"
+    (seen,) = runs.see(missing("/x"))
+    assert (seen.n_runs, seen.first_us) == (1, runs.at_us)
+    (seen,) = runs.see(missing("/x"))
+    assert seen.n_runs == 2

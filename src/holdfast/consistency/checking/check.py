@@ -184,6 +184,7 @@ async def _check(state: Run) -> Report:
         lost_subtrees=tuple(lost),
         counts=sums.counts,
         sizes=sums.sizes,
+        door=state.site.first_door.way,
     )
 
 
@@ -197,6 +198,7 @@ def _remember(state: Run, began_us: int, files: int) -> None:
         at_us=state.clock(),
         began_us=began_us,
         files=files,
+        door=state.site.first_door.way,
         shrunk_fraction_max=settings.shrunk_fraction_max,
         limits=settings.limits,
         history_us=settings.history_us,

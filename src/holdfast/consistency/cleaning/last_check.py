@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from holdfast.consistency import findings
-from holdfast.consistency.classes import UNSEEN
+from holdfast.consistency.classes import MAY_BE_LACKING, UNSEEN
 from holdfast.consistency.findings import Finding
 from holdfast.consistency.history.kept_report import require_here
 from holdfast.consistency.history.runs import History
-from holdfast.consistency.mending.sought import NEEDED
 from holdfast.consistency.report import FINDINGS
 from holdfast.model.clock import DAY_US, show_time
 from holdfast.model.errors import Conflict
@@ -43,7 +42,7 @@ def last_lacking(history: History, site: str) -> Iterator[Finding]:
     """
     report = history.last_report(site)
     if report is not None:
-        for finding in findings.read_table(require_here(report) / FINDINGS, NEEDED):
+        for finding in findings.read_table(require_here(report) / FINDINGS, MAY_BE_LACKING):
             # Ignored are above all orphans: in nobody's way here, and more than memory may hold.
             if finding.block is not None or finding.cls in UNSEEN:
                 yield finding

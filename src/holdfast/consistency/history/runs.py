@@ -41,7 +41,7 @@ class RunState(StrEnum):
 
 
 LOOKED_BACK_MAX = 50
-"""How many runs are looked at for one that is done; killed ones lie between."""
+"""So many reports of a site are looked back at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class History:
 
         OperatorError if what was kept of it cannot be read: an earlier one would not know what has come since.
         """
-        done = [run for run in self._found(_ended_well(site).limit(LOOKED_BACK_MAX)) if run.state is RunState.DONE]
+        done = self._done(_newest_first(site), 1)
         if done and done[0].report is None:
             message = f"what was kept of the report of {done[0].run} cannot be read"
             raise OperatorError(message, place=str(done[0].folder), hint=f"run `holdfast check {site}`")
@@ -180,12 +180,11 @@ class History:
         Before a run that is not known here come all that are.
         """
         began = select(tables.run.c.started_us).where(tables.run.c.run == run).scalar_subquery()
-        others = _ended_well(site).where(
+        others = _newest_first(site).where(
             tables.run.c.run != run,
             tables.run.c.started_us <= func.coalesce(began, tables.run.c.started_us),
         )
-        found = self._found(others.limit(LOOKED_BACK_MAX))
-        done = [each.report for each in found if each.state is RunState.DONE and each.report is not None]
+        done = [each.report for each in self._done(others, LOOKED_BACK_MAX) if each.report is not None]
         return done[::-1]
 
     def actions(self, *, run: str | None = None, site: str | None = None) -> list[Action]:
@@ -204,6 +203,14 @@ class History:
     def _open(self, site: str | None) -> list[Run]:
         """The runs that have not told how they ended, those included of which a report tells it."""
         return self._found(_newest_first(site).where(tables.run.c.state == ""))
+
+    def _done(self, newest_first: Select[Any], limit: int) -> list[Run]:
+        """The last runs of these that are done, newest first. However many were killed since, they are not hidden."""
+        told = self._found(newest_first.where(tables.run.c.state == RunState.DONE.value).limit(limit))
+        # Of one that was killed only its own machine can know, by its folder, that it was done.
+        ours = self._found(newest_first.where(tables.run.c.state == "", tables.run.c.host == self._host))
+        done = [*told, *(run for run in ours if run.state is RunState.DONE)]
+        return sorted(done, key=lambda run: (run.started_us, run.run), reverse=True)[:limit]
 
     def _found(self, query: Select[Any]) -> list[Run]:
         with self._room.read() as connection:
@@ -253,11 +260,6 @@ class History:
 def _newest_first(site: str | None) -> Select[Any]:
     query = select(tables.run).order_by(tables.run.c.started_us.desc(), tables.run.c.run.desc())
     return query if site is None else query.where(tables.run.c.site == site)
-
-
-def _ended_well(site: str) -> Select[Any]:
-    """The runs of a site that are done, or have not told how they ended."""
-    return _newest_first(site).where(tables.run.c.state.in_(("", RunState.DONE.value)))
 
 
 def _ended_us(report: Report) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.consistency.classes import ACTED, UNSEEN, Class
+from holdfast.consistency.classes import KEPT, LEAVING_OPEN, UNSEEN, Class
 from holdfast.consistency.comparing.duckdb_session import literal
 from holdfast.consistency.gates import Confirmation
 from holdfast.model.clock import SECOND_US
@@ -19,9 +19,6 @@ SCHEMA = (
     "last_us BIGINT, last_run VARCHAR, n_runs BIGINT, is_current BOOLEAN"
 )
 """The table's columns and their types."""
-
-_NOT_TO_BE_TOLD = tuple(cls for cls in Class if cls not in ACTED)
-"""A path in one of these classes may be what it was, or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ def carried_on(findings: str, before: str, moment: Moment) -> str:
         seen AS (
             SELECT class, dir, name, max(coalesce(actual_size, expected_size)) AS size, max(mtime_ns) AS mtime_ns,
                    max(changed_ns) AS changed_ns
-            FROM found WHERE class IN ({_listed(ACTED)}) GROUP BY class, dir, name),
+            FROM found WHERE class IN ({_listed(KEPT)}) GROUP BY class, dir, name),
         met AS MATERIALIZED (
             SELECT coalesce(s.class, b.class) AS class, coalesce(s.dir, b.dir) AS dir,
                    coalesce(s.name, b.name) AS name, s.size, s.mtime_ns, s.changed_ns, b.size AS old_size,
@@ -103,7 +100,7 @@ def _hidden(dirs: str) -> str:
                     SELECT dir, parts, unnest(range(1, len(parts) + 1)) AS n
                     FROM (SELECT dir, string_split(dir, '/') AS parts FROM ({dirs}))))
             WHERE place IN (SELECT {path} FROM found WHERE class IN ({_listed(UNSEEN)}))),
-        hidden_paths AS (SELECT DISTINCT dir, name FROM found WHERE class IN ({_listed(_NOT_TO_BE_TOLD)}))"""
+        hidden_paths AS (SELECT DISTINCT dir, name FROM found WHERE class IN ({_listed(LEAVING_OPEN)}))"""
 
 
 def confirmed_flags(findings: str, sightings: str, cls: Class, needed: Confirmation, *, now_us: int) -> str:

@@ -7,14 +7,15 @@ should where nothing does; ``first_us``, ``first_run``, ``last_us``,
 ``last_run``, ``n_runs``, ``is_current``.
 
 Rules
-  * One row a class and path, in the order of class, directory and name, byte by byte.
+  * One row a class and path, of the classes that are ``KEPT``, in the order of class, directory and name, byte by
+    byte.
   * What is seen in a class is current. It goes on from the run before only if that row was current and what lies
     there has the same size and time; else it begins anew. So does an orphan that was changed or moved there since,
     out of the quarantine for one, and what was first seen in a future that a wrong clock has told. Since is: since
     the run before began, for nobody knows when in it a file was listed.
   * What a run did not see in the class is former from then on: the row is broken. A run that could not see there
-    neither confirms nor breaks it: something at or above it was unlisted or suspect, or the path itself awaited or
-    ignored.
+    neither confirms nor breaks it: something at or above it was unlisted or suspect, or the path itself in a class
+    that leaves that open, as awaited or ignored.
   * What was missing while a site showed no file at all, or far fewer than now, was perhaps only hidden: where it is
     missing still, that begins anew, and where that cannot be seen now, it is broken.
   * Former rows are kept for ``history_us`` since they were seen last.
@@ -66,6 +67,9 @@ _BEGAN = "holdfast.began_us"
 _FILES = "holdfast.files"
 """The table's own note of how many files the site showed in its run."""
 
+_DOOR = "holdfast.door"
+"""The table's own note of the way of the door that its run looked through."""
+
 _HINT = "move it away: confirmations begin anew without it"
 
 _log = logs.get("consistency")
@@ -107,6 +111,7 @@ def write_sightings(
     at_us: int,
     began_us: int,
     files: int,
+    door: str,
     shrunk_fraction_max: float,
     limits: EngineLimits,
     history_us: int = HISTORY_US,
@@ -115,8 +120,11 @@ def write_sightings(
 
     The run began at ``began_us``, before anything was listed; it is ``at_us`` now. In it the site has shown so many
     ``files``; one that showed fewer than that by more than the part ``shrunk_fraction_max``, or none at all, is not
-    believed to have shown all.
+    believed to have shown all. What was seen through a door that leads elsewhere than ``door`` is not carried on.
     """
+    if previous is not None and _note(previous, _DOOR) != door:
+        _log.warning("the site has another first door than before; confirmations begin anew", place=str(folder))
+        previous = None
     target, part = folder / SIGHTINGS, folder / f"{SIGHTINGS}{PART}"
     before = sighting_query.no_table() if previous is None else sighting_query.table(previous)
     made_before_us = None if previous is None else _noted(previous, _AT)
@@ -126,7 +134,7 @@ def write_sightings(
     moment = Moment(run, at_us, at_us - history_us, began_before_us, was_hidden=was_hidden)
     made_us = at_us if made_before_us is None else max(at_us, made_before_us + 1)
     query = sighting_query.carried_on(sighting_query.table(folder / FINDINGS), before, moment)
-    notes = f"{{'{_AT}': '{made_us}', '{_BEGAN}': '{began_us}', '{_FILES}': '{files}'}}"
+    notes = f"{{'{_AT}': '{made_us}', '{_BEGAN}': '{began_us}', '{_FILES}': '{files}', '{_DOOR}': '{door}'}}"
     form = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480, KV_METADATA {notes}"
     with _engine(folder, limits) as connection:
         # What is grouped, joined and sorted may be more than memory holds.
@@ -159,12 +167,20 @@ def previous_sightings(site_folder: Path, run: str) -> Path | None:
 
 
 def _noted(table: Path, what: str) -> int | None:
-    """What a table of sightings notes of itself; None if it does not say."""
+    """A number that a table of sightings notes of itself; None if it does not say."""
+    try:
+        return int(_note(table, what))
+    except ValueError:
+        return None
+
+
+def _note(table: Path, what: str) -> str:
+    """What a table of sightings notes of itself; "" if it does not say."""
     try:
         noted = pq.read_metadata(table).metadata or {}
-        return int(noted[what.encode()])
-    except (OSError, pa.ArrowException, KeyError, ValueError):
-        return None
+        return noted[what.encode()].decode()
+    except (OSError, pa.ArrowException, KeyError, UnicodeDecodeError):
+        return ""
 
 
 # ---- reading --------------------------------------------------------------------

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from holdfast.consistency import findings
-from holdfast.consistency.classes import WRONG, Class
+from holdfast.consistency.classes import MAY_BE_LACKING, WRONG, Class
 from holdfast.consistency.findings import Finding
 from holdfast.consistency.gates import Gates, GateSettings
 from holdfast.consistency.history.sightings import confirmed
@@ -29,7 +29,6 @@ from holdfast.consistency.mending.asker import Asker, Repair, require_open
 from holdfast.consistency.mending.overrides import NONE, Overrides
 from holdfast.consistency.mending.removals import delete_orphans, remove_empty
 from holdfast.consistency.mending.repair import repair
-from holdfast.consistency.mending.sought import NEEDED
 from holdfast.consistency.report import FINDINGS, Report
 from holdfast.consistency.site_gates import gates_of
 from holdfast.inventory.store import Store
@@ -85,8 +84,10 @@ async def act(
 ) -> None:
     """Ask for what is wished about a report, whose folder is here; told in ``acted`` as it goes.
 
-    ``driver`` is for the site's first door. Conflict, with all reasons, if a gate is closed.
+    ``driver`` is for the site's first door. Conflict, with all reasons, if a gate is closed; and if the report was made
+    through another door.
     """
+    tools.require_same_door(report)
     settings = overrides.settings(GateSettings.of(tools.configured))
     state = tools.state
     acted.dry_mode = state.mode_refusal
@@ -134,7 +135,7 @@ class _Acting:
                 self._confirmed(Class.ORPHAN),
                 acted.asked,
                 gates=self.gates,
-                lacking=findings.read_table(self._table, NEEDED),
+                lacking=findings.read_table(self._table, MAY_BE_LACKING),
                 is_quarantined=self.tools.configured.quarantine and not self.overrides.no_quarantine,
                 is_again=self.overrides.again,
             )

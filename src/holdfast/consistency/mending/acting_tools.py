@@ -10,15 +10,17 @@ from holdfast.consistency.comparing.duckdb_session import EngineLimits, limits_o
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.history.states import SiteState, States
 from holdfast.consistency.mending.asker import Asker
+from holdfast.consistency.report import Report
 from holdfast.inventory.store import Store
 from holdfast.model.clock import Clock
+from holdfast.model.errors import Conflict
 from holdfast.model.records import Site
 from holdfast.storage.driver import StorageDriver
 
 
 @dataclass(frozen=True, slots=True)
 class ActingTools:
-    """What acting on a report needs beside the report. ``site`` is as it was when it was checked."""
+    """What acting on a report needs beside the report. ``site`` is as it was when the driver was opened."""
 
     store: Store
     site: Site
@@ -47,6 +49,13 @@ class ActingTools:
     def limits(self) -> EngineLimits:
         """What reading a report may take of the machine."""
         return limits_of(self.settings)
+
+    def require_same_door(self, report: Report) -> None:
+        """Conflict for a report that was made through a door that leads elsewhere than the site's first one."""
+        if report.door != self.site.first_door.way:
+            message = f"{report.site} has another first door than when it was checked ({report.run})"
+            hint = f"what was seen behind the other one does not count; run `holdfast check {report.site}`"
+            raise Conflict(message, rows=(report.site,), hint=hint)
 
     def asker(self, driver: StorageDriver, *, is_dry: bool = False, despite: tuple[str, ...] = ()) -> Asker:
         """Who asks, through a driver for the site's first door; ``is_dry``: this is a dry run in any case."""

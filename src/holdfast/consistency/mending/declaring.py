@@ -45,9 +45,10 @@ async def declare_lost(
 ) -> list[Finding]:
     """Declare lost those losses of a report that are gone, and were seen so often enough; returns what was declared.
 
-    Conflict for a site that is not to be acted on, or that lacks so much that something else is the matter; and as
-    ``declare`` raises it.
+    Conflict for a site that is not to be acted on, that lacks so much that something else is the matter, or whose
+    first door is another one by now; and as ``declare`` raises it.
     """
+    tools.require_same_door(report)
     _require_gates(tools, report)
     needed = Confirmation(tools.configured.lost_runs)
     gone = {(each.finding.cls, each.finding.path) for each in found if each.hope is Hope.NONE}

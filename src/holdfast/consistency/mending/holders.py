@@ -31,7 +31,13 @@ class Holders:
         Such a copy counts: once the inventory knows that the file is gone from
         here, the deletion there has to leave it, for it is the last.
         """
-        return any(each.site in self._ready and each.holds(finding.ordinal) for each in self._of(finding))
+        return any(site in self._ready for site in self.elsewhere(finding))
+
+    def elsewhere(self, finding: Finding) -> list[str]:
+        """The names of all other sites that hold the file, whatever is to become of it and them."""
+        return sorted(
+            each.site for each in self._of(finding) if each.site != self._site and each.holds(finding.ordinal)
+        )
 
     def _of(self, finding: Finding) -> list[BlockReplica]:
         if finding.block is None:

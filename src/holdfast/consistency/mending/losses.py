@@ -17,10 +17,9 @@ from enum import StrEnum
 
 from holdfast.consistency.classes import WRONG
 from holdfast.consistency.findings import Finding
+from holdfast.consistency.mending.holders import Holders
 from holdfast.inventory.store import Snapshot
-from holdfast.model.errors import UnknownName
-from holdfast.model.names import BlockKey
-from holdfast.model.records import BlockReplica, StorageType
+from holdfast.model.records import StorageType
 
 
 class Hope(StrEnum):
@@ -42,26 +41,14 @@ class Loss:
 
 def losses(view: Snapshot, site: str, findings: Iterable[Finding]) -> Iterator[Loss]:
     """Those of the missing and wrong files that no READY disk has, in their order."""
-    sites = {each.name: each for each in view.sites()}
-    replicas: dict[BlockKey, list[BlockReplica]] = {}
+    sites, holders = {each.name: each for each in view.sites()}, Holders(view, site)
     for finding in findings:
-        if finding.cls not in WRONG or finding.block is None:
-            continue
-        if finding.block not in replicas:
-            replicas[finding.block] = _replicas(view, finding.block)
-        held = {each.site: each.holds(finding.ordinal) for each in replicas[finding.block]}
-        if not held.pop(site, False):
+        here = holders.here(finding)
+        if finding.cls not in WRONG or here is None or not here.holds(finding.ordinal):
             continue  # The inventory does not say any more that it is there.
-        others = sorted(name for name, holds in held.items() if holds)
+        others = holders.elsewhere(finding)
         ready = [name for name in others if sites[name].is_ready]
         if any(sites[name].storage_type is not StorageType.TAPE for name in ready):
             continue
         hope = Hope.TAPE if ready else Hope.NOT_READY if others else Hope.NONE
         yield Loss(finding, hope, tuple(ready or others))
-
-
-def _replicas(view: Snapshot, block: BlockKey) -> list[BlockReplica]:
-    try:
-        return view.replicas(block=block)
-    except UnknownName:
-        return []

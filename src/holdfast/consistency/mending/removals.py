@@ -57,8 +57,8 @@ async def delete_orphans(
 ) -> None:
     """Ask for the removal of all orphans in ``findings`` that may go; with ``is_again`` cancelled or not.
 
-    ``lacking`` are the report's findings of the classes ``sought.NEEDED``: an orphan may be one of these files under
-    another name.
+    ``lacking`` are the report's findings of the classes ``MAY_BE_LACKING``: an orphan may be one of these files
+    under another name.
     """
     capabilities = asker.driver.capabilities
     if is_quarantined and not (capabilities.rename and (capabilities.atomic_rename or capabilities.directories)):

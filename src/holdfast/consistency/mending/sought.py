@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from holdfast.consistency.classes import TRAITS, UNSEEN, Class, Remedy
+from holdfast.consistency.classes import MAY_BE_LACKING, UNSEEN
 from holdfast.consistency.findings import Finding
 from holdfast.inventory.copies import GoodCopies
 from holdfast.inventory.store import Snapshot
@@ -27,9 +27,6 @@ from holdfast.model import names, pfn
 from holdfast.model.fileset import FileSet
 from holdfast.model.names import BlockKey
 from holdfast.storage import parts
-
-NEEDED = tuple(cls for cls in Class if TRAITS[cls].remedy is not Remedy.REMOVAL)
-"""The classes of findings that tell what a site may not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ class Sought:
 
 
 def sought_files(view: Snapshot, site: str, wrong: Iterable[Finding]) -> Sought:
-    """What a site has not got. ``wrong`` are the findings of a report, those that are ``NEEDED`` at least."""
+    """What a site has not got. ``wrong`` are the findings of a report, those ``MAY_BE_LACKING`` at least."""
     lacking: dict[int, str] = {}
     kept_by_nobody: dict[int, str] = {}
     named: dict[BlockKey, list[Finding]] = {}
@@ -57,7 +54,7 @@ def sought_files(view: Snapshot, site: str, wrong: Iterable[Finding]) -> Sought:
     for finding in wrong:
         if finding.cls in UNSEEN and finding.n_files:
             hidden.add(finding.path)
-        elif finding.cls in NEEDED and finding.block is not None:
+        elif finding.cls in MAY_BE_LACKING and finding.block is not None:
             lacking.setdefault(finding.size, finding.lfn)
             named.setdefault(finding.block, []).append(finding)
     for lfn, size in _expected_in(view, site, hidden):

@@ -11,9 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.consistency.classes import DIFFERING, Class
+from holdfast.consistency.classes import DIFFERING, FOREIGN, Class
 from holdfast.consistency.sources.inventory import Written
 from holdfast.storage.abilities import Taken
+
+_NEVER_FOUND = (Class.EMPTY_DIRECTORY, Class.AWAITED)
+"""Always 0: their keys stay for programs that know them. A further class that is never found here has none."""
+
+_KEYS = tuple(cls for cls in Class if cls in (*FOREIGN, *_NEVER_FOUND))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +51,13 @@ class ForeignReport:
         return not (differing or self.unlisted_places or self.before.without_path or self.after.without_path)
 
     def to_json(self) -> dict[str, Any]:
-        """One document: a key per class, and ``sizes`` with the same keys."""
+        """One document: a key per class that it may find, and ``sizes`` with the same keys."""
         left_out = ("counts", "sizes", "before", "after")
         values = {name: getattr(self, name) for name in self.__slots__ if name not in left_out}
         values |= {"expected": self.before.files, "expected_size": self.before.size}
         values |= {"before": _said(self.before), "after": _said(self.after)}
-        values |= {cls.value: self.counts[cls] for cls in Class}
-        return values | {"sizes": {cls.value: self.sizes[cls] for cls in Class}, "agrees": self.agrees}
+        values |= {cls.value: self.counts[cls] for cls in _KEYS}
+        return values | {"sizes": {cls.value: self.sizes[cls] for cls in _KEYS}, "agrees": self.agrees}
 
 
 def _said(written: Written) -> dict[str, Any]:

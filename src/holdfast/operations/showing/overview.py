@@ -178,10 +178,20 @@ def find(snapshot: Snapshot, id: str, kinds: Kinds) -> Request:
     known = {request.id: request for request in requests_of(snapshot, kinds, only_open=False)}
     found = [request for name, request in known.items() if id and name.startswith(id)]
     if not found:
-        raise unknown_name("deletion" if RequestKind.COPY not in kinds else "transfer", id, known)
+        raise _unknown(snapshot, id, kinds, known)
     if len(found) > 1:
         raise BadInput(f"{len(found)} requests begin with {id!r}", hint="give more of the id")
     return found[0]
+
+
+def _unknown(snapshot: Snapshot, id: str, kinds: Kinds, known: Iterable[str]) -> UnknownName:
+    """The error for an id that none of these kinds has; it tells of those of the other kind that begin so."""
+    others = requests_of(snapshot, (COPIES | DELETIONS) - kinds, only_open=False)
+    what = "transfer" if RequestKind.COPY in kinds else "deletion"
+    if not id or not any(request.id.startswith(id) for request in others):
+        return unknown_name(what, id, known)
+    kind, group = ("deletion", "deletions") if RequestKind.COPY in kinds else ("copy", "transfers")
+    return UnknownName(f"there is no {what} {id!r}", hint=f"it is a {kind}: `holdfast {group} show {id}`")
 
 
 def statuses(

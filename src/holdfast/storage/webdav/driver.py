@@ -210,15 +210,21 @@ class WebdavDriver:
         with self._errors_at(path):
             if path == "/":
                 raise NotAllowed("the root directory is never removed")
-            async with aclosing(self._looks.pages(path)) as pages:
-                async for page in pages:
-                    if page.entries or page.unnameable:
-                        raise DirectoryNotEmpty("is not empty")
-                    if page.doubt:
-                        raise PeerError(f"it cannot be told whether it is empty: {page.doubt}")
+            await self._require_empty(path)
             # What comes into it from here on has to keep it: that is the server's business, if it minds.
+            if self._habits.takes_all is None:
+                await self._habits.spare(path)
+                await self._require_empty(path)  # The question took a while.
             await self._habits.spare(path)
             await self._files.remove(path)
+
+    async def _require_empty(self, path: str) -> None:
+        async with aclosing(self._looks.pages(path)) as pages:
+            async for page in pages:
+                if page.entries or page.unnameable:
+                    raise DirectoryNotEmpty("is not empty")
+                if page.doubt:
+                    raise PeerError(f"it cannot be told whether it is empty: {page.doubt}")
 
     @property
     def copies_over(self) -> str:

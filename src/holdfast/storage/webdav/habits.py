@@ -18,7 +18,9 @@ Rules
   * What cannot be found out is not assumed: the cautious answer, Unsupported,
     or a doubt. A question that is refused is no failure of whoever lists.
   * A server that writes names in both ways within one answer is doubted.
-  * Files that were made to ask are removed, each whatever becomes of the others.
+  * What was made to ask is removed, each thing whatever becomes of the others. Who is killed while asking leaves
+    an empty file, and for ``takes_all`` a directory around it, both named as parts: checks report them as orphan and
+    empty directory; where a server takes all, that directory is for the site to remove.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
+
+from aiohttp import ClientResponse
 
 from holdfast.model import names
 from holdfast.model.errors import HoldfastError, InvalidName, PeerError
@@ -39,6 +43,10 @@ from holdfast.storage.webdav.members import Way
 from holdfast.storage.webdav.propfind import PROPERTIES, Member
 
 MULTISTATUS = 207
+_DONE = (200, 201, 204)
+_REFUSED_AS_FULL = (405, 409, 412)
+_WORDS_BYTES_MAX = 1000
+"""Of what a server says of a refusal, so much is read."""
 SHORTENED_BYTES = 254
 """Of a longer name XRootD lists this much."""
 QUESTIONS_MAX = 8
@@ -169,18 +177,22 @@ class Habits:
             )
 
     async def _asked_takes_all(self, path: str) -> bool:
+        """Only a server that refuses a full directory for being full, and lets it go when it is empty, spares any."""
         folder = names.join(names.split(path)[0], parts.part_name())
         held = names.join(folder, parts.part_name())
         try:
             async with self._door.ask("MKCOL", folder, by=By.BESIDE) as reply:
-                if reply.status not in (200, 201, 204):
+                if reply.status not in _DONE:
                     raise self._door.refusal(reply, path)
             await self._put_nothing(held, path)
-            await self._remove(folder)
-            is_there = await self._is_there(held)
-            if is_there is None:
-                raise PeerError("it cannot be told whether a full directory would stay", place=self._door.place(path))
-            return not is_there
+            async with self._door.ask("DELETE", folder, by=By.BESIDE) as reply:
+                is_refused = await _is_refused_as_full(reply)
+            if await self._is_there(held) is False:
+                return True
+            # Any other failure says nothing, nor does a server that lets nothing go, or that has yet to do it.
+            if is_refused and await self._remove(held) in _DONE and await self._remove(folder) in _DONE:
+                return False
+            raise PeerError("it cannot be told whether a full directory would stay", place=self._door.place(path))
         finally:
             for each in (held, folder):
                 with suppress(HoldfastError):
@@ -194,10 +206,17 @@ class Habits:
 
     async def _put_nothing(self, path: str, asked: str) -> None:
         async with self._door.ask("PUT", path, body=Body(), by=By.BESIDE) as reply:
-            if reply.status not in (200, 201, 204):
+            if reply.status not in _DONE:
                 raise self._door.refusal(reply, asked)
 
-    async def _remove(self, path: str) -> None:
-        """Try to remove a file or directory of our own, whose name is nobody else's."""
-        async with self._door.ask("DELETE", path, by=By.BESIDE):
-            pass
+    async def _remove(self, path: str) -> int:
+        """Try to remove a file or directory of our own, whose name is nobody else's; the status."""
+        async with self._door.ask("DELETE", path, by=By.BESIDE) as reply:
+            return reply.status
+
+
+async def _is_refused_as_full(reply: ClientResponse) -> bool:
+    """Whether a directory was not removed because something is in it, and for no passing reason."""
+    if reply.status in _REFUSED_AS_FULL:
+        return True
+    return reply.status == 500 and b"not empty" in (await reply.content.read(_WORDS_BYTES_MAX)).lower()  # XRootD.

@@ -31,10 +31,11 @@ from holdfast.testing.servers.xrootd_server import account, guarded_folder
 class RcloneServer(ChildServer):
     """One server; see the module's docstring."""
 
-    def __init__(self, folder: Path, authority: TestAuthority | None = None) -> None:
+    def __init__(self, folder: Path, authority: TestAuthority | None = None, *, remembered_s: int = 0) -> None:
         super().__init__(folder)
         self.folder = folder
         self.authority = authority
+        self._remembered_s = remembered_s
         self.user = account("nobody")
         self.port = free_port()
         self.data = folder / "data"
@@ -52,8 +53,9 @@ class RcloneServer(ChildServer):
         return f"{'https' if self.authority else 'http'}://127.0.0.1:{self.port}"
 
     def command(self) -> list[str]:
-        """The server, with nothing remembered of directories: that would hide what tests do behind its back."""
-        options = ["--addr", f"127.0.0.1:{self.port}", "--dir-cache-time", "0s", "--poll-interval", "0s"]
+        """The server; what it remembers of directories hides for so long what is done behind its back."""
+        remembered = ("--dir-cache-time", f"{self._remembered_s}s", "--poll-interval", "0s")
+        options = ["--addr", f"127.0.0.1:{self.port}", *remembered]
         return [shutil.which("rclone") or "rclone", "serve", "webdav", str(self.data), *options, *self._credentials]
 
     def options(self) -> dict[str, Any]:
@@ -86,10 +88,16 @@ class RcloneServer(ChildServer):
 
 
 @contextmanager
-def rclone_server(folder: Path | None = None, *, authority: TestAuthority | None = None) -> Iterator[RcloneServer]:
-    """A server that runs; gone at the end with all it served. Its own folder is made within ``folder``."""
+def rclone_server(
+    folder: Path | None = None, *, authority: TestAuthority | None = None, remembered_s: int = 0
+) -> Iterator[RcloneServer]:
+    """A server that runs; gone at the end with all it served. Its own folder is made within ``folder``.
+
+    ``remembered_s``: for so long it remembers directories. With 0 it reads a whole directory for every file that is
+    asked about, which costs 30 times as much where there are 100 files in each.
+    """
     with guarded_folder("holdfast-rclone-", within=folder) as own:
-        server = RcloneServer(own, authority)
+        server = RcloneServer(own, authority, remembered_s=remembered_s)
         try:
             server.start()
             yield server

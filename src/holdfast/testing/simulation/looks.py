@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from holdfast.consistency.classes import ACTED, UNSEEN, Class
+from holdfast.consistency.classes import ACTED, LEAVING_OPEN, UNSEEN, Class
 from holdfast.consistency.gates import Confirmation
 from holdfast.consistency.report import Report
 from holdfast.testing.memory_tree import Node
@@ -20,8 +20,6 @@ from holdfast.testing.simulation.checking import Checked
 from holdfast.testing.simulation.deeds import Deeds
 from holdfast.testing.simulation.quarantined import CLOCK_DOUBT_S
 from holdfast.testing.simulation.world import World
-
-_SAYS_NOTHING = (Class.AWAITED, Class.IGNORED)
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Looks:
             if each.cls in found:
                 found[each.cls][each.path] = files.get(each.path)
         hidden = frozenset(each.path for each in checked.findings if each.cls in UNSEEN)
-        unsaid = frozenset(each.path for each in checked.findings if each.cls in _SAYS_NOTHING)
+        unsaid = frozenset(each.path for each in checked.findings if each.cls in LEAVING_OPEN)
         # One that was gone on with may have seen something before.
         is_blind = site in world.unmounted and not checked.is_resumed
         look = Look(checked, checked.at_us, found, hidden, unsaid, is_blind)
