@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from holdfast.consistency.classes import UNSEEN, WRONG
+from holdfast.consistency.classes import MAY_BE_LACKING, UNSEEN, WRONG
 from holdfast.consistency.gates import Confirmation, GateSettings
 from holdfast.consistency.mending import losses
 from holdfast.consistency.mending.losses import Hope
-from holdfast.consistency.mending.sought import NEEDED
 from holdfast.inventory.store import Snapshot
 from holdfast.model import quarantine
 from holdfast.testing.simulation.deeds import Deeds
@@ -79,7 +78,9 @@ def _lacks_anything(deeds: Deeds, site: str) -> bool:
     found = deeds.checked[site].findings
     with deeds.world.store.snapshot() as view:
         is_partial = any(not replica.is_complete for replica in view.replicas(site=site))
-    return is_partial or any(each.cls in UNSEEN or (each.cls in NEEDED and each.block is not None) for each in found)
+    return is_partial or any(
+        each.cls in UNSEEN or (each.cls in MAY_BE_LACKING and each.block is not None) for each in found
+    )
 
 
 def _declare(deeds: Deeds, site: str, looks: Looks, do: Do) -> Iterator[str]:

@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from holdfast.consistency.classes import UNSEEN
-from holdfast.consistency.mending.sought import NEEDED
+from holdfast.consistency.classes import MAY_BE_LACKING, UNSEEN
 from holdfast.inventory.store import Snapshot
 from holdfast.model import names
 from holdfast.model.records import DeletionRequest, SiteStatus
@@ -56,7 +55,7 @@ class _Lacking:
         is_held = any(replica.holds(record.ordinal) for replica in replicas)
         path = self.world.path(self.site, lfn)
         for finding in self.checked.findings if self.checked is not None else ():
-            if finding.cls in NEEDED and finding.block is not None and finding.lfn == lfn:
+            if finding.cls in MAY_BE_LACKING and finding.block is not None and finding.lfn == lfn:
                 return f"which the check calls {finding.cls.value}"
             is_above = finding.cls in UNSEEN and finding.n_files and f"{path}/".startswith(f"{finding.path}/")
             if is_above and is_held:
