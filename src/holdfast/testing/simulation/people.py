@@ -84,16 +84,17 @@ class People(Operating):
         return f"{site}:{directory}"
 
     def use_directory(self) -> str:
-        """Somebody puts a file into a directory that was empty; often one that is about to be removed."""
+        """Somebody puts a file into a directory that was empty, often one about to be removed; none of a quarantine."""
         world = self.world
         with world.store.snapshot() as view:
             going = [(each.site, empty.path) for each in view.deletion_requests() for empty in each.directories]
         site = self.source.choice(SITES)
         tree = world.trees[site]
         empty = [(site, path) for path in sorted(tree.directories()) if tree.is_empty(path)]
-        if not going and not empty:
+        usable = [each for each in going or empty if not quarantine.is_quarantined(each[1])]
+        if not usable:
             return "nothing"
-        site, directory = self.source.choice(going or empty)
+        site, directory = self.source.choice(usable)
         world.put(site, names.join(directory, f"dark{world.new_id()}"), b"dark", age_ns=WEEK_NS)
         return f"{site}:{directory}"
 
