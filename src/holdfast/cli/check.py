@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from holdfast.cli import check_foreign, check_show, completing, options, run_show, running, show, site_listing
+from holdfast.cli import check_foreign, check_options, check_show, options, run_show, running, show, site_listing
 from holdfast.cli.check_words import require_sense
 from holdfast.cli.context import Context, open_context
 from holdfast.cli.progress import progress
@@ -34,68 +34,28 @@ def register(app: typer.Typer) -> None:
 
 
 def check_command(
-    site: Annotated[str, typer.Argument(metavar="SITE", help="The site to check.", autocompletion=completing.sites)],
+    site: check_options.SiteName,
     *,
-    checksums: Annotated[
-        bool,
-        typer.Option("--checksums", help="Also prove the checksum of every file, and note which blocks are whole."),
-    ] = False,
-    mend: Annotated[
-        bool,
-        typer.Option("--repair", help="Bring good copies of what is missing or wrong, and try again what is held."),
-    ] = False,
-    delete_orphans: Annotated[
-        bool, typer.Option("--delete-orphans", help="Quarantine or delete what nobody knows, once it is confirmed.")
-    ] = False,
-    remove_empty: Annotated[
-        bool, typer.Option("--remove-empty", help="Remove empty directories, once they are confirmed.")
-    ] = False,
-    act: Annotated[
-        bool, typer.Option("--act", help="All three, as far as the gates are open; what is left is told.")
-    ] = False,
-    unconfirmed: Annotated[
-        bool, typer.Option("--unconfirmed", help="Act on what this check has found, even if no other has yet.")
-    ] = False,
-    despite_empty: Annotated[
-        bool, typer.Option("--despite-empty", help="Repair a site that shows no file at all: its disk was replaced.")
-    ] = False,
-    no_quarantine: Annotated[
-        bool, typer.Option("--no-quarantine", help="Delete orphans at once instead of moving them aside.")
-    ] = False,
-    again: Annotated[bool, typer.Option("--again", help="Ask even for removals that somebody has cancelled.")] = False,
-    orphan_limit: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=0, help="Remove orphans only if there are at most N, whatever part of the files they are."
-        ),
-    ] = None,
-    max_fraction: Annotated[
-        float | None,
-        typer.Option(
-            metavar="FRACTION",
-            min=0,
-            max=1,
-            help="Act only if at most this part of the files is missing or wrong; default: missing_fraction_max.",
-        ),
-    ] = None,
+    checksums: check_options.Checksums = False,
+    mend: check_options.Repair = False,
+    delete_orphans: check_options.DeleteOrphans = False,
+    remove_empty: check_options.RemoveEmpty = False,
+    act: check_options.Act = False,
+    unconfirmed: check_options.Unconfirmed = False,
+    despite_empty: check_options.DespiteEmpty = False,
+    no_quarantine: check_options.NoQuarantine = False,
+    again: check_options.Again = False,
+    orphan_limit: check_options.OrphanLimit = None,
+    max_fraction: check_options.MaxFraction = None,
     inventory: check_foreign.InventoryName = None,
     before: check_foreign.Before = "",
     after: check_foreign.After = "",
     lfns: check_foreign.Lfns = None,
     sites: check_foreign.Sites = None,
     lists: check_foreign.Lists = None,
-    ignore_age: Annotated[
-        int | None,
-        typer.Option(
-            metavar="SECONDS", min=0, help="Unknown and wrong files younger are left alone; default: ignore_age_s."
-        ),
-    ] = None,
-    no_wait: Annotated[
-        bool, typer.Option("--no-wait", help="Only ask for it; `transfers run`, `deletions run` do it.")
-    ] = False,
-    afresh: Annotated[
-        bool, typer.Option("--afresh", help="List anew, even if an interrupted check could be gone on with.")
-    ] = False,
+    ignore_age: check_options.IgnoreAge = None,
+    no_wait: check_options.NoWait = False,
+    afresh: check_options.Afresh = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
     quiet: options.Quiet = False,

@@ -73,7 +73,7 @@ class LazyGroup(TyperGroup):
 
 @functools.cache
 def load(name: str) -> Any:
-    """The command or group ``name``, its module imported; built once, as it keeps nothing of a run."""
+    """The command or group ``name``, its module imported. Once: groups would register what is below them again."""
     app = typer.Typer(rich_markup_mode=None)
     with _uncollected():
         importlib.import_module(f"holdfast.cli.{COMMANDS[name].module}").register(app)

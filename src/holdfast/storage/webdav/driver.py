@@ -212,10 +212,10 @@ class WebdavDriver:
                 raise NotAllowed("the root directory is never removed")
             await self._require_empty(path)
             # What comes into it from here on has to keep it: that is the server's business, if it minds.
-            if self._habits.takes_all is None:
-                await self._habits.spare(path)
-                await self._require_empty(path)  # The question took a while.
+            is_asked_now = self._habits.takes_all is None
             await self._habits.spare(path)
+            if is_asked_now:
+                await self._require_empty(path)  # The question took a while.
             await self._files.remove(path)
 
     async def _require_empty(self, path: str) -> None:

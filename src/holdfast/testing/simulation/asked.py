@@ -95,7 +95,8 @@ def _acted_on(world: World, view: Snapshot, change: c.Change, deeds: Deeds) -> t
         }
     elif isinstance(change, c.FilesGone):
         site, part = change.site, BlockFiles(change.block.block, change.ordinals)
-        called = {each.path: each.cls for each in deeds.checked[change.site].findings if each.cls in WRONG}
+        checked = deeds.checked.get(change.site)
+        called = {each.path: each.cls for each in (checked.findings if checked else ()) if each.cls in WRONG}
         for _, lfn in sorted(files_of(view, change.block.dataset, change.site, (part,))):
             path = world.path(site, lfn)
             found.setdefault(called.get(path, Class.MISSING), []).append(path)
