@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from holdfast.consistency.checking.expected import write_expected
+from holdfast.consistency.expected import write_expected
 from holdfast.inventory.store import Store
 from trial.amounts import BLOCKS_A_DATASET, Amounts
 from trial.book import Book, Kind

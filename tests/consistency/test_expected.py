@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from holdfast.consistency.checking import expected
+from holdfast.consistency import expected
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.model import changes as c
 from holdfast.model.names import BlockKey, DatasetKey

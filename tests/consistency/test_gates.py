@@ -17,7 +17,8 @@ from holdfast.config import ConsistencySettings
 from holdfast.consistency import gates
 from holdfast.consistency.class_words import NOUNS
 from holdfast.consistency.classes import Class
-from holdfast.consistency.gates import ACTED, ClassLimits, Confirmation, Gate, GateSettings
+from holdfast.consistency.confirmation import Confirmation
+from holdfast.consistency.gates import ACTED, ClassLimits, Gate, GateSettings
 from holdfast.consistency.history.states import SiteState
 from holdfast.consistency.report import Report
 

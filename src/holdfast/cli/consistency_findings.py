@@ -14,7 +14,8 @@ from holdfast.cli import completing, options, request_show, show
 from holdfast.cli.context import Context, open_context
 from holdfast.consistency.class_words import NAMES
 from holdfast.consistency.classes import KEPT, Class
-from holdfast.consistency.gates import Confirmation, GateSettings
+from holdfast.consistency.confirmation import Confirmation
+from holdfast.consistency.gates import GateSettings
 from holdfast.consistency.history.deeds import Deed, DeedKind, Deeds, Seen
 from holdfast.consistency.history.kept_report import require_here
 from holdfast.consistency.history.runs import History

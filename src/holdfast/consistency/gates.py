@@ -23,25 +23,10 @@ from dataclasses import dataclass
 from holdfast.config import SiteConsistencySettings
 from holdfast.consistency import class_words
 from holdfast.consistency.classes import ACTED, TRAITS, WRONG, Class, LimitGroup, Remedy
+from holdfast.consistency.confirmation import DAY_S, Confirmation
 from holdfast.consistency.history.states import SiteState
 from holdfast.consistency.report import Report
 from holdfast.model.wording import number, plural
-
-DAY_S = 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """What it takes to be acted on: seen in ``runs`` runs without a break, the first at least ``over_s`` ago."""
-
-    runs: int = 1
-    over_s: int = 0
-
-    @property
-    def words(self) -> str:
-        """What it takes, for people."""
-        days = f" over {self.over_s / DAY_S:g} days" if self.over_s else ""
-        return f"{plural(self.runs, 'check')}{' without a break' if self.runs > 1 else ''}{days}"
 
 
 @dataclass(frozen=True, slots=True)

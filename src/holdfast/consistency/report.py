@@ -14,21 +14,35 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from holdfast.consistency.checking.held import HeldCopy
 from holdfast.consistency.classes import DIFFERING, TRAITS, UNSEEN, Class
 from holdfast.consistency.durable import sync
 from holdfast.consistency.findings import read_table
 from holdfast.consistency.run_folder import PART
 
-if TYPE_CHECKING:
-    from holdfast.consistency.tree.lost_subtrees import LostSubtree
-
 _NESTED = ("counts", "sizes", "held", "lost_subtrees")
 
 REPORT = "report.json"
 FINDINGS = "findings.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCopy:
+    """A request, how many of the files that it is to bring are held, and why (``checking/held.py``)."""
+
+    request: str
+    n_files: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LostSubtree:
+    """A directory of which all expected files are missing: how many, and their bytes (``tree/lost_subtrees.py``)."""
+
+    path: str
+    files: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from holdfast.consistency import resumable
-from holdfast.consistency.checking.expected import Expected
 from holdfast.consistency.durable import sync
+from holdfast.consistency.expected import Expected
 from holdfast.inventory.store import Head
 from holdfast.model import steps
 from holdfast.model.clock import show_time

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from holdfast.consistency import findings
 from holdfast.consistency.classes import KEPT, UNSEEN, Class
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
+from holdfast.consistency.confirmation import Confirmation
 from holdfast.consistency.findings import Finding
-from holdfast.consistency.gates import ACTED, Confirmation
+from holdfast.consistency.gates import ACTED
 from holdfast.consistency.history.sightings import (
     SIGHTINGS,
     Sighting,

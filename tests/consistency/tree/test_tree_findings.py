@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from site_trees import LIMITS, NAMES, above_of, components, dirs, findings_table
 
-from holdfast.consistency.checking.expected import SCHEMA
 from holdfast.consistency.classes import Class
+from holdfast.consistency.expected import SCHEMA
 from holdfast.consistency.findings import Finding
-from holdfast.consistency.report import FINDINGS
+from holdfast.consistency.report import FINDINGS, LostSubtree
 from holdfast.consistency.run_folder import EXPECTED
-from holdfast.consistency.tree.lost_subtrees import LostSubtree, lost_subtrees
+from holdfast.consistency.tree.lost_subtrees import lost_subtrees
 from holdfast.consistency.tree.rollup import Rolled, children, rollup
 from holdfast.model import names
 from holdfast.model.errors import OperatorError

@@ -40,11 +40,11 @@ from pathlib import Path
 
 from holdfast import logs
 from holdfast.consistency.checking import judging, run_listing
-from holdfast.consistency.checking.expected import write_expected
 from holdfast.consistency.checking.halting import unless_halted
 from holdfast.consistency.checking.run import CheckSettings, Progress, Run, silent
 from holdfast.consistency.classes import Class
 from holdfast.consistency.doors import identity_of, require_live
+from holdfast.consistency.expected import write_expected
 from holdfast.consistency.history.deeds import Deeds
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.history.sightings import previous_sightings, write_sightings

@@ -11,7 +11,6 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from holdfast.inventory.store import Store
 from holdfast.model.errors import Conflict
@@ -22,15 +21,6 @@ from holdfast.operations.batches.queue import Queue
 from holdfast.operations.requesting import steering
 from holdfast.operations.showing import overview
 from holdfast.operations.showing.why import why
-
-
-@dataclass(frozen=True, slots=True)
-class HeldCopy:
-    """A request, how many of the files that it is to bring are held, and why."""
-
-    request: str
-    n_files: int
-    why: str
 
 
 class HeldCopies:

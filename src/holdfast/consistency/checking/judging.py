@@ -18,13 +18,13 @@ from holdfast.consistency import findings
 from holdfast.consistency.checking import proof, site_differences
 from holdfast.consistency.checking.awaited import Asked, Awaited
 from holdfast.consistency.checking.empty import empty_findings
-from holdfast.consistency.checking.expected import Expected
-from holdfast.consistency.checking.held import HeldCopies, HeldCopy
+from holdfast.consistency.checking.held import HeldCopies
 from holdfast.consistency.checking.judge import Judge
 from holdfast.consistency.checking.run import Run
 from holdfast.consistency.classes import Class
+from holdfast.consistency.expected import Expected
 from holdfast.consistency.findings import Finding
-from holdfast.consistency.report import FINDINGS
+from holdfast.consistency.report import FINDINGS, HeldCopy
 from holdfast.consistency.tree.empty import empty_directories
 from holdfast.consistency.unlisted import Unlisted
 from holdfast.inventory.store import Head, Snapshot

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from holdfast.consistency.checking.expected import ALGORITHMS
 from holdfast.consistency.checking.proof import Suspect
 from holdfast.consistency.classes import Class
 from holdfast.consistency.comparing import compare, differences
 from holdfast.consistency.comparing.differences import DifferenceClass
 from holdfast.consistency.comparing.duckdb_session import EngineLimits, literal, session, work_folder
+from holdfast.consistency.expected import ALGORITHMS
 from holdfast.consistency.findings import PIECE_ROWS, Finding
 from holdfast.consistency.run_folder import DIFFERENCES, EXPECTED, LISTED
 from holdfast.model import names

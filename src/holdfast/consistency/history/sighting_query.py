@@ -11,7 +11,7 @@ from pathlib import Path
 
 from holdfast.consistency.classes import KEPT, LEAVING_OPEN, UNSEEN, Class
 from holdfast.consistency.comparing.duckdb_session import literal
-from holdfast.consistency.gates import Confirmation
+from holdfast.consistency.confirmation import Confirmation
 from holdfast.model.clock import SECOND_US
 
 SCHEMA = (

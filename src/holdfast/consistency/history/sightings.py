@@ -42,9 +42,9 @@ from holdfast.consistency import findings
 from holdfast.consistency.classes import Class
 from holdfast.consistency.comparing import duckdb_session
 from holdfast.consistency.comparing.duckdb_session import EngineLimits, literal, session, work_folder
+from holdfast.consistency.confirmation import Confirmation
 from holdfast.consistency.durable import sync
 from holdfast.consistency.findings import PIECE_ROWS, Finding
-from holdfast.consistency.gates import Confirmation
 from holdfast.consistency.history import sighting_query
 from holdfast.consistency.history.sighting_query import Moment
 from holdfast.consistency.report import FINDINGS

@@ -18,8 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from holdfast.consistency.classes import WRONG
+from holdfast.consistency.confirmation import Confirmation
 from holdfast.consistency.findings import Finding, pieces
-from holdfast.consistency.gates import Confirmation, GateSettings
+from holdfast.consistency.gates import GateSettings
 from holdfast.consistency.history.deeds import DeedKind
 from holdfast.consistency.history.sightings import confirmed
 from holdfast.consistency.mending import seen

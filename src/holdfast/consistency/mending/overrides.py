@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from holdfast.consistency.gates import ClassLimits, Confirmation, GateSettings
+from holdfast.consistency.confirmation import Confirmation
+from holdfast.consistency.gates import ClassLimits, GateSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,12 +32,12 @@ from pathlib import Path
 from holdfast import logs
 from holdfast.consistency import findings
 from holdfast.consistency.checking import run_listing
-from holdfast.consistency.checking.expected import Expected
 from holdfast.consistency.checking.run import CheckSettings, Progress, SiteRun, silent
 from holdfast.consistency.classes import Class
 from holdfast.consistency.comparing.windows import compare_windows
 from holdfast.consistency.doors import identity_of
 from holdfast.consistency.durable import sync
+from holdfast.consistency.expected import Expected
 from holdfast.consistency.report import FINDINGS, sums_of, write_json
 from holdfast.consistency.run_folder import DIFFERENCES, EXPECTED, Begun, RunFolder, run_folder
 from holdfast.consistency.sources import moments, window_findings

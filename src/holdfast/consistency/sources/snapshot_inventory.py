@@ -5,7 +5,7 @@ of files, why, and what is asked for. This is the same side for those who compar
 it as they compare other catalogues.
 
 Rules
-  * Expected is what ``checking.expected`` says.
+  * Expected is what ``expected`` says.
   * Known are all other files of blocks that have a replica at the site: what it
     lacks, what is on its way, what is being published.
 """
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from holdfast.consistency.checking.expected import write_expected
 from holdfast.consistency.durable import sync
+from holdfast.consistency.expected import write_expected
 from holdfast.consistency.sources.catalogue_table import KNOWN_SCHEMA, table_writer
 from holdfast.consistency.sources.inventory import SHOWN_MAX, Written, known_beside
 from holdfast.inventory.store import Snapshot, Store

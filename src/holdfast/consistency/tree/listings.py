@@ -24,8 +24,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from holdfast import logs
-from holdfast.consistency.checking.expected import write_expected
 from holdfast.consistency.comparing.duckdb_session import EngineLimits, engine_limits
+from holdfast.consistency.expected import write_expected
 from holdfast.consistency.tree.building import Row, build
 from holdfast.consistency.tree.columns import ORDER, Columns, columns
 from holdfast.consistency.tree.directory_info import DirectoryInfo

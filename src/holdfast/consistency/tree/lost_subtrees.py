@@ -13,26 +13,16 @@ Rules
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.consistency.classes import Class
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
-from holdfast.consistency.report import FINDINGS
+from holdfast.consistency.report import FINDINGS, LostSubtree
 from holdfast.consistency.run_folder import EXPECTED
 from holdfast.consistency.tree.columns import Columns, columns
 
 MOST = 10_000
 """So many are told."""
-
-
-@dataclass(frozen=True, slots=True)
-class LostSubtree:
-    """A directory of which all expected files are missing: how many, and their bytes."""
-
-    path: str
-    files: int
-    size: int
 
 
 def lost_subtrees(folder: Path, limits: EngineLimits, *, most: int = MOST) -> list[LostSubtree]:

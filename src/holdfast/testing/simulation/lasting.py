@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from holdfast.consistency.classes import MAY_BE_LACKING, UNSEEN, WRONG
-from holdfast.consistency.gates import Confirmation, GateSettings
+from holdfast.consistency.confirmation import Confirmation
+from holdfast.consistency.gates import GateSettings
 from holdfast.consistency.mending import losses
 from holdfast.consistency.mending.losses import Hope
 from holdfast.inventory.store import Snapshot

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from holdfast.consistency.classes import ACTED, LEAVING_OPEN, UNSEEN, Class
-from holdfast.consistency.gates import Confirmation
+from holdfast.consistency.confirmation import Confirmation
 from holdfast.consistency.report import Report
 from holdfast.testing.memory_tree import Node
 from holdfast.testing.simulation.checking import Checked

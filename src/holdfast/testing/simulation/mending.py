@@ -12,7 +12,8 @@ from pathlib import Path
 from holdfast.config import ConsistencySettings
 from holdfast.consistency import findings
 from holdfast.consistency.classes import LACKING, WRONG, Class
-from holdfast.consistency.gates import Confirmation, GateSettings
+from holdfast.consistency.confirmation import Confirmation
+from holdfast.consistency.gates import GateSettings
 from holdfast.consistency.mending import acting, declaring, losses
 from holdfast.consistency.mending.acting import Acted, Wishes
 from holdfast.consistency.mending.acting_tools import ActingTools
