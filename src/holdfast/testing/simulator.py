@@ -25,7 +25,7 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -272,7 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="tell the end as JSON")
     given = parser.parse_args(arguments)
     summary = Summary()
-    for ended in _all(range(given.seed, given.seed + given.seeds), given.steps, given.jobs):
+    seeds = range(given.seed, given.seed + given.seeds)
+    for ended in _with_bar(_all(seeds, given.steps, given.jobs), len(seeds)):
         if isinstance(ended, Failure):
             summary.failed = ended
             break
@@ -281,6 +282,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write("\n".join(ended.trace) + "\n")
     sys.stdout.write(f"{summary.to_json()}\n" if given.json else _told(summary, given.seeds, given.steps))
     return 1 if summary.failed else 0
+
+
+def _with_bar(ended: Iterator[Result | Failure], n_seeds: int) -> Iterable[Result | Failure]:
+    """The same, with a bar for people on standard error."""
+    from rich.console import Console
+    from rich.progress import track
+
+    is_seen = sys.stderr.isatty() and n_seeds > 1
+    return track(ended, "Seeds", total=n_seeds, console=Console(stderr=True), transient=True, disable=not is_seen)
 
 
 def _told(summary: Summary, n_seeds: int, n_steps: int) -> str:
