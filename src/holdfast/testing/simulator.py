@@ -1,6 +1,6 @@
 """Seeded simulator: sites, store, clock and faults in memory, Holdfast at work among them, and checkers that watch.
 
-    python -m holdfast.testing.simulator --seed 7 [--steps 200] [--seeds 100] [--jobs 2]
+    python -m holdfast.testing.simulator --seed 7 [--steps 200] [--seeds 100] [--jobs 2] [--keep-going]
 
 One seed decides everything: who does what, which call fails, where the process
 dies. After each deed the checkers look from outside whether all that Holdfast
@@ -242,12 +242,12 @@ def _all(seeds: Sequence[int], n_steps: int, jobs: int) -> Iterator[Result | Fai
 
 @dataclass
 class Summary:
-    """What some seeds have been through, counted; ``failed`` is the first that did not hold."""
+    """What some seeds have been through, counted; ``failures`` are those that did not hold, in their order."""
 
     counted: dict[str, Counter[str]] = field(
         default_factory=lambda: {what: Counter() for what in ("deeds", "people", "faults", "steps", "files")}
     )
-    failed: Failure | None = None
+    failures: list[Failure] = field(default_factory=list)
 
     def add(self, result: Result) -> None:
         """Count one seed."""
@@ -256,9 +256,10 @@ class Summary:
         self.counted["files"] += Counter(published=result.files, lost=result.lost, parts_left=result.parts_left)
 
     def to_json(self) -> str:
-        """For programs; ``package`` is where the code was that ran."""
-        failed = self.failed and {"seed": self.failed.seed, "violations": self.failed.violations}
-        return json.dumps({**self.counted, "failed": failed, "package": holdfast.__file__})
+        """For programs; ``package`` is where the code was that ran, ``failed`` the first seed that did not hold."""
+        failures = [{"seed": each.seed, "violations": each.violations} for each in self.failures]
+        told = {"failed": failures[0] if failures else None, "failures": failures, "package": holdfast.__file__}
+        return json.dumps({**self.counted, **told})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -268,6 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds, one after the other")
     parser.add_argument("--steps", type=int, default=STEPS, help="deeds a seed, before the end")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes")
+    parser.add_argument("--keep-going", action="store_true", help="go on after a seed that fails")
     parser.add_argument("--trace", action="store_true", help="show all that happens")
     parser.add_argument("--json", action="store_true", help="tell the end as JSON")
     given = parser.parse_args(arguments)
@@ -275,13 +277,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seeds = range(given.seed, given.seed + given.seeds)
     for ended in _with_bar(_all(seeds, given.steps, given.jobs), len(seeds)):
         if isinstance(ended, Failure):
-            summary.failed = ended
-            break
+            summary.failures.append(ended)
+            if not given.keep_going:
+                break
+            continue
         summary.add(ended)
         if given.trace:
             sys.stdout.write("\n".join(ended.trace) + "\n")
     sys.stdout.write(f"{summary.to_json()}\n" if given.json else _told(summary, given.seeds, given.steps))
-    return 1 if summary.failed else 0
+    return 1 if summary.failures else 0
 
 
 def _with_bar(ended: Iterator[Result | Failure], n_seeds: int) -> Iterable[Result | Failure]:
@@ -294,14 +298,17 @@ def _with_bar(ended: Iterator[Result | Failure], n_seeds: int) -> Iterable[Resul
 
 
 def _told(summary: Summary, n_seeds: int, n_steps: int) -> str:
-    if summary.failed is not None:
-        failed = summary.failed
-        again = f"again: python -m holdfast.testing.simulator --seed {failed.seed} --steps {n_steps}"
-        return f"{SimulationFailed(failed.seed, failed.violations, failed.trace)}\n{again}\n"
+    if summary.failures:
+        return "".join(_failure_told(each, n_steps) for each in summary.failures)
     lines = [f"{n_seeds} seeds of {n_steps} deeds, no violation"]
     for what, counts in summary.counted.items():
         lines.append(f"{what}: {', '.join(f'{name} {count}' for name, count in sorted(counts.items()))}")
     return "\n".join(lines) + "\n"
+
+
+def _failure_told(failed: Failure, n_steps: int) -> str:
+    again = f"again: python -m holdfast.testing.simulator --seed {failed.seed} --steps {n_steps}"
+    return f"{SimulationFailed(failed.seed, failed.violations, failed.trace)}\n{again}\n"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 What an operator would do is done, round after round: directories are healed,
 sites opened, locks lifted, publications finished, all sites checked and repaired, copies
-that had failed asked for again, those that are held given up. Then nothing may be left that a good copy
+that had failed asked for again, requests that are held given up. Then nothing may be left that a good copy
 exists for.
 """
 
@@ -68,9 +68,11 @@ def settle(deeds: Deeds, do: Callable[[str, Callable[[], str]], None]) -> None:
 
 
 def _give_up(deeds: Deeds) -> str:
-    """Cancel the copies that are held."""
+    """Cancel the copies that are held, and the deletions that people have asked for."""
     with deeds.world.store.snapshot() as view:
-        held = [each.id for each in view.copy_requests() if _is_held(deeds.world, each.id)]
+        asked = [each.id for each in view.copy_requests()]
+        asked += [each.id for each in view.deletion_requests() if each.dataset is not None]
+    held = [id for id in asked if _is_held(deeds.world, id)]
     for id in held:
         requests.cancel(deeds.world.store, id, reason="simulated", actor=ACTOR)
     return ", ".join(held) or "nothing"

@@ -19,14 +19,14 @@ from holdfast.testing.simulation.world import AREA, IGNORE_AGE_S, VOLUME, World
 def check_places(world: World, before: Snapshot, view: Snapshot, checked: Checked) -> Iterator[str]:
     """S4: the directories that one check calls empty or unseen, and those that it leaves out."""
     site, is_whole = checked.report.site, checked.is_calm and not checked.is_resumed
-    failing = world.failing[site]
+    there = world.folders[site] | set(world.trees[site].directories())
+    failing = world.failing[site] & there
     said = {each.path for each in checked.findings if each.cls is Class.EMPTY_DIRECTORY}
     if not checked.is_resumed:
         full = _above(world.files(site)) & _above(world.mirror[site])
         wanted = _above(
             world.path(site, lfn) for lfn in world.held(before, site).keys() & world.held(view, site).keys()
         )
-        there = world.folders[site] | set(world.trees[site].directories())
         for path in sorted(said):
             if path in full or path not in there:
                 yield f"S4: the check calls {site}:{path} an empty directory, and it is none"
@@ -48,7 +48,8 @@ def _left_out(world: World, before: Snapshot, view: Snapshot, checked: Checked, 
     area = world.path(site, AREA)
     stagings = [each.staging for each in (*before.datasets(staged=True), *view.datasets(staged=True))]
     near = [each.directory for each in stagings if each is not None and each.site == site]
-    near += [each.path for each in checked.findings if each.block is not None] + [*world.failing[site]]
+    near += [each.path for each in checked.findings if each.block is not None]
+    near += world.failing[site] & {*tree.directories()}
     stays = _above(world.files(site)) | _above(near) | {"/", *_above([f"{VOLUME[site]}/any"])}
     # Each stays that has one in it which does.
     for path in sorted(tree.directories(), reverse=True):

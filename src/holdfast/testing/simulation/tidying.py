@@ -37,7 +37,10 @@ class Tidying(People, Mending, Cleaning):
         """A file is had back from a quarantine, sometimes over another one; if none lies there, some are sent there."""
         if self.lying():
             return self.have_one_back()
-        site = self.source.choice([site for site in SITES if self.world.settings[site].quarantine])
+        with_quarantine = [site for site in SITES if self.world.settings[site].quarantine]
+        if not with_quarantine:
+            return "no site has a quarantine"
+        site = self.source.choice(with_quarantine)
         self.leave_dark(site, ages_ns=(WEEK_NS,))
         self.world.look()
         self.planned.insert(0, Tidying.have_one_back)
