@@ -4,7 +4,7 @@
 
 Each bench is a module with ``run(workdir, rows) -> list[Row]``. It makes its
 data in ``workdir`` and may find them there from an earlier run. Ends with 1 if
-a target is missed; the figures stay in bench/out/ as JSON, and with --write-docs
+a target is missed or a bench fails; the figures stay in bench/out/ as JSON, and with --write-docs
 in docs/benchmarks.md, which takes a run of all benches with all their rows.
 """
 
@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -71,7 +72,13 @@ def main(arguments: list[str]) -> int:
         print(f"==> {name}, {rows:,} files", file=sys.stderr, flush=True)
         workdir = HERE / "data" / name
         workdir.mkdir(parents=True, exist_ok=True)
-        results[name] = _module(name).run(workdir, rows)
+        try:
+            results[name] = _module(name).run(workdir, rows)
+        except Exception as error:  # noqa: BLE001
+            # What the others have measured took long, and is told; this one counts as missed.
+            traceback.print_exc()
+            ended = type(error).__name__
+            results[name] = [Row("the whole bench", ended, "", None, bound="comes to its end", is_within=False)]
     _show(results)
     record = _keep(results, options.rows)
     if options.write_docs:

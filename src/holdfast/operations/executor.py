@@ -24,6 +24,7 @@ from holdfast.operations.batches.lease import Monotonic, monotonic_s
 from holdfast.operations.batches.queue import Queue
 from holdfast.operations.carrying.outside import Outside, Sleep, Tools
 from holdfast.operations.engines.choosing import Engines
+from holdfast.operations.engines.in_place import InPlaceEngine
 from holdfast.operations.engines.local import LocalEngine
 from holdfast.operations.engines.one_by_one import OneByOne
 from holdfast.operations.places import Drivers, Places
@@ -69,7 +70,8 @@ async def run(
     """
     outside = Outside(clock, monotonic, sleep, seed, new_id)
     if engines is None:
-        engines = Engines([OneByOne(LocalEngine(clock))], settings.for_link, monotonic=monotonic)
+        own = [OneByOne(LocalEngine(clock)), OneByOne(InPlaceEngine(clock))]
+        engines = Engines(own, settings.for_link, monotonic=monotonic)
     tally = RunTally(seed, clock, progress or _ignore, keeps_names=not forever)
     tools = Tools(store, Queue(store), Places(drivers), engines, settings, outside, tally, is_service=forever)
     asked = OpenRequests(tools, only=only, kinds=kinds)

@@ -91,6 +91,15 @@ def test_without_rules_what_is_built_in_serves():
     assert picked(engines) == "local"
 
 
+def test_only_the_one_that_looks_in_place_serves_a_site_with_itself():
+    engines, _ = engines_of(Opinion("fts"), Opinion("http"), Opinion("in-place"))
+    assert picked(engines, "T2_Y", "T2_Y") == "in-place"
+    assert engines.able(place("T2_Y"), place("T2_Y")) == ["in-place"]
+    assert "in-place" not in engines.able(place("T1_X"), place("T2_Y"))
+    without, _ = engines_of(Opinion("fts"), Opinion("http"))
+    assert unserved(without, "T2_Y", "T2_Y").reason.endswith("in-place: is not configured")
+
+
 def test_an_engine_that_cannot_serve_the_doors_is_passed_over():
     engines, _ = engines_of(Opinion("fts", "speaks no posix"), Opinion("http"))
     assert picked(engines) == "http"

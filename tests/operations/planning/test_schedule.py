@@ -154,15 +154,16 @@ def test_what_is_to_be_deleted_need_not_lie_at_a_ready_site() -> None:
 
 
 def test_a_batch_without_a_source_is_held_with_the_reason() -> None:
-    found = scheduled([batch(1, n_files=2), batch(2, n_files=2)], holders=everywhere("Z"))
+    waiting = [batch(id, n_files=2, bad_sources=("Z",)) for id in (1, 2)]
+    found = scheduled(waiting, holders=everywhere("Z"))
     reason = "no other ready site holds it"
-    assert found.held == tuple(HeldBatch(batch(id, n_files=2), Held.NO_SOURCE, reason) for id in (1, 2))
+    assert found.held == tuple(HeldBatch(each, Held.NO_SOURCE, reason) for each in waiting)
     failed = batch(1, bad_sources=("A",), error="A: wrong bytes")
     assert scheduled([failed]).held == (HeldBatch(failed, Held.ALL_FAILED, "A: A: wrong bytes"),)
 
 
 def test_a_batch_of_which_a_part_has_a_source_is_held_when_only_the_rest_is_left() -> None:
-    waiting = batch(1, n_files=3)
+    waiting = batch(1, n_files=3, bad_sources=("Z",))
     holders = holding({waiting.block_key: Holding({"A": FileSet.of([0, 1])})})
     found = scheduled([waiting], holders=holders, limits=limits(8, batch_files=2))
     (rest,) = without([waiting], found.assignments)

@@ -210,6 +210,8 @@ class World:
             place = each.batch.block_key, each.batch.site
             assert not written.get(place, FileSet()) & each.batch.files
             written[place] = written.get(place, FileSet()) | each.batch.files
+            if each.batch.source == each.batch.site:
+                continue
             source = each.batch.block_key, each.batch.source
             read[source] = read.get(source, FileSet()) | each.batch.files
         for place, files in read.items():
@@ -227,10 +229,19 @@ class World:
         assert n_files <= bounds.batch_files
         assert assignment.size <= bounds.batch_size or n_files == 1
         assert assignment.streams <= bounds.streams
-        assert assignment.source != asked.site
         assert assignment.source not in of.bad_sources
         assert self.sites[assignment.source].status is SiteStatus.READY
+        if assignment.source == asked.site:
+            assert not assignment.files - self.unheld(of)
+            return
         assert not assignment.files - self.held[of.block_key].usable[assignment.source]
+
+    def unheld(self, of: Batch) -> FileSet:
+        """The files of a batch that no other site holds."""
+        files = of.files
+        for name, there in self.held[of.block_key].usable.items():
+            files -= there if name != of.site else FileSet()
+        return files
 
     def sourceless(self, of: Batch) -> FileSet:
         """The files of a batch that nobody could give."""

@@ -89,14 +89,27 @@ def test_a_batch_is_divided_among_sources() -> None:
 )
 def test_a_source_is_ready_and_not_the_destination(unusable: Site) -> None:
     nothing = SourceChoice(held=(HeldFiles(ALL, Held.NO_SOURCE, "no other ready site holds it"),))
-    assert choose({"A": ALL}, sites=sites("Z", A=unusable)) == nothing
-    assert choose({"A": ALL}, sites=sites("Z")) == nothing
-    assert choose({"Z": ALL}) == nothing
+    seen = batch(1, bad_sources=("Z",))
+    assert choose({"A": ALL}, seen, sites=sites("Z", A=unusable)) == nothing
+    assert choose({"A": ALL}, seen, sites=sites("Z")) == nothing
+    assert choose({"Z": ALL}, seen) == nothing
     assert parts(choose({"Z": ALL, "A": ALL})) == (("A", ALL),)
 
 
+def test_what_nobody_else_holds_is_looked_for_at_the_destination_once() -> None:
+    assert choose({"A": SOME}).sources == (SourceShare("A", SOME), SourceShare("Z", REST))
+    assert choose({"A": SOME}).held == ()
+    assert parts(choose({"A": SOME}, room="Z")) == (("A", SOME),)
+    assert choose({"A": SOME}, room="Z").held == ()
+    nothing = (HeldFiles(REST, Held.NO_SOURCE, "no other ready site holds it"),)
+    assert choose({"A": SOME}, batch(1, bad_sources=("Z",))).held == nothing
+    assert choose({"A": SOME}, stopped={"Z": "its door does not open"}).held == nothing
+    assert choose({"A": SOME}, sites=sites("A", Z=site("Z", status=SiteStatus.MORGUE))).held == nothing
+    assert parts(choose({"A": ALL}, batch(1, bad_sources=("A",)))) == ()
+
+
 def test_each_file_is_held_for_its_own_reason() -> None:
-    failed = batch(1, bad_sources=("A", "B"), error="B: no such file")
+    failed = batch(1, bad_sources=("A", "B", "Z"), error="B: no such file")
     held = {"A": FileSet.of([0, 1]), "B": FileSet.of([1]), "C": FileSet.of([1, 2])}
     choice = choose(held, failed, stopped={"C": "its door does not open"})
     assert parts(choice) == ()
@@ -233,7 +246,7 @@ def test_sites_that_are_not_ready_are_named_for_people() -> None:
     key = BlockKey(DATASET, "a")
     with inventory.store.snapshot() as snapshot:
         holders = read_holders(snapshot, [key])
-        choice = Sources(holders, {}, sites("Z"), now_us=NOW_US).choose(batch(1, block="a"), ALL)
+        choice = Sources(holders, {}, sites("Z"), now_us=NOW_US).choose(batch(1, block="a", bad_sources=("Z",)), ALL)
     assert choice.held[0].reason == "no other ready site holds it; not to be used: A (morgue)"
 
 
@@ -272,4 +285,4 @@ def test_only_requests_of_one_dataset_share_its_blocks() -> None:
     holders = holding({batch(1).block_key: everywhere("A")(batch(1).block_key)})
     sources = Sources(holders, {}, sites("A", "Z"), now_us=NOW_US)
     assert parts(sources.choose(batch(1), ALL)) == (("A", ALL),)
-    assert sources.choose(batch(1, other), ALL).held[0].held is Held.NO_SOURCE
+    assert sources.choose(batch(1, other, bad_sources=("Z",)), ALL).held[0].held is Held.NO_SOURCE

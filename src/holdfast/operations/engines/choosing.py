@@ -3,7 +3,7 @@
 The configuration says which engines a link has, in order (``[[operations.links]]``).
 The first that can serve the doors of both sites is taken, unless it rests: an
 engine that could not work (``EngineDown``) is left alone for a while, and the
-next one serves meanwhile.
+next one serves meanwhile. Where a site is its own source, that is IN_PLACE.
 
 Rules
   * A rest begins with REST_S_MIN; each further failure after a rest doubles it,
@@ -19,7 +19,7 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from holdfast import logs
@@ -28,6 +28,8 @@ from holdfast.operations.engine import Place, TransferEngine
 
 REST_S_MIN = 30.0
 REST_S_MAX = 900.0
+IN_PLACE = "in-place"
+"""The engine that looks for files at the site where they are to be; no configuration names it."""
 _DOUBLINGS_MAX = 16
 
 _log = logs.get("operations")
@@ -78,7 +80,7 @@ class Engines:
         reasons: list[str] = []
         rests_s: list[float] = []
         now_s = self._monotonic()
-        for name in link.engines:
+        for name in self._names(source, destination):
             engine = self._engines.get(name)
             reason = "is not configured" if engine is None else engine.can(source, destination)
             if engine is None or reason:
@@ -94,8 +96,13 @@ class Engines:
 
     def able(self, source: Place, destination: Place) -> list[str]:
         """Those engines of a link that can serve it, resting or not, in the order in which they are taken."""
-        names = self._rules(source.site, destination.site).engines
-        return [name for name in names if name in self._engines and not self._engines[name].can(source, destination)]
+        names = [name for name in self._names(source, destination) if name in self._engines]
+        return [name for name in names if not self._engines[name].can(source, destination)]
+
+    def _names(self, source: Place, destination: Place) -> Sequence[str]:
+        if source.site == destination.site:
+            return (IN_PLACE,)
+        return self._rules(source.site, destination.site).engines
 
     def named(self, name: str) -> TransferEngine | None:
         """An engine by its name, resting or not: for jobs that it has begun."""

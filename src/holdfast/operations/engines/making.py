@@ -1,6 +1,6 @@
 """Making the engines that are configured.
 
-``local``, ``http`` and ``xrootd`` are always there. ``fts`` and ``command`` are
+``local``, ``http``, ``xrootd`` and the one that looks in place are always there. ``fts`` and ``command`` are
 there once their sections are filled in.
 """
 
@@ -16,6 +16,7 @@ from holdfast.operations.engine import TransferEngine
 from holdfast.operations.engines import third_party
 from holdfast.operations.engines.choosing import Engines
 from holdfast.operations.engines.command import CommandEngine
+from holdfast.operations.engines.in_place import InPlaceEngine
 from holdfast.operations.engines.local import LocalEngine
 from holdfast.operations.engines.one_by_one import OneByOne
 from holdfast.storage.access import Access
@@ -32,7 +33,7 @@ def make_engines(
 
     Asks nobody. OperatorError where the library of one that is configured is not installed.
     """
-    own = (LocalEngine(clock), third_party.http_engine(clock), third_party.xrootd_engine(clock))
+    own = (LocalEngine(clock), third_party.http_engine(clock), third_party.xrootd_engine(clock), InPlaceEngine(clock))
     engines: list[TransferEngine] = [OneByOne(engine) for engine in own]
     if settings.fts.url is not None:
         engines.append(_fts(settings.fts, clock))

@@ -6,6 +6,8 @@ Rules
   * A source holds the file by the inventory's word, is READY, has no open
     deletion of it that was asked for before the copy, is not the destination
     and has not failed for it for good.
+  * What would have NO_SOURCE may lie in its place though nobody knows it: the destination
+    itself comes last, once, and gives what it is found to have (``engines/in_place``).
   * Disk goes before tape; then the fewest failures in a row on the link, as far
     as they are recent; then the higher measured rate; then the name. Where
     others are measured, a link that is not counts as the fastest of them.
@@ -145,7 +147,18 @@ class Sources:
             if not left:
                 return SourceChoice(_weighed(batch, chosen))
         left -= waiting
-        return SourceChoice(tuple(chosen), tuple(self._held(batch, left, usable)) if left else ())
+        kept = self._held(batch, left, usable) if left else []
+        if self._may_look_in_place(batch):
+            unseen = [part for part in kept if part.held is Held.NO_SOURCE]
+            kept = [part for part in kept if part.held is not Held.NO_SOURCE]
+            if has_room(batch.site):
+                chosen += [SourceShare(batch.site, part.files) for part in unseen]
+        return SourceChoice(tuple(chosen), tuple(kept))
+
+    def _may_look_in_place(self, batch: Batch) -> bool:
+        site = self._sites.get(batch.site)
+        is_usable = site is not None and site.is_ready and batch.site not in self._stopped
+        return is_usable and batch.site not in batch.bad_sources
 
     def _ranked(self, destination: str, names: Iterable[str]) -> list[tuple[int, float, str]]:
         """Those of some sites that may be sources, the best first, with their tier: less is better."""

@@ -3,7 +3,8 @@
 Rules
   * Links are those that were used, those that are, and those that the files
     which wait would take now. That choice is the planner's (``sources``), with
-    no regard to limits and rests: those are what they wait for.
+    no regard to limits and rests: those are what they wait for. A site that is
+    looked at for what nobody else has (``engines/in_place``) is no link.
   * Waiting is what could be tried sooner or later: queued, or after a failure;
     not what is held, nor requests that somebody holds back.
 """
@@ -70,7 +71,7 @@ def statuses(store: Store, settings: OperationsSettings, *, now_us: int) -> list
         waiting = queue.waiting(connection, now_us=_EVER_US, wait_us_max=0, limit=BATCHES_MAX)
     loads: dict[Key, _Load] = {Key(*key): _Load() for key in figures}
     for batch in active:
-        if batch.source:
+        if batch.source not in ("", batch.site):
             load = loads.setdefault(Key(batch.source, batch.site), _Load())
             load.n_active += batch.n_files
             load.at_work.add(batch.engine)
@@ -92,7 +93,8 @@ def _add_waiting(
     sources = Sources(holders, figures, {site.name: site for site in snapshot.sites()}, now_us=now_us)
     for batch in waiting:
         for part in sources.choose(batch, batch.files).sources:
-            loads.setdefault(Key(part.source, batch.site), _Load()).n_waiting += len(part.files)
+            if part.source != batch.site:
+                loads.setdefault(Key(part.source, batch.site), _Load()).n_waiting += len(part.files)
 
 
 def _status(key: Key, load: _Load, figures: Link, settings: OperationsSettings) -> LinkStatus:

@@ -5,12 +5,14 @@ fetches it, which takes as long as one ``sync`` of its new file:
 
     source        open for placement: on which server it is, and how large
     destination   open as a new file, naming that server, the path, and a key
-    destination   sync: it is ready to fetch
     source        open with the same key, naming the destination's server: so it lets that one in
+    destination   sync: it begins to fetch
     destination   sync: answered when all has come
 
 Rules
   * The key is random, of this copy alone, and in no error.
+  * The source knows the key before the destination begins. The other order is allowed, and then who fetches may come
+    before his key: XRootD 5.5 keeps him waiting, and now and then forgets to tell him that it has come.
   * While bytes travel the new file is looked at every LOOK_EVERY_S: that is the
     progress. One that has grown and then grows no further for the time limit of
     a call is given up; one that never shows that it grows, after as long as
@@ -83,7 +85,7 @@ class CopyTarget(End):
     _copying: Future | None = None
 
     async def sync(self) -> None:
-        """Wait until the server is ready to fetch; an error of the contract."""
+        """Let the server begin to fetch; an error of the contract."""
         self._checked(await self._calls.act(self._file.sync))
 
     async def fetched(self, size: int, progress: Progress | None) -> None:
@@ -162,7 +164,6 @@ class XrootCopies:
         source: End | None = None
         try:
             await destination.open_with(_NEW)
-            await destination.sync()
             host = _host(destination.url)
             grant = f"tpc.key={key}&tpc.dst={host}&tpc.stage=copy&tpc.ttl={_TTL_S}"
             url = f"{origin.scheme}://{origin.server}/{origin.path}{MARK}{origin.parameters}"
@@ -171,6 +172,7 @@ class XrootCopies:
                 await source.open_with(_READ)
             except HoldfastError as error:
                 raise _of_the_source(error, place) from error
+            await destination.sync()
             await destination.fetched(origin.size, progress)
         except BaseException:
             await carried_out(destination.call_off())
