@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
 import sys
 import time
 from pathlib import Path
 
+from bench import machine
 from holdfast.cli import collecting
 from holdfast.storage.access import Access, AccessSettings
 from holdfast.storage.doors import open_driver
@@ -35,7 +35,7 @@ async def _list(protocol: str, root: str, top: str, folder: str, in_flight: int,
         await driver.close()
     counts = listing.summary.counts
     taken = {"seconds": time.perf_counter() - began, "cpu_s": _cpu_s() - cpu}
-    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak_kb = machine.peak_bytes() // 1024
     print(json.dumps({**taken, "directories": counts.listed, "files": counts.files, "peak_kb": peak_kb}), flush=True)
 
 

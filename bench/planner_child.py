@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench import machine
 from bench.inventory_data import BLOCK_FILES
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.store import Snapshot, Store
@@ -53,7 +54,7 @@ def plan(file: Path, rows: int) -> Result:
         n_files = sum(len(each.files) for each in whole.assignments)
         if n_files != rows or sum(batch.n_files for batch in waiting) != rows or whole.held:
             raise AssertionError(f"{n_files} of {rows} files were assigned, {len(whole.held)} batches held")
-        peak = peak_bytes()
+        peak = machine.peak_bytes()
         turn_all = best(lambda: turn(snapshot, queue, waiting, holders, UNLIMITED))
         blocks = [batch.block_key for batch in waiting]
         turn_small = best(lambda: turn(snapshot, queue, waiting, read_holders(snapshot, blocks), SMALL))
@@ -154,12 +155,6 @@ def best(work: Callable[[], Any]) -> float:
         work()
         taken.append(time.process_time() - started)
     return min(taken)
-
-
-def peak_bytes() -> int:
-    """The most memory that was resident in this process."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 if __name__ == "__main__":

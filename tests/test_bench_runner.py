@@ -6,6 +6,7 @@ Method: benches that are made up stand in for the real ones, which take minutes.
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -78,3 +79,24 @@ def test_a_page_of_a_part_is_refused(calls: list[tuple[str, int]], beside: list[
         runner.main(["--write-docs", *beside])
     assert calls == []
     assert not (tmp_path / "page.md").exists()
+
+
+def test_one_that_fails_is_told_and_takes_nothing_from_the_others(
+    calls: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    def fails(workdir: Path, rows: int) -> list[Row]:
+        raise RuntimeError("the server is gone")
+
+    monkeypatch.setattr(sys.modules["bench.one"], "run", fails)
+    assert runner.main(["--write-docs"]) == 1
+    assert calls == [("two", 20)]
+    text = (tmp_path / "page.md").read_text()
+    assert "- the whole bench: RuntimeError, comes to its end\n" in text
+    assert "| two [fast] | 1 s | 5 s | 0.5 | 1 | **missed** |" in text
+
+
+def test_the_peak_of_a_process_is_not_that_of_its_parent():
+    held = bytearray(400 << 20)
+    program = "from bench import machine; print(machine.peak_bytes())"
+    peak = int(subprocess.check_output([sys.executable, "-c", program]))
+    assert len(held) > peak > 1 << 20
