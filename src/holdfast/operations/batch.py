@@ -168,6 +168,11 @@ class Batch:
         return self.request.site
 
     @property
+    def is_over_link(self) -> bool:
+        """Whether its files come from another site. What is found in its place (``engines/in_place.py``) does not."""
+        return self.source not in ("", self.site)
+
+    @property
     def block_key(self) -> BlockKey:
         """The block; an error for orphans, which are of none."""
         assert self.request.dataset is not None

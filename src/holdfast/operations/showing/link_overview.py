@@ -71,7 +71,7 @@ def statuses(store: Store, settings: OperationsSettings, *, now_us: int) -> list
         waiting = queue.waiting(connection, now_us=_EVER_US, wait_us_max=0, limit=BATCHES_MAX)
     loads: dict[Key, _Load] = {Key(*key): _Load() for key in figures}
     for batch in active:
-        if batch.source not in ("", batch.site):
+        if batch.is_over_link:
             load = loads.setdefault(Key(batch.source, batch.site), _Load())
             load.n_active += batch.n_files
             load.at_work.add(batch.engine)

@@ -163,7 +163,7 @@ class Bookkeeping:
     def _note(self, gathered: Gathered, now_us: int) -> None:
         """What is learnt of the link."""
         batch, links = gathered.batch, self._links
-        if batch.source in ("", batch.site):
+        if not batch.is_over_link:
             return
         if gathered.n_copied:
             links.note_success(

@@ -90,7 +90,7 @@ class CopyDesk:
         if not self._claimed.failed(ordinal, code, error):
             return
         tally.failed(batch.claim, name, error, site=batch.site, code=code)
-        if code in (Code.SOURCE_WRONG, Code.SOURCE_MISSING) and batch.source != batch.site:
+        if code in (Code.SOURCE_WRONG, Code.SOURCE_MISSING) and batch.is_over_link:
             tally.bad_source(BadSource(batch.source, name, error, is_missing=code is Code.SOURCE_MISSING))
         if code is Code.SOURCE_WRONG:
             _log.warning("source is wrong", site=batch.source, file=name, error=error)
