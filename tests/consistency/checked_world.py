@@ -16,7 +16,7 @@ from holdfast.consistency.findings import Finding
 from holdfast.consistency.gates import Gates, GateSettings, gates
 from holdfast.consistency.history.states import SiteState
 from holdfast.consistency.mending import removals, repair
-from holdfast.consistency.mending.asker import Asker, Repair
+from holdfast.consistency.mending.asker import MendingAsker, Repair
 from holdfast.consistency.report import FINDINGS, Report
 from holdfast.inventory.store import Store
 from holdfast.model import changes as c
@@ -129,9 +129,9 @@ class World:
     def findings(self, report: Report) -> list[Finding]:
         return list(findings.read_table(Path(report.folder) / FINDINGS))
 
-    def asker(self, *, dry_run: bool = False) -> Asker:
+    def asker(self, *, dry_run: bool = False) -> MendingAsker:
         door = self.record("away").first_door
-        return Asker(self.store, self.away, "test", self.clock, self.new_id, door, dry_run)
+        return MendingAsker(self.store, self.away, "test", self.clock, self.new_id, door, dry_run)
 
     def new_id(self) -> str:
         self.ids += 1

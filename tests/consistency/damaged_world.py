@@ -38,7 +38,7 @@ from holdfast.consistency.findings import Finding
 from holdfast.consistency.gates import Gates, GateSettings, gates
 from holdfast.consistency.history.states import SiteState
 from holdfast.consistency.mending import removals, repair
-from holdfast.consistency.mending.asker import Asker, Repair
+from holdfast.consistency.mending.asker import MendingAsker, Repair
 from holdfast.consistency.report import FINDINGS, Report
 from holdfast.inventory.store import Store
 from holdfast.model import changes as c
@@ -334,7 +334,7 @@ class DamagedWorld:
         """Ask for all that a report speaks for; gates that refuse everything are right in small worlds, too."""
         asked, found = Repair(), self.findings(report)
         door = self.record(report.site).first_door
-        asker = Asker(self.store, self.drivers[report.site], "test", self.time, self.new_id, door)
+        asker = MendingAsker(self.store, self.drivers[report.site], "test", self.time, self.new_id, door)
         lacking = [each for each in found if each.cls in LACKING]
 
         open_ = open_gates(report)

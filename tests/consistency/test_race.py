@@ -27,7 +27,7 @@ from holdfast.consistency.classes import LACKING, WRONG, Class
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
 from holdfast.consistency.findings import Finding
 from holdfast.consistency.mending import removals, repair
-from holdfast.consistency.mending.asker import Asker, Repair
+from holdfast.consistency.mending.asker import MendingAsker, Repair
 from holdfast.consistency.report import FINDINGS, Report
 from holdfast.inventory.sql_store import SqlStore
 from holdfast.inventory.verify import verify
@@ -114,7 +114,7 @@ class Checker:
 
         async def go(driver: StorageDriver) -> None:
             door = self._record(report.site).first_door
-            asker = Asker(self._store, driver, "test", system_clock, requests.random_id, door)
+            asker = MendingAsker(self._store, driver, "test", system_clock, requests.random_id, door)
             with suppress(Conflict):
                 await repair.repair(asker, report, lacking, asked, gates=gates)
             with suppress(Conflict):

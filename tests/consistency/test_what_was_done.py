@@ -13,7 +13,7 @@ from holdfast.consistency.classes import Class
 from holdfast.consistency.history import tables
 from holdfast.consistency.history.deeds import DeedKind
 from holdfast.consistency.mending import declaring
-from holdfast.consistency.mending.asker import Asker
+from holdfast.consistency.mending.asker import MendingAsker
 from holdfast.inventory.dry_run import Also
 from holdfast.model import changes as c
 from holdfast.model.records import Evidence
@@ -105,7 +105,7 @@ def test_what_is_declared_lost_is_told_of(world: World) -> None:
 def test_a_request_that_is_refused_leaves_no_trace(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.remove(FIRST)
     report = world.report()
-    recorder = Asker.recorder
+    recorder = MendingAsker.recorder
 
     def breaks(*arguments: object) -> Also:
         record = recorder(*arguments)  # type: ignore[arg-type]
@@ -116,7 +116,7 @@ def test_a_request_that_is_refused_leaves_no_trace(world: World, monkeypatch: py
 
         return also
 
-    monkeypatch.setattr(Asker, "recorder", breaks)
+    monkeypatch.setattr(MendingAsker, "recorder", breaks)
     with pytest.raises(KeyError):
         world.repair(report)
     assert done(world) == set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -157,13 +157,9 @@ def _act(context: Context, record: Site, report: Report, said: _Said, acted: Act
     tools = ActingTools(context.store, record, context.config.consistency, *who, said.dry_run)
     wishes, overrides = said.wishes, said.overrides
     context.with_driver(record, lambda driver: acting.act(tools, driver, report, wishes, acted, overrides=overrides))
-    if said.dry_run or acted.dry_mode or said.no_wait:
-        return
-    copies, deletions = acting.requests_left(context.store, report.site, wishes)
-    if copies or deletions:
-        done = running.carry_out(context, [*copies, *deletions], quiet=said.quiet or said.json)
-        acted.copied = replace(done, deletions=()) if copies else None
-        acted.deleted = done.deletions
+    if not said.no_wait:
+        quiet = said.quiet or said.json
+        acting.await_requests(tools, wishes, acted, lambda ids: running.carry_out(context, ids, quiet=quiet))
 
 
 def _settings(

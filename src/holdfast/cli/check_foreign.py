@@ -60,7 +60,7 @@ Lists = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ForeignOptions:
     """What was said: the inventory, where sites are told of (None: ours), where lists go (None: beside the report)."""
 
     wanted: Wanted
@@ -81,12 +81,12 @@ def chosen(
     lists: Path | None,
     json: bool,
     quiet: bool,
-) -> Options | None:
+) -> ForeignOptions | None:
     """What was said of another catalogue; None if a site is to be compared with our own inventory."""
     name = inventory or ("dump" if before or after else context.config.catalogue.inventory)
     wanted = Wanted(name, before, after, are_lfns)
     if wanted != Wanted(SNAPSHOT):
-        return Options(wanted, sites, lists, json, quiet)
+        return ForeignOptions(wanted, sites, lists, json, quiet)
     if sites or lists:
         raise BadInput(
             "--sites and --lists are about other catalogues", hint="say --inventory sql, dump or a plug-in's"
@@ -94,7 +94,7 @@ def chosen(
     return None
 
 
-def check_foreign(context: Context, site: str, settings: CheckSettings, options: Options) -> int:
+def check_foreign(context: Context, site: str, settings: CheckSettings, options: ForeignOptions) -> int:
     """Check a site, show what was found, write the lists; the exit code: 0 if they agree, else 1.
 
     A site that is listed, before the second dump was made, is a check that is not finished: 1, too.
@@ -119,7 +119,7 @@ def check_foreign(context: Context, site: str, settings: CheckSettings, options:
     return 0 if report.agrees else 1
 
 
-def _checked(context: Context, name: str, settings: CheckSettings, options: Options) -> ForeignReport:
+def _checked(context: Context, name: str, settings: CheckSettings, options: ForeignOptions) -> ForeignReport:
     info: SiteInfo = InventorySites(context.store) if options.sites is None else FileSites(options.sites)
     site = info.site(name)
     if options.sites is None:

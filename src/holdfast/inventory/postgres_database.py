@@ -44,7 +44,14 @@ IDLE_TIMEOUT_S = 60
 MIGRATION_WAIT_S = 60.0
 """So long a migration waits for those who are reading a table."""
 
-_KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+_DEFAULTS: dict[str, Any] = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "application_name": "holdfast",
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 _SESSION = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
 
 _SCHEMA = f"COALESCE((SELECT relnamespace FROM pg_class WHERE oid = to_regclass('{schema.head.name}')),"
@@ -209,7 +216,7 @@ class PostgresDatabase:
 
     def _connect(self, **more: Any) -> psycopg.Connection[Any]:
         try:
-            connected = psycopg.connect(**(_defaults(self._url) | self._arguments() | more))
+            connected = psycopg.connect(**(_DEFAULTS | self._arguments() | more))
         except psycopg.ProgrammingError as error:  # Before anything was said to a server.
             problem = str(error).strip().partition("\n")[0]
             raise OperatorError(problem, place=self.place, hint="look at the options in the URL") from error
@@ -266,7 +273,3 @@ def _parsed(url: str) -> URL:
 def _shown(url: URL) -> str:
     kept = {name: value for name, value in url.query.items() if "password" not in name}
     return url.set(drivername="postgresql", query=kept)._replace(password=None).render_as_string()
-
-
-def _defaults(url: URL) -> dict[str, Any]:
-    return {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "holdfast", **_KEEPALIVE}

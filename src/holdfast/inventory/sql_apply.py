@@ -52,7 +52,7 @@ def _apply(change: c.Change, connection: Connection, view: SqlDraft, at_us: int)
         case c.RequestDeletion(request):
             view.requests.put(replace(request, created_us=at_us))
         case c.CloseRequest() | c.ReduceRequest():
-            _end(change, connection, view)
+            _end(change, view)
         case c.FilesDeleted():
             _delete(change, connection, view, at_us)
         case c.FilesArrived() | c.FilesGone():
@@ -60,7 +60,7 @@ def _apply(change: c.Change, connection: Connection, view: SqlDraft, at_us: int)
         case c.FilesVerified():
             sql_replicas.verified(change, connection, view)
         case c.BlocksArrived():
-            sql_replicas.arrived(change, connection, view, at_us)
+            sql_replicas.arrived(change, view, at_us)
         case c.AssignReplicas():
             sql_replicas.assigned(change, connection, view)
         case c.RemoveReplicas(site, blocks):
@@ -116,7 +116,7 @@ def _abandon(dataset_id: int, connection: Connection) -> None:
     connection.execute(delete(schema.dataset).where(schema.dataset.c.id == dataset_id))
 
 
-def _end(change: c.CloseRequest | c.ReduceRequest, connection: Connection, view: SqlDraft) -> None:
+def _end(change: c.CloseRequest | c.ReduceRequest, view: SqlDraft) -> None:
     before = view.request(change.id)
     now = None if before is None else requested.after(change, before, view)
     if before is not None and now is not None and now is not before:

@@ -57,11 +57,8 @@ def remove(change: c.RemoveFiles, connection: Connection, view: SqlDraft) -> Non
     size = sum(before.sizes[row] for row in kept)
     connection.execute(update(schema.block).where(schema.block.c.id == block_id).values(n_files=len(kept), size=size))
     _forget_permissions([_place(before, row) for row in gone], connection)
-    _put_changed(
-        [(each, replicas.of_shrunk_block(each, gone, len(before))) for each in view.replicas(block=key)],
-        connection,
-        view,
-    )
+    present = view.replicas(block=key)
+    _put_changed([(each, replicas.of_shrunk_block(each, gone, len(before))) for each in present], view)
 
 
 def rename(change: c.RenameFiles, connection: Connection, view: SqlDraft) -> None:
@@ -91,7 +88,7 @@ def rename(change: c.RenameFiles, connection: Connection, view: SqlDraft) -> Non
         ],
     )
     present = view.replicas(block=key)
-    _put_changed([(each, replicas.renamed(each, change.ordinals)) for each in present], connection, view)
+    _put_changed([(each, replicas.renamed(each, change.ordinals)) for each in present], view)
 
 
 def _place(files: FileColumns, row: int) -> tuple[str, str]:
@@ -106,7 +103,7 @@ def _forget_permissions(places: Sequence[tuple[str, str]], connection: Connectio
     )
 
 
-def _put_changed(changed: Sequence[tuple[BlockReplica, BlockReplica]], connection: Connection, view: SqlDraft) -> None:
+def _put_changed(changed: Sequence[tuple[BlockReplica, BlockReplica]], view: SqlDraft) -> None:
     sql_replicas.put([new for old, new in changed if new != old], view)
 
 

@@ -68,7 +68,7 @@ def _size_of(keys: tuple[BlockKey, ...], connection: Connection, view: SqlDraft,
     return sql_many.size_of_files(connection, block_id, files)
 
 
-def arrived(change: c.BlocksArrived, connection: Connection, view: SqlDraft, at_us: int) -> None:
+def arrived(change: c.BlocksArrived, view: SqlDraft, at_us: int) -> None:
     """Replicas that are not there are made, those that lack files are made whole."""
     site_id, there = view.site_id(change.site), view.replica_rows(change.blocks, change.site)
     values = (change.group, int(change.is_custodial), None)

@@ -27,8 +27,6 @@ class RunProgress:
     """Copies that were given up for good."""
     files_held: int = 0
     """Copies that wait for somebody, or for a site."""
-    files_active: int = 0
-    """Under way here and now, copies and deletions."""
     bytes_per_s: float = 0.0
     retries: int = 0
     deletions_done: int = 0

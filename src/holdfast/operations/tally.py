@@ -46,7 +46,6 @@ class RunTally:
         self._n_failed = self._n_failed_before = self._n_held = 0
         self._n_copied = self._bytes_copied = self._n_found = self._n_replaced = self._n_retries = 0
         self._moving: dict[str, int] = {}
-        self._active: dict[str, int] = {}
         self._errors: dict[tuple[str, ...], _Trouble] = {}
         self._bad: dict[tuple[str, str], BadSource] = {}
         self._keeps_names = keeps_names
@@ -78,15 +77,13 @@ class RunTally:
 
     # ---- files ------------------------------------------------------------------
 
-    def started(self, claim: str, n_files: int) -> None:
-        """So many files are under way under one claim."""
+    def started(self, claim: str) -> None:
+        """Files are under way under one claim."""
         self._moving[claim] = 0
-        self._active[claim] = n_files
 
     def ended(self, claim: str) -> None:
         """Nothing is under way any more under a claim."""
         self._moving.pop(claim, None)
-        self._active.pop(claim, None)
 
     def moved(self, claim: str, n_bytes: int) -> None:
         """Bytes have passed."""
@@ -139,8 +136,7 @@ class RunTally:
             self._errors[key] = _Trouble(text, name)
 
     def _over(self, claim: str, size: int) -> None:
-        if claim in self._active:
-            self._active[claim] -= 1
+        if claim in self._moving:
             self._moving[claim] = max(0, self._moving[claim] - size)
 
     def bad_source(self, fault: BadSource) -> None:
@@ -181,7 +177,6 @@ class RunTally:
                 bytes_total=self._bytes_total,
                 files_failed=self._n_failed + self._n_failed_before,
                 files_held=self._n_held,
-                files_active=sum(self._active.values()),
                 bytes_per_s=(self._bytes_copied + moving) / seconds if seconds > 0 else 0.0,
                 retries=self._n_retries,
                 deletions_done=self._deletions_done,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from holdfast.consistency import findings
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
 from holdfast.consistency.findings import Finding
-from holdfast.consistency.tree.building import Row, build
+from holdfast.consistency.tree.building import TreeRow, build
 from holdfast.consistency.tree.directory_info import DirectoryInfo
 from holdfast.model import names
 from holdfast.storage.driver import Entry, Kind, Stat
@@ -43,8 +43,8 @@ class FlatTree:
 
     def built(self) -> DirectoryInfo:
         """The same as objects."""
-        rows = [Row(path, "", mtime_ns=1, is_listed=self.listed.get(path, True)) for path in self.directories]
-        rows += [Row(*names.split(path), size, mtime_ns=2) for path, size in self.files.items()]
+        rows = [TreeRow(path, "", mtime_ns=1, is_listed=self.listed.get(path, True)) for path in self.directories]
+        rows += [TreeRow(*names.split(path), size, mtime_ns=2) for path, size in self.files.items()]
         others: dict[str, list[str]] = {}
         for path in self.others:
             others.setdefault(names.split(path)[0], []).append(names.split(path)[1])

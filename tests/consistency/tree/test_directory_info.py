@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from site_trees import FlatTree, flat_trees
 
 from holdfast.consistency.tree import difference
-from holdfast.consistency.tree.building import Row, build
+from holdfast.consistency.tree.building import TreeRow, build
 from holdfast.consistency.tree.difference import TreeDifference
 from holdfast.consistency.tree.directory_info import HASH_BYTES, DirectoryInfo, FileInfo
 from holdfast.model.errors import BadInput
@@ -113,12 +113,12 @@ def test_directories_of_one_name_are_refused_and_so_are_rows_out_of_order() -> N
     with pytest.raises(BadInput, match="same name"):
         DirectoryInfo.of("/", [DirectoryInfo.of("a"), DirectoryInfo.of("a")])
     with pytest.raises(BadInput, match="same name"):
-        build([Row("/a", "x", 1), Row("/b", "x", 1), Row("/a/c", "x", 1)])
+        build([TreeRow("/a", "x", 1), TreeRow("/b", "x", 1), TreeRow("/a/c", "x", 1)])
 
 
 def test_a_directory_of_very_many_files_with_one_difference() -> None:
     n_files = 100_000
-    rows = [Row("/d", f"{number:06}", 1) for number in range(n_files)]
+    rows = [TreeRow("/d", f"{number:06}", 1) for number in range(n_files)]
     expected = build(rows)
     rows[77_777] = rows[77_777]._replace(size=2)
     actual = build(rows)
@@ -129,7 +129,7 @@ def test_a_directory_of_very_many_files_with_one_difference() -> None:
 
 
 def test_very_many_directories_side_by_side() -> None:
-    rows = [Row(f"/{number:05}", "x", 1) for number in range(20_000)]
+    rows = [TreeRow(f"/{number:05}", "x", 1) for number in range(20_000)]
     expected, actual = build(rows), build([*rows[:9_999], *rows[10_000:]])
     assert difference.compare(expected, actual) == TreeDifference(missing=("/09999/x",))
     assert difference.compare(actual, expected) == TreeDifference(orphan=("/09999/x",))
@@ -137,7 +137,7 @@ def test_very_many_directories_side_by_side() -> None:
 
 def test_a_tree_may_be_deeper_than_python_recurses() -> None:
     deep = "/d" * 3_000
-    expected, actual = build([Row(deep, "x", 1)]), build([Row(deep, "x", 2)])
+    expected, actual = build([TreeRow(deep, "x", 1)]), build([TreeRow(deep, "x", 2)])
     assert difference.compare(expected, actual) == TreeDifference(size_mismatch=(f"{deep}/x",))
     assert sum(1 for _ in expected.walk()) == 3_001
     assert "1 files" in repr(expected)

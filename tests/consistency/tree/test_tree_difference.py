@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from site_trees import FlatTree, above_of, flat_trees
 
 from holdfast.consistency.tree import difference
-from holdfast.consistency.tree.building import Row, build
+from holdfast.consistency.tree.building import TreeRow, build
 from holdfast.consistency.tree.difference import TreeDifference
 from holdfast.consistency.tree.directory_info import DirectoryInfo, FileInfo
 from support.soak import examples
@@ -66,7 +66,7 @@ def test_a_file_is_in_one_class(expected: FlatTree, actual: FlatTree) -> None:
 
 
 def test_it_does_not_look_below_equal_hashes() -> None:
-    expected = build([Row("/same", "x", 1), Row("/other", "y", 1)][::-1])
+    expected = build([TreeRow("/same", "x", 1), TreeRow("/other", "y", 1)][::-1])
     same = expected.directories[1]
     # Nothing is left in it but its hash: whoever looked inside would miss the file.
     hollow = replace(same, files=())
@@ -83,9 +83,9 @@ def site(
     listed: tuple[str, ...] = (),
 ) -> DirectoryInfo:
     """What is at a site: files with size and mtime, directories that were not listed, or that are empty."""
-    rows = [Row(path.rpartition("/")[0], path.rpartition("/")[2], *told) for path, told in files.items()]
-    rows += [Row(path, "", is_listed=False) for path in (*failed, *doubted)]
-    rows += [Row(path, "", is_listed=True) for path in listed]
+    rows = [TreeRow(path.rpartition("/")[0], path.rpartition("/")[2], *told) for path, told in files.items()]
+    rows += [TreeRow(path, "", is_listed=False) for path in (*failed, *doubted)]
+    rows += [TreeRow(path, "", is_listed=True) for path in listed]
     return build(sorted(rows, key=lambda row: (row.dir.split("/"), row.name)))
 
 

@@ -106,7 +106,7 @@ def test_a_killed_worker_is_known_to_be_dead_at_once_and_its_claim_is_queued_aga
         [taken] = shared.workers.bury(connection, "doomed", now_us=1)
     assert (taken.claim, list(taken.files)) == ("doomedclaim", [0, 1, 2, 3, 4])
     assert [row.id for row in shared.workers.known()] == ["w"]
-    assert not shared.queue.is_claimed("doomedclaim", "doomed")
+    assert not shared.queue.standing(["doomedclaim"], "doomed")
     assert not shared.finish("doomedclaim", [0]), "a late result of the dead changes nothing"
     again = next(batch for batch in shared.waiting() if 0 in batch.files)
     assert again.left == ("doomedclaim",)

@@ -62,9 +62,9 @@ def test_a_look_at_what_has_changed_since_counts_for_nothing(world: QueueWorld, 
 def test_nothing_is_claimed_of_a_request_that_is_ending(world: QueueWorld, dying: QueuedRequest) -> None:
     (waiting,) = [batch for batch in world.waiting() if not batch.left]
     world.claim(waiting, [4], claim="c")
-    assert world.queue.is_claimed("c", "w")
+    assert world.queue.standing(["c"], "w")
     end(world, dying)
-    assert not world.queue.is_claimed("c", "w"), "who is at it stops before the next file"
+    assert not world.queue.standing(["c"], "w"), "who is at it stops before the next file"
     assert world.waiting() == []
     assert world.next_due_us() is None
     assert world.claim(begun(world)[0], [0], claim="e") is None
@@ -98,7 +98,7 @@ def test_what_was_begun_of_a_closed_deletion_stays_until_it_is_looked_at(
     (waiting,) = [batch for batch in world.waiting() if not batch.left]
     world.claim(waiting, [4], claim="c")
     world.queue.drop(dying, now_us=world.now_us)
-    assert not world.queue.is_claimed("c", "w")
+    assert not world.queue.standing(["c"], "w")
     assert [list(batch.files) for batch in begun(world)] == [[0, 1, 2, 3]]
     world.release("c")
     for batch in begun(world):

@@ -98,14 +98,14 @@ def test_what_is_held_or_failed_cannot_be_claimed(planned: QueueWorld) -> None:
 def test_a_claim_is_read_by_whoever_has_it_and_only_while_it_stands(planned: QueueWorld) -> None:
     planned.worker("other")
     planned.claimed([0, 1])
-    assert planned.queue.is_claimed("c", "w")
-    assert not planned.queue.is_claimed("c", "other")
-    assert not planned.queue.is_claimed("d", "w")
-    assert not planned.queue.is_claimed("", "w"), "what nobody has claimed is nobody's"
+    assert planned.queue.standing(["c"], "w")
+    assert not planned.queue.standing(["c"], "other")
+    assert not planned.queue.standing(["d"], "w")
+    assert not planned.queue.standing([""], "w"), "what nobody has claimed is nobody's"
     assert planned.finish("c", [0])
-    assert planned.queue.is_claimed("c", "w")
+    assert planned.queue.standing(["c"], "w")
     assert planned.finish("c", [1])
-    assert not planned.queue.is_claimed("c", "w")
+    assert not planned.queue.standing(["c"], "w")
 
 
 def test_an_engines_handle_is_kept_while_the_claim_stands(planned: QueueWorld) -> None:
@@ -230,7 +230,7 @@ def test_what_a_dead_worker_has_handed_to_a_service_can_be_taken_over_as_it_is(p
     assert (list(adopted.files), adopted.left, adopted.since_us) == ([0, 1], ("c",), 5)
     assert [adopted] == planned.active()
     assert not planned.finish("c", [0])
-    assert not planned.queue.is_claimed("c", "dead")
+    assert not planned.queue.standing(["c"], "dead")
     assert planned.finish("d", [0, 1])
 
 

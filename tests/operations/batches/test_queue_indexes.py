@@ -34,7 +34,7 @@ def _begun(world: QueueWorld) -> None:
 
 
 DEEDS: dict[str, Deed] = {
-    "is_claimed": lambda world: world.queue.is_claimed("c", "w"),
+    "standing": lambda world: world.queue.standing(["c"], "w"),
     "is_live_part": lambda world: world.queue.is_live_part("cx1"),
     "claim": lambda world: world.claim(world.waiting()[0], [5], claim="d"),
     "settle": lambda world: world.settle(

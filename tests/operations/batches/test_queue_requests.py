@@ -142,7 +142,7 @@ def test_what_others_have_closed_is_forgotten_and_what_it_left_is_told(world: Qu
     assert world.active() == []
     assert world.there().is_closed
     assert not world.finish("active", [4, 5])
-    assert not world.queue.is_claimed("active", "w")
+    assert not world.queue.standing(["active"], "w")
 
 
 def test_what_we_have_closed_keeps_what_failed(world: QueueWorld) -> None:

@@ -79,8 +79,8 @@ def test_what_may_still_be_carried_out_stays_in_the_way(two: QueueWorld) -> None
     assert {batch.claim for batch in two.active()} == {"copy1", "deletion0"}
     assert [(row.id, row.is_dead) for row in two.workers.known()] == [("first", True), ("second", False)]
     assert not two.workers.beat("first")
-    assert not two.queue.is_claimed("deletion0", "first"), "who is dead begins nothing more"
-    assert two.queue.is_claimed("copy1", "second")
+    assert not two.queue.standing(["deletion0"], "first"), "who is dead begins nothing more"
+    assert two.queue.standing(["copy1"], "second")
     assert _bury(two, "first", frozenset({"deletion0"})) == []
     assert {batch.claim for batch in _bury(two, "first")} == {"deletion0"}
     assert [row.id for row in two.workers.known()] == ["second"]

@@ -41,7 +41,7 @@ from pathlib import Path
 from holdfast import logs
 from holdfast.consistency.checking import judging, run_listing
 from holdfast.consistency.checking.halting import unless_halted
-from holdfast.consistency.checking.run import CheckSettings, Progress, Run, silent
+from holdfast.consistency.checking.run import CheckRun, CheckSettings, Progress, silent
 from holdfast.consistency.classes import Class
 from holdfast.consistency.doors import identity_of, require_live
 from holdfast.consistency.expected import write_expected
@@ -97,7 +97,7 @@ async def check(
     with run_folder(reports, name, run, usable=usable) as folder:
         resumed = folder.begun is not None
         _log.info("check begun", site=name, run=folder.run, with_checksums=settings.with_checksums, resumed=resumed)
-        state = Run(
+        state = CheckRun(
             store=store,
             doors=doors,
             site=site,
@@ -131,7 +131,7 @@ def _head(store: Store, site: Site) -> Head:
 
 
 @contextmanager
-def _told(history: History, state: Run, folder: Path) -> Iterator[None]:
+def _told(history: History, state: CheckRun, folder: Path) -> Iterator[None]:
     """Tell the history that a run begins, and why it failed if it does. One that is interrupted can tell nothing."""
     started_us = state.clock() if state.folder.begun is None else state.folder.begun.started_us
     history.begin(state.folder.run, state.site.name, started_us, folder)
@@ -143,7 +143,7 @@ def _told(history: History, state: Run, folder: Path) -> Iterator[None]:
         raise
 
 
-async def _check(state: Run) -> Report:
+async def _check(state: CheckRun) -> Report:
     started = time.monotonic()
     begun = state.folder.begun or _begin(state)
     steps.reach("check.snapshot-taken")
@@ -188,7 +188,7 @@ async def _check(state: Run) -> Report:
     )
 
 
-def _remember(state: Run, began_us: int, files: int) -> None:
+def _remember(state: CheckRun, began_us: int, files: int) -> None:
     """Carry on what was seen in the runs before; in this one, begun then, the site has shown so many files."""
     settings = state.settings
     write_sightings(
@@ -205,7 +205,7 @@ def _remember(state: Run, began_us: int, files: int) -> None:
     )
 
 
-def _begin(state: Run) -> Begun:
+def _begin(state: CheckRun) -> Begun:
     with state.store.snapshot() as view:
         expected = write_expected(view, state.site, state.path / EXPECTED)
     begun = Begun(identity_of(state.site, state.doors), state.clock(), expected)

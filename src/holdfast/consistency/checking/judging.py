@@ -20,7 +20,7 @@ from holdfast.consistency.checking.awaited import Asked, Awaited
 from holdfast.consistency.checking.empty import empty_findings
 from holdfast.consistency.checking.held import HeldCopies
 from holdfast.consistency.checking.judge import Judge
-from holdfast.consistency.checking.run import Run
+from holdfast.consistency.checking.run import CheckRun
 from holdfast.consistency.classes import Class
 from holdfast.consistency.expected import Expected
 from holdfast.consistency.findings import Finding
@@ -37,7 +37,7 @@ from holdfast.storage.listing.reading import Listing
 BLOCKS_A_COMMIT = 1000
 
 
-async def judge(state: Run, expected: Expected, proved: Counter[BlockKey]) -> tuple[Head, tuple[HeldCopy, ...]]:
+async def judge(state: CheckRun, expected: Expected, proved: Counter[BlockKey]) -> tuple[Head, tuple[HeldCopy, ...]]:
     """Write the table of findings; returns the position it was judged at, and what is held of what is awaited."""
     folder, limits = state.path, state.settings.limits
     state.progress("comparing", 0, None)
@@ -57,7 +57,7 @@ async def judge(state: Run, expected: Expected, proved: Counter[BlockKey]) -> tu
 class _Found:
     """All findings of a run, by the snapshot after it."""
 
-    def __init__(self, state: Run, view: Snapshot, expected: Expected, unlisted: Unlisted) -> None:
+    def __init__(self, state: CheckRun, view: Snapshot, expected: Expected, unlisted: Unlisted) -> None:
         self._state, self._view, self._expected, self._unlisted = state, view, expected, unlisted
         self._now_us = state.clock()
         asked = Asked(view, state.site.name)
@@ -114,7 +114,9 @@ class _Found:
         )
 
 
-async def _prove(state: Run, suspects: Iterator[proof.Suspect], proved: Counter[BlockKey], total: int) -> list[Finding]:
+async def _prove(
+    state: CheckRun, suspects: Iterator[proof.Suspect], proved: Counter[BlockKey], total: int
+) -> list[Finding]:
     done = 0
 
     def tell(files: int, size: int) -> None:
@@ -127,7 +129,7 @@ async def _prove(state: Run, suspects: Iterator[proof.Suspect], proved: Counter[
     return [finding async for finding in found]
 
 
-def tell_proved(state: Run, proved: Counter[BlockKey], at_us: int) -> None:
+def tell_proved(state: CheckRun, proved: Counter[BlockKey], at_us: int) -> None:
     """Tell the inventory which block replicas were proved whole."""
     with state.store.snapshot() as view:
         replicas = view.replicas(site=state.site.name)

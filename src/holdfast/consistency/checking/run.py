@@ -1,4 +1,4 @@
-"""Run: what one check carries from step to step, and how it is to be done: against our inventory or another one."""
+"""CheckRun: what one check carries from step to step, and how it is done: against our inventory or another one."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class SiteRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run(SiteRun):
+class CheckRun(SiteRun):
     """What the check of a site against our own inventory carries."""
 
     store: Store

@@ -33,7 +33,7 @@ from holdfast.consistency.cleaning.protecting.protected import Protected
 from holdfast.consistency.cleaning.protecting.remembered import Remembered
 from holdfast.consistency.cleaning.protecting.source import ProtectedSource
 from holdfast.consistency.cleaning.tools import CleaningTools
-from holdfast.consistency.cleaning.work_folder import Begun, WorkFolder, work_folder
+from holdfast.consistency.cleaning.work_folder import BegunCleaning, WorkFolder, work_folder
 from holdfast.consistency.doors import identity_of
 from holdfast.consistency.findings import Finding
 from holdfast.model.records import Site
@@ -84,7 +84,7 @@ async def clean_areas(
         record = view.site(tools.site)
     identity = identity_of(record, doors, areas)
 
-    def usable(begun: Begun) -> bool:
+    def usable(begun: BegunCleaning) -> bool:
         # What was protected at the beginning would be held against the smaller lists for ever.
         is_young = resumable.is_young(begun.started_us, now_us=tools.clock(), most_s=tools.resume_age_s)
         return begun.identity == identity and is_young and not protecting.despite_shrunk
@@ -130,7 +130,7 @@ class _Asking:
         lengths = {} if self.protecting.despite_shrunk else self._remembered.lengths(self.site.name)
         heard = await self._heard(lengths)
         self._protected(heard)
-        folder.begin(Begun(identity, self.tools.clock(), heard.paths))
+        folder.begin(BegunCleaning(identity, self.tools.clock(), heard.paths))
         return heard
 
     async def after(self, before: Heard) -> Protected:

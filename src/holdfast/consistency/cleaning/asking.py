@@ -34,7 +34,7 @@ _log = logs.get("consistency")
 
 
 @dataclass
-class Asker:
+class CleaningAsker:
     """Who asks that what was decided goes. ``lacking``: what the last check found missing or wrong."""
 
     tools: CleaningTools

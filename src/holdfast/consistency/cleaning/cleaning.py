@@ -20,7 +20,7 @@ from holdfast.consistency import findings
 from holdfast.consistency.checking import left_over
 from holdfast.consistency.checking.halting import unless_halted
 from holdfast.consistency.cleaning.areas import is_at_or_below
-from holdfast.consistency.cleaning.asking import Asker
+from holdfast.consistency.cleaning.asking import CleaningAsker
 from holdfast.consistency.cleaning.cleaned import Cleaned, PlaceCleaned
 from holdfast.consistency.cleaning.deciding import Ages, Decider, Reason, asked_already
 from holdfast.consistency.cleaning.found import old_files
@@ -123,7 +123,7 @@ class Cleaning:
         too_many_directories = self.limits.of_directories(total.directories, self.result.directories_listed)
         self.result.refusals += filter(None, (state.mode_refusal, too_many_files, too_many_directories))
         tools = replace(self.tools, dry_run=self.tools.dry_run or bool(state.mode_refusal))
-        asker = Asker(tools, self.doors[0], ages, lacking, self.cause, self.result)
+        asker = CleaningAsker(tools, self.doors[0], ages, lacking, self.cause, self.result)
         if not too_many_files:
             await asker.ask_for_files(self.folder.decisions)
         if not too_many_directories:

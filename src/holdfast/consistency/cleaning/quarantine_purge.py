@@ -25,7 +25,7 @@ from holdfast.consistency.cleaning.deciding import Reason, Stays
 from holdfast.consistency.cleaning.last_check import require_young
 from holdfast.consistency.cleaning.limits import NO_LIMITS
 from holdfast.consistency.cleaning.tools import CleaningTools
-from holdfast.consistency.cleaning.work_folder import Begun, work_folder
+from holdfast.consistency.cleaning.work_folder import BegunCleaning, work_folder
 from holdfast.consistency.doors import identity_of
 from holdfast.model import quarantine
 from holdfast.model.clock import SECOND_US
@@ -71,13 +71,13 @@ async def purge_quarantine(
         record = view.site(tools.site)
     identity = identity_of(record, doors)
 
-    def usable(begun: Begun) -> bool:
+    def usable(begun: BegunCleaning) -> bool:
         is_young = resumable.is_young(begun.started_us, now_us=tools.clock(), most_s=tools.resume_age_s)
         return begun.identity == identity and is_young
 
     with work_folder(tools.reports, tools.site, "quarantine", usable=usable) as folder:
         if folder.begun is None:
-            folder.begin(Begun(identity, tools.clock()))
+            folder.begin(BegunCleaning(identity, tools.clock()))
         places = [Place(QUARANTINE, least_age_s=0)]  # What lies in the wrong folder is told at once.
         cleaning = Cleaning(tools, doors, folder, places, NO_LIMITS, CAUSE, Cleaned(tools.site))
         await cleaning.list()

@@ -30,7 +30,7 @@ _BEGUN, _FOUND, _WORK, _LAST = "begun.json", "found.parquet", "work", "last"
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class BegunCleaning:
     """How a cleaning began: of what (any text that differs if that does), when, what was protected by which source."""
 
     identity: str
@@ -43,7 +43,7 @@ class WorkFolder:
     """The folder of one cleaning, and how it began, if it did so earlier."""
 
     path: Path
-    begun: Begun | None = None
+    begun: BegunCleaning | None = None
 
     def listing(self, number: int) -> Path:
         """Where the listing of the area with this number is."""
@@ -64,14 +64,16 @@ class WorkFolder:
         """Where that is when all is over."""
         return self.path.parent / _LAST / DECISIONS
 
-    def begin(self, begun: Begun) -> None:
+    def begin(self, begun: BegunCleaning) -> None:
         """Note how the cleaning began."""
         self.begun = begun
         resumable.note(asdict(begun), self.path / _BEGUN)
 
 
 @contextmanager
-def work_folder(reports: Path, site: str, what: str, *, usable: Callable[[Begun], bool]) -> Iterator[WorkFolder]:
+def work_folder(
+    reports: Path, site: str, what: str, *, usable: Callable[[BegunCleaning], bool]
+) -> Iterator[WorkFolder]:
     """The folder to clean ``what`` of a site in; what is decided stays in the end."""
     parent = reports / FOLDER / site / what
     with resumable.held(parent, busy=f"{site} is being cleaned already"):
@@ -85,7 +87,7 @@ def work_folder(reports: Path, site: str, what: str, *, usable: Callable[[Begun]
         _keep(folder)
 
 
-def _opened(path: Path, usable: Callable[[Begun], bool]) -> WorkFolder:
+def _opened(path: Path, usable: Callable[[BegunCleaning], bool]) -> WorkFolder:
     begun = _read(path / _BEGUN)
     if begun is not None and usable(begun):
         return WorkFolder(path, begun)
@@ -107,10 +109,10 @@ def _keep(folder: WorkFolder) -> None:
     shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def _read(path: Path) -> Begun | None:
+def _read(path: Path) -> BegunCleaning | None:
     try:
         document = json.loads(path.read_bytes())
         protected = {str(name): tuple(map(str, paths)) for name, paths in document["protected"].items()}
-        return Begun(str(document["identity"]), int(document["started_us"]), protected)
+        return BegunCleaning(str(document["identity"]), int(document["started_us"]), protected)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

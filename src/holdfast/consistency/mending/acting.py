@@ -9,12 +9,12 @@ Rules
   * A gate matters only if there is something behind it.
   * Only what is confirmed is asked for; what is not yet is counted.
   * At a site in mode dry nothing is asked for, and it is told what would be.
-  * Nothing is done here but asking; ``requests_left`` are for operations to carry out.
+  * Nothing is done here but asking; who waits for what comes of it has operations carry it out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,13 +25,12 @@ from holdfast.consistency.gates import Gates, GateSettings
 from holdfast.consistency.history.sightings import confirmed
 from holdfast.consistency.history.states import Mode
 from holdfast.consistency.mending.acting_tools import ActingTools
-from holdfast.consistency.mending.asker import Asker, Repair, require_open
+from holdfast.consistency.mending.asker import MendingAsker, Repair, require_open
 from holdfast.consistency.mending.overrides import NONE, Overrides
 from holdfast.consistency.mending.removals import delete_orphans, remove_empty
 from holdfast.consistency.mending.repair import repair
 from holdfast.consistency.report import FINDINGS, Report
 from holdfast.consistency.site_gates import gates_of
-from holdfast.inventory.store import Store
 from holdfast.operations.deletion_report import DeletionReport
 from holdfast.operations.progress import RunReport
 from holdfast.storage.driver import StorageDriver
@@ -101,15 +100,24 @@ async def act(
     await _Acting(tools, asker, report, gates, settings, overrides).act(wishes, acted)
 
 
-def requests_left(store: Store, site: str, wishes: Wishes) -> tuple[list[str], list[str]]:
-    """The open copies and deletions at a site that are to be carried out: just asked for, or left by an earlier run.
+def await_requests(
+    tools: ActingTools, wishes: Wishes, acted: Acted, carry_out: Callable[[Sequence[str]], RunReport]
+) -> None:
+    """Have the open copies and deletions at the site carried out that were wished for; told in ``acted``.
 
-    What that one asked for is awaited now, and no check finds it missing again.
+    Those that were just asked for, and those that an earlier run has left: what it asked for is awaited, and no check
+    finds it missing again. Nothing, if this was a dry run.
     """
-    with store.snapshot() as view:
-        copies = [each.id for each in view.copy_requests(site=site)] if wishes.copies else []
+    if tools.dry_run or acted.dry_mode:
+        return
+    with tools.store.snapshot() as view:
+        copies = [each.id for each in view.copy_requests(site=tools.site.name)] if wishes.copies else []
         removes = wishes.orphans or wishes.empty_directories
-        return copies, [each.id for each in view.deletion_requests(site=site)] if removes else []
+        deletions = [each.id for each in view.deletion_requests(site=tools.site.name)] if removes else []
+    if copies or deletions:
+        done = carry_out([*copies, *deletions])
+        acted.copied = replace(done, deletions=()) if copies else None
+        acted.deleted = done.deletions
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +125,7 @@ class _Acting:
     """What everybody here needs: who asks, about which report, through which gates."""
 
     tools: ActingTools
-    asker: Asker
+    asker: MendingAsker
     report: Report
     gates: Gates
     settings: GateSettings

@@ -9,7 +9,7 @@ from holdfast.config import ConsistencySettings, SiteConsistencySettings
 from holdfast.consistency.comparing.duckdb_session import EngineLimits, limits_of
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.history.states import SiteState, States
-from holdfast.consistency.mending.asker import Asker
+from holdfast.consistency.mending.asker import MendingAsker
 from holdfast.consistency.report import Report
 from holdfast.inventory.store import Store
 from holdfast.model.clock import Clock
@@ -57,7 +57,7 @@ class ActingTools:
             hint = f"what was seen behind the other one does not count; run `holdfast check {report.site}`"
             raise Conflict(message, rows=(report.site,), hint=hint)
 
-    def asker(self, driver: StorageDriver, *, is_dry: bool = False, despite: tuple[str, ...] = ()) -> Asker:
+    def asker(self, driver: StorageDriver, *, is_dry: bool = False, despite: tuple[str, ...] = ()) -> MendingAsker:
         """Who asks, through a driver for the site's first door; ``is_dry``: this is a dry run in any case."""
         who = (self.actor, self.clock, self.new_id)
-        return Asker(self.store, driver, *who, self.site.first_door, self.dry_run or is_dry, despite)
+        return MendingAsker(self.store, driver, *who, self.site.first_door, self.dry_run or is_dry, despite)

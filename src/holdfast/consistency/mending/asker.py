@@ -1,4 +1,4 @@
-"""Asker: who asks for what a report calls for, and what was asked for so far.
+"""MendingAsker: who asks for what a report calls for, and what was asked for so far.
 
 Rules
   * What is asked for and that it was, because of this run and about which paths, are one transaction (``recorder``).
@@ -56,7 +56,7 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class MendingAsker:
     """Who asks, through what: the arguments every function here needs."""
 
     store: Store

@@ -25,7 +25,7 @@ from holdfast.consistency.history.deeds import DeedKind
 from holdfast.consistency.history.sightings import confirmed
 from holdfast.consistency.mending import seen
 from holdfast.consistency.mending.acting_tools import ActingTools
-from holdfast.consistency.mending.asker import Asker, refused, require_open
+from holdfast.consistency.mending.asker import MendingAsker, refused, require_open
 from holdfast.consistency.mending.grouped import by_block, by_dataset
 from holdfast.consistency.mending.losses import Hope, Loss, losses
 from holdfast.consistency.report import Report
@@ -63,7 +63,7 @@ async def declare_lost(
     return await declare(tools.asker(driver), report, sure, reason=reason) if sure else []
 
 
-async def declare(asker: Asker, report: Report, sure: Iterable[Finding], *, reason: str) -> list[Finding]:
+async def declare(asker: MendingAsker, report: Report, sure: Iterable[Finding], *, reason: str) -> list[Finding]:
     """Declare lost those of ``sure``, confirmed findings, that are gone yet; returns them.
 
     Conflict if the storage shows nothing at all, or if a dataset changes meanwhile: then what was declared stays so.
@@ -84,7 +84,7 @@ async def declare(asker: Asker, report: Report, sure: Iterable[Finding], *, reas
 
 
 def _commit(
-    asker: Asker, report: Report, files: Sequence[Finding], unchanged: DatasetUnchanged, *, reason: str
+    asker: MendingAsker, report: Report, files: Sequence[Finding], unchanged: DatasetUnchanged, *, reason: str
 ) -> None:
     """One transaction for files of one dataset."""
     changes = [

@@ -30,7 +30,7 @@ from holdfast.consistency.findings import Finding, pieces
 from holdfast.consistency.gates import Gates
 from holdfast.consistency.history.deeds import DeedKind
 from holdfast.consistency.mending import cancelled, seen
-from holdfast.consistency.mending.asker import Asker, Repair, refused, require_open
+from holdfast.consistency.mending.asker import MendingAsker, Repair, refused, require_open
 from holdfast.consistency.mending.going import Ask, Going
 from holdfast.consistency.mending.request_sizes import cut, orphan_cost
 from holdfast.consistency.mending.sought import Sought, sought_files
@@ -45,7 +45,7 @@ _log = logs.get("consistency")
 
 
 async def delete_orphans(
-    asker: Asker,
+    asker: MendingAsker,
     report: Report,
     findings: Iterable[Finding],
     result: Repair,
@@ -80,7 +80,7 @@ async def delete_orphans(
             result.deleted_size += sum(finding.size for finding in asked)
 
 
-def _may_go(asker: Asker, site: str, piece: Sequence[Finding], sought: Sought, result: Repair) -> list[Finding]:
+def _may_go(asker: MendingAsker, site: str, piece: Sequence[Finding], sought: Sought, result: Repair) -> list[Finding]:
     with asker.store.snapshot() as view:
         record, paths = view.site(site), [finding.path for finding in piece]
         found = deletion.obstacles(view, record, paths, now_us=asker.clock())
@@ -93,7 +93,7 @@ def _may_go(asker: Asker, site: str, piece: Sequence[Finding], sought: Sought, r
 
 
 async def remove_empty(
-    asker: Asker,
+    asker: MendingAsker,
     report: Report,
     findings: Iterable[Finding],
     result: Repair,
@@ -114,7 +114,7 @@ async def remove_empty(
             result.directories += len(going.ask(part, ask, result.going_directories))
 
 
-def _may_be_removed(asker: Asker, site: str, piece: Sequence[Finding], result: Repair) -> list[Finding]:
+def _may_be_removed(asker: MendingAsker, site: str, piece: Sequence[Finding], result: Repair) -> list[Finding]:
     """The directories of ``piece`` that the inventory has nothing against; one that must stay holds up no other."""
     with asker.store.snapshot() as view:
         paths = [finding.path for finding in piece]
@@ -124,7 +124,7 @@ def _may_be_removed(asker: Asker, site: str, piece: Sequence[Finding], result: R
     return [finding for finding in piece if finding.path not in reasons]
 
 
-def _asking(asker: Asker, report: Report, requests_made: list[str], *, into: str = "") -> Ask:
+def _asking(asker: MendingAsker, report: Report, requests_made: list[str], *, into: str = "") -> Ask:
     """What asks for one part; the ids of real requests are added to ``requests_made``."""
 
     def ask(about: Sequence[Finding], nobody_else: NoOtherRemovals) -> str:

@@ -28,7 +28,7 @@ from holdfast.consistency.findings import Finding, pieces
 from holdfast.consistency.gates import Gates
 from holdfast.consistency.history.deeds import DeedKind
 from holdfast.consistency.mending import seen
-from holdfast.consistency.mending.asker import Asker, Repair, refused, require_open
+from holdfast.consistency.mending.asker import MendingAsker, Repair, refused, require_open
 from holdfast.consistency.mending.grouped import by_block, by_dataset
 from holdfast.consistency.mending.request_sizes import copy_cost, cut
 from holdfast.consistency.mending.sorting import Sorted, sort_out
@@ -42,7 +42,9 @@ from holdfast.operations import requests
 _log = logs.get("consistency")
 
 
-async def repair(asker: Asker, report: Report, findings: Iterable[Finding], result: Repair, *, gates: Gates) -> None:
+async def repair(
+    asker: MendingAsker, report: Report, findings: Iterable[Finding], result: Repair, *, gates: Gates
+) -> None:
     """Ask for copies of everything in ``findings`` that is missing or wrong, and see to what is awaited.
 
     Told in ``result``.
@@ -62,7 +64,7 @@ async def repair(asker: Asker, report: Report, findings: Iterable[Finding], resu
     _try_again(asker, bringing, result)
 
 
-def _try_again(asker: Asker, requests: Collection[str], result: Repair) -> None:
+def _try_again(asker: MendingAsker, requests: Collection[str], result: Repair) -> None:
     """What is held of these requests, unless somebody holds it back."""
     with asker.store.snapshot() as view:
         found = [view.request(id) for id in sorted(requests)]
@@ -73,7 +75,7 @@ def _try_again(asker: Asker, requests: Collection[str], result: Repair) -> None:
 
 
 def _ask_for_copies(
-    asker: Asker, report: Report, dataset: DatasetKey, files: Sequence[Finding], result: Repair
+    asker: MendingAsker, report: Report, dataset: DatasetKey, files: Sequence[Finding], result: Repair
 ) -> set[str]:
     """Returns the earlier requests that are to bring some of the files anyway."""
     found = Sorted()

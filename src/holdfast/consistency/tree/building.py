@@ -18,7 +18,7 @@ from holdfast.consistency.tree.directory_info import DirectoryInfo, FileInfo
 from holdfast.model import names
 
 
-class Row(NamedTuple):
+class TreeRow(NamedTuple):
     """A file, or with the name "" what is known of the directory itself."""
 
     dir: str
@@ -43,7 +43,7 @@ class _Open:
 
 
 def build(
-    rows: Iterable[Row], *, is_listed: bool = True, others: Mapping[str, Sequence[str]] | None = None
+    rows: Iterable[TreeRow], *, is_listed: bool = True, others: Mapping[str, Sequence[str]] | None = None
 ) -> DirectoryInfo:
     """The tree of ``rows``, whose top is "/".
 
@@ -58,7 +58,7 @@ class _Building:
         self._others = others
         self._open = [_Open("/", "/", is_listed)]
 
-    def tree(self, rows: Iterable[Row]) -> DirectoryInfo:
+    def tree(self, rows: Iterable[TreeRow]) -> DirectoryInfo:
         """All of it; called once."""
         present = self._open[0]
         for row in rows:

@@ -26,7 +26,7 @@ from pathlib import Path
 from holdfast import logs
 from holdfast.consistency.comparing.duckdb_session import EngineLimits, engine_limits
 from holdfast.consistency.expected import write_expected
-from holdfast.consistency.tree.building import Row, build
+from holdfast.consistency.tree.building import TreeRow, build
 from holdfast.consistency.tree.columns import ORDER, Columns, columns
 from holdfast.consistency.tree.directory_info import DirectoryInfo
 from holdfast.inventory.store import Store
@@ -88,8 +88,8 @@ async def list_remote(
         return await asyncio.to_thread(remote_listing, place, limits=limits)
 
 
-def _rows(found: Columns, query: str) -> Iterator[Row]:
-    return map(Row._make, found.rows(query))
+def _rows(found: Columns, query: str) -> Iterator[TreeRow]:
+    return map(TreeRow._make, found.rows(query))
 
 
 def _others(listing: Listing) -> dict[str, list[str]]:

@@ -21,7 +21,7 @@ from holdfast.inventory.image.block_table import BlockTable
 from holdfast.inventory.image.file_table import FileTable
 from holdfast.inventory.image.layered import GONE, Gone, Layered
 from holdfast.inventory.image.mapped_records import MappedRecords, encoded
-from holdfast.inventory.image.part import Part as FilePart
+from holdfast.inventory.image.part import Part
 from holdfast.inventory.image.replica_columns import ReplicaColumns, ReplicaRow
 from holdfast.inventory.image.replica_table import ReplicaTable
 from holdfast.inventory.image.tables import ImageTables, Numbers
@@ -37,7 +37,7 @@ Read = Callable[[str], tuple[Arrays, dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PublishedPart:
     """What goes into one file: where it belongs, what it is made from, and how."""
 
     slot: str
@@ -103,17 +103,17 @@ FORMS: Mapping[str, TableForm] = {
 """The small tables by name."""
 
 
-def parts(tables: ImageTables) -> Iterator[Part]:
+def parts(tables: ImageTables) -> Iterator[PublishedPart]:
     """Every part of ``tables``."""
     for name, form in FORMS.items():
         base = getattr(tables, name).base
-        yield Part(name, base, partial(_small, base, form))
-    yield Part("blocks", tables.blocks.base, partial(_plain, tables.blocks.base.arrays))
+        yield PublishedPart(name, base, partial(_small, base, form))
+    yield PublishedPart("blocks", tables.blocks.base, partial(_plain, tables.blocks.base.arrays))
     for number, chunk in enumerate(tables.replicas.chunks):
-        yield Part(f"replicas-{number}", chunk, partial(_chunk, chunk))
+        yield PublishedPart(f"replicas-{number}", chunk, partial(_chunk, chunk))
     for part in tables.files.parts():
         # Its name says what is in it: under the same name it is the same.
-        yield Part(f"files/{part.name}", None, partial(_of_files, part))
+        yield PublishedPart(f"files/{part.name}", None, partial(_of_files, part))
 
 
 def state(tables: ImageTables) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def read(state: Mapping[str, Any], part: Read) -> ImageTables:
         Head(*state["head"]),
         blocks=_blocks(BlockColumns(part("blocks")[0]), state["blocks"]),
         replicas=_replicas(state["replicas"], part),
-        files=FileTable.from_parts(FilePart(name, *part(f"files/{name}")) for name in state["files"]),
+        files=FileTable.from_parts(Part(name, *part(f"files/{name}")) for name in state["files"]),
         site_numbers=_numbers(numbers["sites"]),
         owner_numbers=_numbers(numbers["owners"]),
         restore=None if state["restore"] is None else Restore(*state["restore"]),
@@ -165,7 +165,7 @@ def _chunk(chunk: ReplicaColumns) -> tuple[Arrays, dict[str, Any]]:
     return dict(chunk.arrays), {}
 
 
-def _of_files(part: FilePart) -> tuple[Arrays, dict[str, Any]]:
+def _of_files(part: Part) -> tuple[Arrays, dict[str, Any]]:
     return dict(part.arrays), dict(part.meta)
 
 

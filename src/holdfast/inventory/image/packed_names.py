@@ -30,8 +30,6 @@ PATTERNS_MAX = 32
 """So many patterns at most in one chunk; further names are kept as they are."""
 SAMPLE_ROWS = 256
 """In so many names patterns are looked for."""
-SMALL_ROWS = 64
-"""Up to here names are packed one by one, which is then faster."""
 BATCH_ROWS = 1 << 14
 
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

@@ -82,7 +82,7 @@ class Publisher:
     ) -> None:
         self.close()
 
-    def _file(self, part: layout.Part) -> str:
+    def _file(self, part: layout.PublishedPart) -> str:
         known = self._written.get(part.slot)
         # Somebody may have emptied the folder under us: then it is all written anew.
         if known is not None and known[0] is part.source and (self._folder / known[1]).exists():

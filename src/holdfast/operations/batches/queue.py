@@ -133,10 +133,6 @@ class Queue:
 
     # ---- looking, each call a transaction of its own --------------------------------------
 
-    def is_claimed(self, claim: str, worker: str) -> bool:
-        """Whether one claim stands, and its worker was not declared dead."""
-        return claim in self.standing([claim], worker)
-
     def standing(self, wanted: Collection[str], worker: str) -> frozenset[str]:
         """Which of some claims stand, of a worker who was not declared dead. Cheap: to be asked before every call."""
         with self._room.read() as connection:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import cache
 
 from holdfast.operations.batch import QueuedRequest
-from holdfast.operations.planning import usage as places
+from holdfast.operations.planning import usage
 from holdfast.operations.planning.limits import WorkLimits
 from holdfast.operations.planning.usage import Place, StreamUsage
 
@@ -23,13 +23,13 @@ UNLIMITED = 1 << 62
 class Rooms:
     """Counts down. What is given is how many files may be under way."""
 
-    def __init__(self, limits: WorkLimits, usage: StreamUsage) -> None:
+    def __init__(self, limits: WorkLimits, used: StreamUsage) -> None:
         self._limits = limits
-        self._used = dict(usage.places)
-        self._slots = dict(usage.slots)
-        self._sites = dict(usage.sites)
-        self._n_slots = sum(usage.slots.values())
-        self._active = set(usage.requests)
+        self._used = dict(used.places)
+        self._slots = dict(used.slots)
+        self._sites = dict(used.sites)
+        self._n_slots = sum(used.slots.values())
+        self._active = set(used.requests)
         self._request_slots = limits.request_slots()
         self._site_slots = limits.site_slots()
         # Patterns of the configuration are compared with names: once for each.
@@ -43,7 +43,7 @@ class Rooms:
 
     def n_deletions_left(self, site: str) -> int:
         """Deletions that there is room for at a site."""
-        return max(0, self._of_site(site).deletions - self._used.get(places.deletions(site), 0))
+        return max(0, self._of_site(site).deletions - self._used.get(usage.deletions(site), 0))
 
     def for_request(self, request: QueuedRequest) -> int:
         """For a copy, from wherever."""
@@ -51,36 +51,36 @@ class Rooms:
         return min(
             _without(self._limits.slots - self._n_slots, 0 if self._limits.slots == 1 else 1, is_new),
             self._request_slots - self._slots.get(request.number, 0),
-            self._left(places.owner(request.owner), self._limits.per_owner, is_new),
-            self._left_at(places.into(request.site), self._of_site(request.site).into, is_new),
+            self._left(usage.owner(request.owner), self._limits.per_owner, is_new),
+            self._left_at(usage.into(request.site), self._of_site(request.site).into, is_new),
         )
 
     def from_source(self, request: QueuedRequest, source: str) -> int:
         """For a copy from one site, as far as that matters."""
         is_new = request.number not in self._active
         return min(
-            self._left_at(places.out(source), self._of_site(source).out, is_new),
-            self._left(places.link(source, request.site), self.of_link(source, request.site).per_link, is_new),
+            self._left_at(usage.out(source), self._of_site(source).out, is_new),
+            self._left(usage.link(source, request.site), self.of_link(source, request.site).per_link, is_new),
         )
 
     def for_deletion(self, request: QueuedRequest) -> int:
         """For a deletion."""
         most = self._of_site(request.site).deletions
-        return self._left(places.deletions(request.site), most, request.number not in self._active)
+        return self._left(usage.deletions(request.site), most, request.number not in self._active)
 
     def take_copy(self, request: QueuedRequest, source: str, n_files: int) -> None:
         """So many more files are under way."""
-        for place in places.places_of_copy(request.owner, source, request.site):
+        for place in usage.places_of_copy(request.owner, source, request.site):
             self._used[place] = self._used.get(place, 0) + n_files
         self._slots[request.number] = self._slots.get(request.number, 0) + n_files
-        for place in (places.into(request.site), places.out(source)):
+        for place in (usage.into(request.site), usage.out(source)):
             self._sites[place] = self._sites.get(place, 0) + n_files
         self._n_slots += n_files
         self._active.add(request.number)
 
     def take_deletion(self, request: QueuedRequest, n_files: int) -> None:
         """So many more files are under way."""
-        place = places.deletions(request.site)
+        place = usage.deletions(request.site)
         self._used[place] = self._used.get(place, 0) + n_files
         self._active.add(request.number)
 

@@ -97,7 +97,7 @@ class WorkerJobs:
     def add(self, job: WorkerJob) -> None:
         """It may begin."""
         self._ready.append(job)
-        self._tally.started(job.batch.claim, len(job.claimed.left))
+        self._tally.started(job.batch.claim)
 
     def begin(self) -> None:
         """Begin what there is room for; the first one in any case."""

@@ -56,11 +56,6 @@ class ListingOutcome:
         """Whether every directory was listed and believed."""
         return not (self.failed or self.skipped or self.doubted)
 
-    @property
-    def top_listed(self) -> bool:
-        """Whether anything was seen of the tree at all: below a top that was not listed, nothing is."""
-        return bool(self.listed or self.doubted)
-
 
 @dataclass
 class ListingTally:
