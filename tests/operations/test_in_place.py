@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from operations_world import DATASET, SETTINGS, World
+from operations_world import DATASET, SETTINGS, Recorder, World
 
 from holdfast.model import changes as c
-from holdfast.model.names import BlockKey
+from holdfast.model.errors import Conflict, HoldfastError, PeerError
+from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import CopyRequest, Evidence, RequestState, SiteStatus
+from holdfast.operations.requesting import steering
 from holdfast.operations.showing import link_overview
+from holdfast.storage.digest import digests_of
+from holdfast.storage.driver import Digest, NotAllowed, Stat
+from holdfast.storage.dump import options as dump_options
+from holdfast.storage.dump.driver import DumpDriver
+from holdfast.storage.dump.plan import plan
+
+HELD_RETRY_S = 300.0
 
 
 def lose(world: World, site: str, *ordinals: int) -> None:
@@ -51,7 +65,12 @@ def test_what_is_not_there_either_waits_for_a_source_and_is_looked_for_once(
     monkeypatch.setattr(world.drivers["B"], "stat", lambda path: looks.append(path) or stat(path))
     report = world.run(request)
     assert (report.files_copied, report.files_found, report.files_failed) == (0, 1, 0)
-    assert report.held[request.id].startswith("no source: no other ready site holds it")
+    for ground in (
+        "no source: no other ready site holds it; not to be used: A (morgue)",
+        "in its place: B:",
+        "not there",
+    ):
+        assert ground in report.held[request.id]
     assert world.paths("B") == [lfns[1]]
     assert sorted(looks) == sorted(lfns)
     world.change_site("A", status=SiteStatus.READY)
@@ -71,6 +90,128 @@ def test_a_different_file_stays_whatever_the_request_may_replace(world: World) -
     world.change_site("A", status=SiteStatus.READY)
     world.run(request)
     world.assert_copied(lfns)
+
+
+def many_rounds(world: World) -> None:
+    """A worker that runs for ever, until what is held was six times due to be tried again."""
+
+    async def scenario() -> None:
+        ends_s = world.clock.waited_s + 6 * HELD_RETRY_S
+        settings = SETTINGS.model_copy(update={"held_retry_s": HELD_RETRY_S})
+        working = asyncio.ensure_future(world.running(forever=True, settings=settings))
+        while world.clock.waited_s < ends_s and not working.done():
+            await asyncio.sleep(0)
+        assert not working.done()
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+
+    asyncio.run(scenario())
+
+
+class Looks:
+    """Counts who looks at files of a site, and refuses or fails some of them."""
+
+    def __init__(self, world: World, site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.stats: Counter[str] = Counter()
+        self.checksums: Counter[str] = Counter()
+        self.errors: dict[str, HoldfastError] = {}
+        driver = world.drivers[site]
+        stat, checksum = driver.stat, driver.checksum
+
+        async def looked(path: str) -> Stat:
+            self.stats[path] += 1
+            if path in self.errors:
+                raise self.errors[path]
+            return await stat(path)
+
+        async def read(path: str, algorithms: Sequence[str], *, read: bool = False) -> Digest:
+            self.checksums[path] += 1
+            return await checksum(path, algorithms, read=read)
+
+        monkeypatch.setattr(driver, "stat", looked)
+        monkeypatch.setattr(driver, "checksum", read)
+
+
+def test_what_is_not_in_its_place_is_not_looked_for_by_the_hour(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    lfns = world.publish(3)
+    request = without_source(world)
+    world.put("B", lfns[0], world.data[lfns[0]][:-1] + b"!")
+    looks = Looks(world, "B", monkeypatch)
+    many_rounds(world)
+    assert (looks.stats, looks.checksums) == (Counter(lfns), Counter(lfns[:1]))
+    world.put("B", lfns[0], world.data[lfns[0]])
+    steering.retry(world.store, request.id)
+    assert world.run(request).files_found == 1, "somebody says so"
+
+
+def test_what_could_not_be_looked_at_costs_no_try_and_stops_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lfns = world.publish(2)
+    other = DatasetKey("/sky/other", "1")
+    brought = world.publish(8, dataset=other, at="AC", n_blocks=4)
+    request = without_source(world)
+    world.put("B", lfns[0], world.data[lfns[0]])
+    looks = Looks(world, "B", monkeypatch)
+    looks.errors[lfns[0]] = NotAllowed("permission denied", place=f"B:{lfns[0]}")
+    looks.errors[lfns[1]] = PeerError("no answer", place=f"B:{lfns[1]}")
+    world.ask("B", dataset=other)
+    report = world.run()
+    assert (report.files_copied, set(report.held)) == (len(brought), {request.id})
+    assert "no source: no other ready site holds it; not to be used: A (morgue)" in report.held[request.id]
+    assert "permission denied" in report.held[request.id] or "no answer" in report.held[request.id]
+    many_rounds(world)
+    assert 4 <= looks.stats[lfns[0]] <= 8, "what could not be seen is tried each time"
+    looks.errors.clear()
+    world.change_site("A", status=SiteStatus.READY)
+    report = world.run(request)
+    assert (report.files_found, report.files_copied) == (1, 1)
+    assert [world.get("B", lfn) for lfn in lfns] == [world.data[lfn] for lfn in lfns]
+
+
+def test_a_dump_shows_nothing_in_its_place(world: World, tmp_path: Path) -> None:
+    """It says that the file is there, as large and with all its checksums; but nobody can look."""
+    (lfn,) = world.publish(1)
+    data = world.data[lfn]
+    digests = digests_of(data, ["adler32", "sha256"])
+    dump = tmp_path / "dump.tsv"
+    dump.write_text(f"{lfn}\t{len(data)}\t{digests['adler32']}\t{digests['sha256']}\n")
+    root = f"{dump}?layout=tsv&columns=path,size,adler32,sha256&taken=2020-01-01"
+    world.drivers["B"] = Recorder(DumpDriver(plan(dump_options.parse(root)), label="B"))
+    request = without_source(world)
+    report = world.run(request)
+    assert (report.files_found, world.request(request.id).state) == (0, RequestState.OPEN)
+    assert "nothing can be looked at through the door of B" in report.held[request.id]
+    assert [each.n_files for each in world.replica("B")] == [0]
+    world.change_site("A", status=SiteStatus.READY)
+    with pytest.raises(Conflict, match="last-copy"):
+        world.ask_replica_deletion("A", dataset=DATASET)
+
+
+@pytest.mark.parametrize("has_source", [True, False], ids=["from A", "in place"])
+def test_what_was_called_wrong_is_read_whatever_the_storage_remembers(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, has_source: bool
+) -> None:
+    """The checksum was taken when the file came, and it has rotted since."""
+    (lfn,) = world.publish(1, at="AB", digests=("adler32",))
+    good = world.data[lfn]
+    checksum = world.drivers["B"].checksum
+
+    async def remembers(path: str, algorithms: Sequence[str], *, read: bool = False) -> Digest:
+        found = await checksum(path, algorithms, read=read)
+        return found if read else replace(found, checksums=digests_of(good, algorithms))
+
+    monkeypatch.setattr(world.drivers["B"], "checksum", remembers)
+    world.put("B", lfn, good[:-1] + b"!")
+    if not has_source:
+        lose(world, "A", 0)
+    lose(world, "B", 0)
+    request = world.ask("B", may_replace=True)
+    report = world.run(request)
+    assert report.files_found == 0
+    assert (world.get("B", lfn) == good) is has_source
+    assert (world.request(request.id).state is RequestState.DONE) is has_source
 
 
 def test_a_site_has_no_link_to_itself(world: World) -> None:

@@ -62,6 +62,8 @@ class BatchState(StrEnum):
     SKIPPED = "skipped"
 
 
+IN_ITS_PLACE = "looked for in its place: "
+"""So the words begin of what came of a look where a file was to be brought; who holds it then repeats them."""
 FINAL = frozenset({BatchState.FAILED, BatchState.SKIPPED})
 
 

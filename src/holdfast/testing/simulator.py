@@ -114,7 +114,8 @@ class _Simulation:
             is_ours = deed not in PEOPLE
             faults = self._faults() if is_ours and number >= len(beginning) else self._calm()
             self._do(deed.__name__.replace("_", " "), lambda deed=deed: deed(self._deeds), faults, is_ours=is_ours)  # type: ignore[misc]
-        ending.settle(self._deeds, self._do_at_the_end)
+        for violation in ending.settle(self._deeds, self._do_at_the_end):
+            self._judge([violation])
         with self._world.store.snapshot() as view:
             self._judge(list(ending.unfinished(self._world, view)))
         self._judge(list(last_deeds(self._deeds, self._checkers.asked.looks, self._do_at_the_end)))

@@ -8,7 +8,8 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from sqlalchemy import Connection, func, select
 
@@ -69,12 +70,23 @@ def held(connection: Connection) -> list[Batch]:
     )
 
 
-def requeue(connection: Connection, ids: Collection[int], *, forget_sources: bool = False) -> None:
+def requeue(
+    connection: Connection,
+    ids: Collection[int],
+    *,
+    forget_sources: bool = False,
+    but: Mapping[int, str] = MappingProxyType({}),
+) -> None:
     """What is held of these batches is queued again, with the tries that it has had.
 
-    ``forget_sources``: sites that failed for good may be asked once more.
+    ``forget_sources``: sites that failed for good may be asked once more, ``but`` for one of a batch, by its id.
     """
     for some in listed(ids):
         found = rows.batches(connection, f"id IN ({some}) AND state = 'held'")
-        bad = ["" if forget_sources else row.bad_sources for row in found]
-        joining.queue_again(connection, [row._replace(bad_sources=each) for row, each in zip(found, bad, strict=True)])
+        if forget_sources:
+            found = [row._replace(bad_sources=_only(but.get(row.id, ""), row.bad_sources)) for row in found]
+        joining.queue_again(connection, found)
+
+
+def _only(site: str, bad_sources: str) -> str:
+    return site if site in bad_sources.split() else ""

@@ -5,6 +5,7 @@ Rules
     ``attempts_max`` tries; then it is held until somebody says so.
   * A source that failed for good is not asked again for these files; the next
     one is, at once. What is to be done when none is left, planning says.
+  * A look for a file in its own place is no try, whatever comes of it.
   * A destination that is full or lets nobody in, an engine that is down and an
     interruption are nobody's failure: they cost no attempt.
   * What the destination will not have is final; so is what cannot be named or
@@ -21,7 +22,7 @@ from dataclasses import dataclass, replace
 from holdfast.config import OperationsSettings
 from holdfast.model.clock import SECOND_US
 from holdfast.model.fileset import FileSet
-from holdfast.operations.batch import Batch, BatchFailure, BatchState, Held, RequestKind
+from holdfast.operations.batch import IN_ITS_PLACE, Batch, BatchFailure, BatchState, Held, RequestKind
 from holdfast.operations.codes import Code
 from holdfast.operations.planning import waits
 
@@ -68,7 +69,8 @@ def failure(batch: Batch, setback: Setback, settings: OperationsSettings, *, now
         return replace(made, state=BatchState.SKIPPED, attempts=batch.attempts)
     if code.stops_site:
         return replace(made, state=BatchState.HELD, attempts=batch.attempts, held=Held.SITE_UNAVAILABLE)
-    if code in _OF_THE_SOURCE and batch.source:
+    is_look = batch.source == batch.site
+    if batch.source and (code in _OF_THE_SOURCE or (code is Code.SOURCE_FAILED and is_look)):
         known = tuple(sorted({*batch.bad_sources, batch.source}))
         return replace(made, state=BatchState.QUEUED, attempts=batch.attempts, bad_sources=known)
     if code.is_permanent:
@@ -119,13 +121,14 @@ def later(batch: Batch, files: FileSet, size: int, why: str, *, now_us: int, wai
 def held(batch: Batch, files: FileSet, size: int, held: Held, why: str, code: Code | None) -> BatchFailure:
     """Not to be tried before what is in the way has changed. The last error is kept where it says more."""
     is_site = held is Held.SITE_UNAVAILABLE
+    is_said = is_site or IN_ITS_PLACE in why
     return BatchFailure(
         files,
         size,
         BatchState.HELD,
         batch.attempts,
         code if is_site else batch.code,
-        why[:ERROR_CHARS] if is_site else (batch.error or why[:ERROR_CHARS]),
+        why[:ERROR_CHARS] if is_said else (batch.error or why[:ERROR_CHARS]),
         held=held,
         bad_sources=batch.bad_sources,
         left=batch.left,

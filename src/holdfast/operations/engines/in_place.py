@@ -6,18 +6,22 @@ is a source, engines find that before they copy. Where there is none, this is wh
 
 Rules, beside those of the contract
   * It serves one site as its own source, and nothing else; no other engine serves that.
-  * What is found is proved as any engine proves it (``standing``).
+  * What is found was read, whole: what a storage remembers or a dump says is hearsay, and this may become the only copy
+    that is known. So it serves no door that is not live, or not readable.
   * A file that is not in its place, or is a different one, is missing at its source; what lies there stays.
+  * What cannot be looked at is a failure of the source. A look in place says nothing of the destination as a whole,
+    which may well take what others send: it stops no site, and it is no try (``carrying/outcomes.py``).
 """
 
 from __future__ import annotations
 
 from holdfast.model.clock import Clock
+from holdfast.operations.batch import IN_ITS_PLACE
 from holdfast.operations.codes import Code
 from holdfast.operations.engine import Check, Note, Outcome, Place, Transfer, Verdict
 from holdfast.operations.engines import placing, proving, standing
 from holdfast.operations.engines.choosing import IN_PLACE
-from holdfast.operations.engines.proving import EngineFault
+from holdfast.operations.engines.proving import Depth, EngineFault
 
 
 class InPlaceEngine:
@@ -29,21 +33,26 @@ class InPlaceEngine:
         self._clock = clock
 
     def can(self, source: Place, destination: Place) -> str:
-        """Only a site with itself."""
-        return "" if source.site == destination.site else "it only looks for files where they are to be"
+        """Only a site with itself, through a door that shows what is there now."""
+        if source.site != destination.site:
+            return "it only looks for files where they are to be"
+        able = destination.driver.capabilities
+        if not (able.live and able.readable):
+            return f"nothing can be looked at through the door of {destination.site}"
+        return ""
 
     async def transfer(self, transfer: Transfer, check: Check, note: Note) -> Outcome:
         """FOUND, or why not."""
         verified_us = self._clock()
         try:
             proving.require_checksum(transfer)
-            there = await standing.look(transfer)
+            there = await standing.look(transfer, depth=Depth.READ)
         except EngineFault as fault:
-            return fault.outcome
+            return Outcome(Verdict.FAILED, code=Code.SOURCE_FAILED, error=IN_ITS_PLACE + fault.message)
         if there.is_found:
             return Outcome(Verdict.FOUND, verified_us)
         lies = "it is not there" if there.stat is None else f"a different file is there ({there.difference})"
-        error = f"no other ready site holds it, and {transfer.destination}: {lies}"
+        error = f"{IN_ITS_PLACE}{transfer.destination}: {lies}"
         return Outcome(Verdict.FAILED, code=Code.SOURCE_MISSING, error=error)
 
     async def discard(self, destination: Place, token: str) -> None:

@@ -81,7 +81,8 @@ async def place(transfer: Transfer, check: Check, clock: Clock, way: Way) -> Out
     try:
         proving.require_checksum(transfer)
         verified_us = clock()
-        there = await standing.look(transfer, reads=way.reads, past_us=way.past_us, glances=way.glances)
+        depth = standing.depth_for(transfer, reads=way.reads, past_us=way.past_us)
+        there = await standing.look(transfer, depth=depth, glances=way.glances)
         if there.is_found:
             return Outcome(Verdict.FOUND, verified_us)
         there.require_room(transfer)

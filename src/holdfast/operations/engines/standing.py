@@ -1,10 +1,13 @@
 """Standing: what is at the destination before anything is done, and whether it may go.
 
 Rules
+  * Only a live door shows what is there: what a dump says is found by nobody.
   * A good file is found. It is read through a cryptographic checksum if the
     inventory has one, whatever cheaper answers the storage offers; where files
     are to go past us, only up to READ_FOUND_BYTES_MAX: beyond, what the
-    storage tells counts, as it does for a copy.
+    storage tells counts, as it does for a copy. What somebody has found wrong
+    (``replaceable``) is read in any case, for what the storage remembers of it
+    may be what it was.
   * A different file stays, unless ``replaceable``, asked right before, lets it
     go. What is replaced is still the one that was looked at.
   * What is no regular file is never touched.
@@ -65,11 +68,11 @@ class Standing:
             )
 
 
-async def look(
-    transfer: Transfer, *, reads: bool = True, past_us: bool = False, glances: Glances | None = None
-) -> Standing:
-    """What is there. ``past_us``: large files are not read; not ``reads``: none is. Fault if it must stay anyhow."""
+async def look(transfer: Transfer, *, depth: Depth = Depth.STRONG, glances: Glances | None = None) -> Standing:
+    """What is there; ``depth``: how it is proved. Fault if it must stay anyhow."""
     place = transfer.destination
+    if not place.driver.capabilities.live:
+        raise EngineFault(Code.UNSUPPORTED, f"{place}: cannot be looked at through this door")
     if glances is not None and await glances.shows_nothing(place):
         return Standing()
     try:
@@ -88,7 +91,7 @@ async def look(
     if stat.size != transfer.size:
         return Standing(stat, f"has {stat.size} bytes, not {transfer.size}")
     try:
-        await proving.prove(transfer, depth=_depth(transfer, reads=reads, past_us=past_us))
+        await proving.prove(transfer, depth=depth)
     except EngineFault as fault:
         if fault.code is not Code.DAMAGED:
             raise
@@ -96,7 +99,10 @@ async def look(
     return Standing(stat)
 
 
-def _depth(transfer: Transfer, *, reads: bool, past_us: bool) -> Depth:
+def depth_for(transfer: Transfer, *, reads: bool = True, past_us: bool = False) -> Depth:
+    """How what lies there is proved. ``past_us``: large files are not read; not ``reads``: none is."""
     if not reads:
         return Depth.TOLD
-    return Depth.CHEAP if past_us and transfer.size > READ_FOUND_BYTES_MAX else Depth.STRONG
+    if past_us and transfer.size > READ_FOUND_BYTES_MAX:
+        return Depth.CHEAP
+    return Depth.STRONG if transfer.replaceable is None else Depth.READ

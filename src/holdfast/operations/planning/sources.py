@@ -7,7 +7,8 @@ Rules
     deletion of it that was asked for before the copy, is not the destination
     and has not failed for it for good.
   * What would have NO_SOURCE may lie in its place though nobody knows it: the destination
-    itself comes last, once, and gives what it is found to have (``engines/in_place``).
+    itself comes last, and gives what it is found to have (``engines/in_place``). What was not there is
+    not looked for again before somebody says so.
   * Disk goes before tape; then the fewest failures in a row on the link, as far
     as they are recent; then the higher measured rate; then the name. Where
     others are measured, a link that is not counts as the fastest of them.
@@ -26,9 +27,8 @@ from typing import Protocol
 
 from holdfast.model.clock import SECOND_US
 from holdfast.model.fileset import FileSet
-from holdfast.model.names import BlockKey
 from holdfast.model.records import Site, StorageType
-from holdfast.operations.batch import Batch, Held
+from holdfast.operations.batch import IN_ITS_PLACE, Batch, Held
 from holdfast.operations.planning.holders import Holders
 
 RECENT_US = 3600 * SECOND_US
@@ -208,9 +208,11 @@ class Sources:
                 found.append(HeldFiles(part, held, "; ".join(reasons)))
                 files -= part
         if files:
-            found.append(HeldFiles(files, Held.NO_SOURCE, self._absence(batch.block_key)))
+            found.append(HeldFiles(files, Held.NO_SOURCE, self._absence(batch)))
         return found
 
-    def _absence(self, block: BlockKey) -> str:
-        unusable = self._holders(block).unusable
-        return "no other ready site holds it" + (f"; not to be used: {', '.join(unusable)}" if unusable else "")
+    def _absence(self, batch: Batch) -> str:
+        unusable = self._holders(batch.block_key).unusable
+        said = "no other ready site holds it" + (f"; not to be used: {', '.join(unusable)}" if unusable else "")
+        _, looked, found = batch.error.partition(IN_ITS_PLACE)
+        return f"{said}; {looked}{found}" if looked else said

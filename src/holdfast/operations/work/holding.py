@@ -9,7 +9,7 @@ Rules
   * What waits for a site whose status was in the way is queued again when the
     site is ready.
   * Everything else, a full storage or a door that does not open among it, is
-    tried again ``held_retry_s`` after it came to be held; sources that had failed
+    tried again ``held_retry_s`` after it came to be held; other sources that had failed
     for good then, too. A clock that was set back is no reason to wait longer.
 """
 

@@ -16,10 +16,11 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
+from types import MappingProxyType
 
 from holdfast import logs
 from holdfast.inventory import deletion
@@ -31,6 +32,7 @@ from holdfast.model.names import BlockKey
 from holdfast.operations.batch import Batch, RequestKind, Settled
 from holdfast.operations.batches.workers import Workers
 from holdfast.operations.carrying.outside import Tools
+from holdfast.operations.codes import Code
 from holdfast.operations.planning.holders import read_holders
 from holdfast.operations.work import holding
 from holdfast.operations.work.copying import Route
@@ -40,6 +42,8 @@ from holdfast.operations.work.stops import Stops
 
 HELD_INTERVAL_S = 30.0
 """How often what is held is looked at, if nothing is heard of the inventory."""
+
+_NONE: Mapping[int, str] = MappingProxyType({})
 
 _log = logs.get("operations")
 
@@ -131,7 +135,10 @@ class Rescue:
                 held_retry_s=settings.held_retry_s,
                 now_us=self._tools.outside.clock(),
             )
-        return self._requeue(again.as_is, again.anew)
+        # What was seen not to be in its own place is not looked for there by the hour: of very many files without a
+        # source that would be more work than all others make.
+        seen = {batch.id: batch.site for batch in held if batch.code is not Code.SOURCE_FAILED}
+        return self._requeue(again.as_is, again.anew, but=seen)
 
     def requeue_all(self) -> bool:
         """Somebody wants it done now: queue again all that is held of what we know, with sources that failed, too."""
@@ -163,11 +170,11 @@ class Rescue:
             found |= {batch.id for batch in some if batch.files - staying.get(batch.block_key, FileSet())}
         return found
 
-    def _requeue(self, as_is: tuple[int, ...], anew: tuple[int, ...]) -> bool:
+    def _requeue(self, as_is: tuple[int, ...], anew: tuple[int, ...], *, but: Mapping[int, str] = _NONE) -> bool:
         if as_is or anew:
             with self._tools.queue.write() as connection:
                 self._tools.queue.requeue(connection, as_is)
-                self._tools.queue.requeue(connection, anew, forget_sources=True)
+                self._tools.queue.requeue(connection, anew, forget_sources=True, but=but)
         return bool(as_is or anew)
 
     def _ours(self, batches: Iterable[Batch]) -> list[Batch]:

@@ -9,12 +9,15 @@ exists for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 
 from holdfast.consistency.history.states import Mode, State
+from holdfast.inventory import deletion
 from holdfast.inventory.store import Snapshot
 from holdfast.model import names
 from holdfast.model.changes import RemoveLock
+from holdfast.model.fileset import FileSet
 from holdfast.model.records import SiteStatus
 from holdfast.operations import requests
 from holdfast.operations.batch import BatchState
@@ -32,8 +35,8 @@ PATIENT_ROUNDS = 3
 """After so many the operator gives up copies that are held, and lets new ones replace what is in their way."""
 
 
-def settle(deeds: Deeds, do: Callable[[str, Callable[[], str]], None]) -> None:
-    """Put everything right, by deeds that ``do`` carries out and checks."""
+def settle(deeds: Deeds, do: Callable[[str, Callable[[], str]], None]) -> Iterator[str]:
+    """Put everything right, by deeds that ``do`` carries out and checks; whatever is found wrong on the way."""
     world = deeds.world
     world.unmounted.clear()
     for site in SITES:
@@ -46,6 +49,8 @@ def settle(deeds: Deeds, do: Callable[[str, Callable[[], str]], None]) -> None:
     do("release", deeds.release)
     for number in range(ROUNDS_MAX):
         do("carry", deeds.carry)
+        with world.store.snapshot() as view:
+            yield from refused_for_nothing(world, view)
         if number >= PATIENT_ROUNDS:
             do("give up", lambda: _give_up(deeds))
         for source in [each for each in world.sources if not each.is_published]:
@@ -76,6 +81,23 @@ def _give_up(deeds: Deeds) -> str:
     for id in held:
         requests.cancel(deeds.world.store, id, reason="simulated", actor=ACTOR)
     return ", ".join(held) or "nothing"
+
+
+def refused_for_nothing(world: World, view: Snapshot) -> Iterator[str]:
+    """Deletions of replicas that are still refused, though nothing is against them and good copies are elsewhere."""
+    with Queue(world.store).read() as connection:
+        refused = [batch for batch in Queue.held(connection) if batch.held.is_refused]
+    for batch in refused:
+        asked = view.request(batch.request.id)
+        if asked is None:
+            continue
+        at = {"now_us": world.clock(), "asked_us": asked.created_us}
+        against = deletion.replica_obstacles(view, batch.site, batch.block_key, batch.files, **at)
+        free = batch.files - reduce(or_, (each.files for each in against), FileSet())
+        for lfn in view.files(batch.block_key).chosen([*free]).lfns():
+            others = [site for site in SITES if site != batch.site and lfn in world.held(view, site)]
+            if others and all(world.is_right(site, lfn) for site in others):
+                yield f"end: the deletion {asked.id} of {lfn} at {batch.site} is refused, and nothing stands against it"
 
 
 def unfinished(world: World, view: Snapshot) -> Iterator[str]:

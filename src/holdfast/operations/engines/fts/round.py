@@ -121,7 +121,8 @@ class Round:
         """What came into the place while the job waited may be the file."""
         verified_us = self._clock()
         try:
-            there = await standing.look(transfer, reads=self._reads, past_us=True)
+            depth = standing.depth_for(transfer, reads=self._reads, past_us=True)
+            there = await standing.look(transfer, depth=depth)
             if there.is_found:
                 return Outcome(Verdict.FOUND, verified_us)
             there.require_room(transfer)
