@@ -142,7 +142,8 @@ class UntoldChecker:
         held = {site: world.held(span.after, site) for site in SITES}
         for site, lfn in span.doomed:
             path = world.path(site, lfn)
-            if path in world.mirror[site] and path not in world.files(site):
+            was_there = path in world.mirror[site] or (site, lfn) in span.arrived
+            if was_there and path not in world.files(site):
                 self.files.add((site, lfn))
         self.files = {
             (site, lfn)

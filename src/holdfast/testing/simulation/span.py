@@ -32,18 +32,23 @@ class Span:
     """The same at any moment of it."""
     gone: Places = field(init=False)
     """Files that the inventory was told to be gone meanwhile."""
+    arrived: Places = field(init=False)
+    """Files that the inventory was told to have come meanwhile, one by one."""
     asked: Places = field(init=False)
     """Files that a copy was asked for meanwhile."""
 
     def __post_init__(self) -> None:
         before = doomed_files(self.before)
-        doomed, gone, asked = set(before), set(), set()
+        doomed, gone, arrived, asked = set(before), set(), set(), set()
         for change in (change for entry in self.entries for change in entry.changes):
             if isinstance(change, c.RequestDeletion) and change.request.dataset is not None:
                 doomed |= files_of(self.after, change.request.dataset, change.request.site, change.request.scope)
             elif isinstance(change, c.FilesDeleted | c.FilesGone):
                 part = BlockFiles(change.block.block, change.ordinals)
                 gone |= files_of(self.after, change.block.dataset, change.site, (part,))
+            elif isinstance(change, c.FilesArrived):
+                part = BlockFiles(change.block.block, change.ordinals)
+                arrived |= files_of(self.after, change.block.dataset, change.site, (part,))
             elif isinstance(change, c.RequestCopy):
                 asked |= files_of(self.after, change.request.dataset, change.request.site, change.request.scope)
         for name, places in (
@@ -51,6 +56,7 @@ class Span:
             ("doomed_after", doomed_files(self.after)),
             ("doomed", doomed),
             ("gone", gone),
+            ("arrived", arrived),
             ("asked", asked),
         ):
             object.__setattr__(self, name, frozenset(places))
