@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from commanding import Commands, Ran
 
-from holdfast.cli.check_foreign import Options, check_foreign, chosen
+from holdfast.cli.check_foreign import ForeignOptions, check_foreign, chosen
 from holdfast.cli.context import open_context
 from holdfast.consistency.checking.run import CheckSettings
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
@@ -45,7 +45,7 @@ def installed(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> Commands:
     return commands
 
 
-def ran(commands: Commands, options: Options, site: str = "A") -> Ran:
+def ran(commands: Commands, options: ForeignOptions, site: str = "A") -> Ran:
     commands.capture.readouterr()
     with open_context() as context:
         code = check_foreign(context, site, SETTINGS, options)
@@ -54,7 +54,7 @@ def ran(commands: Commands, options: Options, site: str = "A") -> Ran:
 
 
 def test_what_differs_is_shown_and_told_as_lists(installed: Commands) -> None:
-    got = ran(installed, Options(Wanted("sql")))
+    got = ran(installed, ForeignOptions(Wanted("sql")))
     assert got.code == 1
     assert "missing: /data/lost" in got.out
     assert f"A differs from sql sqlite:///{installed.folder}/catalogue.db: SELECT path" in got.out
@@ -65,21 +65,21 @@ def test_what_differs_is_shown_and_told_as_lists(installed: Commands) -> None:
 
 def test_a_site_that_agrees(installed: Commands) -> None:
     (installed.folder / "a/data/lost").write_text("content")
-    got = ran(installed, Options(Wanted("sql"), json=True))
+    got = ran(installed, ForeignOptions(Wanted("sql"), json=True))
     assert (got.code, got.document["agrees"], got.document["missing"], got.document["actual"]) == (0, True, 0, 5)
 
 
 def test_lists_go_where_they_are_wanted(installed: Commands) -> None:
-    document = ran(installed, Options(Wanted("sql"), lists=installed.folder / "told", json=True)).document
+    document = ran(installed, ForeignOptions(Wanted("sql"), lists=installed.folder / "told", json=True)).document
     assert document["lists"] == str(installed.folder / "told/A" / document["run"])
     assert document["lists_withheld"] == ""
 
 
 def test_lists_that_are_withheld_are_said_to_be(installed: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_CATALOGUE_LISTS_FRACTION_MAX", "0.1")
-    last = ran(installed, Options(Wanted("sql"))).out.splitlines()[-1]
+    last = ran(installed, ForeignOptions(Wanted("sql"))).out.splitlines()[-1]
     assert last == "no lists: missing: 20.0% of what is expected, and more than 10.0% is not believed"
-    document = ran(installed, Options(Wanted("sql"), json=True)).document
+    document = ran(installed, ForeignOptions(Wanted("sql"), json=True)).document
     assert (document["lists"], document["lists_withheld"]) == ("", last.removeprefix("no lists: "))
 
 
@@ -90,23 +90,23 @@ def test_sites_may_be_told_of_by_a_file(installed: Commands) -> None:
     for name in ("before", "after"):
         (installed.folder / name).write_text("path\tsize\n/f0\t10\n/gone\t1\n")
     wanted = Wanted("dump", str(installed.folder / "before"), f"{installed.folder / 'after'}?taken=2100-01-01")
-    document = ran(installed, Options(wanted, sites=sites, json=True), "ELSEWHERE").document
+    document = ran(installed, ForeignOptions(wanted, sites=sites, json=True), "ELSEWHERE").document
     assert (document["site"], document["missing"], document["orphan"]) == ("ELSEWHERE", 1, 3)
     with pytest.raises(BadInput, match="there is no site 'A'"):
-        ran(installed, Options(wanted, sites=sites))
+        ran(installed, ForeignOptions(wanted, sites=sites))
 
 
 def test_a_site_that_is_halted_is_left_alone(installed: Commands) -> None:
     installed.good("consistency", "halt", "A", "--reason", "new disks")
     with pytest.raises(Conflict, match="A is halted"):
-        ran(installed, Options(Wanted("sql")))
+        ran(installed, ForeignOptions(Wanted("sql")))
 
 
 def test_a_site_that_is_not_ready_is_checked_with_a_warning(installed: Commands) -> None:
     sites = installed.folder / "sites.json"
     door = {"protocol": "posix", "root": str(installed.folder / "a")}
     sites.write_text(json.dumps({"sites": {"A": {"status": "morgue", "doors": [door]}}}))
-    got = ran(installed, Options(Wanted("sql"), sites=sites))
+    got = ran(installed, ForeignOptions(Wanted("sql"), sites=sites))
     assert got.code == 1
     assert "the site is not ready" in got.err
     assert "morgue" in got.err
@@ -116,7 +116,9 @@ def test_names_without_a_path_are_shown(installed: Commands) -> None:
     for name in ("before", "after"):
         (installed.folder / name).write_text("/data/f0\n/data//f1\n")
     wanted = Wanted("dump", str(installed.folder / "before"), f"{installed.folder / 'after'}?taken=2100-01-01")
-    assert "1 name of the catalogue (after) have no path here, as /data//f1" in ran(installed, Options(wanted)).out
+    assert (
+        "1 name of the catalogue (after) have no path here, as /data//f1" in ran(installed, ForeignOptions(wanted)).out
+    )
 
 
 NOTHING = {
