@@ -1,4 +1,4 @@
-"""Plant bugs and see that the simulator finds them, each within SEEDS_MAX seeds.
+"""Plant bugs and see that the simulator finds them, each within SEEDS_MAX seeds of STEPS deeds.
 
     python tools/mutants.py [--jobs 2] [--write] [NAME...]
 
@@ -31,6 +31,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "tests" / "simulation" / "mutants"
 SEEDS_MAX = 100
+STEPS = 200
+"""Deeds of each seed, as in a run without a bug."""
 SEED_S_MAX = 120
 """A seed that takes longer hangs."""
 _HEADING = re.compile(r"(?P<about>.+?)\nRules: (?P<rules>[A-Za-z0-9 ]+)\nSeed: (?P<seed>[0-9]+)\n\n", re.DOTALL)
@@ -115,7 +117,7 @@ class Found:
         return f"{by}  {self.mutant.name}: seed {self.seed}: {self.violations[0][:160]}"
 
 
-def find(mutant: Mutant, *, steps: int | None = None, seeds_max: int = SEEDS_MAX) -> Found:
+def find(mutant: Mutant, *, steps: int = STEPS, seeds_max: int = SEEDS_MAX) -> Found:
     """Try its seed, and then all."""
     try:
         with planted(mutant) as source:
@@ -128,10 +130,10 @@ def find(mutant: Mutant, *, steps: int | None = None, seeds_max: int = SEEDS_MAX
     return Found(mutant, problem=f"not within {seeds_max} seeds")
 
 
-def _failed(source: Path, first: int, n_seeds: int, steps: int | None) -> dict[str, Any] | None:
+def _failed(source: Path, first: int, n_seeds: int, steps: int) -> dict[str, Any] | None:
     """The first seed that fails, with its violations, as the simulator tells it."""
-    command = [sys.executable, "-m", "holdfast.testing.simulator", "--json", f"--seed={first}", f"--seeds={n_seeds}"]
-    command += [] if steps is None else [f"--steps={steps}"]
+    command = [sys.executable, "-m", "holdfast.testing.simulator", "--json"]
+    command += [f"--seed={first}", f"--seeds={n_seeds}", f"--steps={steps}"]
     environment = {**os.environ, "PYTHONPATH": str(source)}
     limit_s = SEED_S_MAX * n_seeds
     done = subprocess.run(command, env=environment, cwd=source, capture_output=True, text=True, timeout=limit_s)
