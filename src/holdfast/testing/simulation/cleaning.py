@@ -91,7 +91,10 @@ class Cleaning(Checking):
 
     def clean_area(self) -> str:
         """Clean the production area of a site by the lists of what is protected."""
-        site = self.source.choice(SITES)
+        return self.clean_area_at(self.source.choice(SITES))
+
+    def clean_area_at(self, site: str) -> str:
+        """The same at one site."""
         self.cleaned = site
         doors = [self.world.driver(self.world.sites[site])]
         protecting = ProtectedSources([_Workflows(self)], Belief(0.9, 0.9), despite_shrunk=True)

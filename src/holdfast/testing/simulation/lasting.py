@@ -1,4 +1,4 @@
-"""What must not be refused: at the end, undisturbed, files are had back, purged and declared lost as they may be.
+"""What must not be refused: at the end, undisturbed, what may be is had back, purged, declared lost and cleaned.
 
 Everywhere else a refusal is an outcome like any other; without this, a command that always refuses would break no rule.
 """
@@ -18,15 +18,21 @@ from holdfast.testing.simulation.deeds import Deeds
 from holdfast.testing.simulation.gated import judge_gates
 from holdfast.testing.simulation.looks import Looks
 from holdfast.testing.simulation.mending import Said
-from holdfast.testing.simulation.world import DAY_S, SITES
+from holdfast.testing.simulation.world import AREA, DAY_S, SITES, WEEK_NS
 
 Do = Callable[[str, Callable[[], str]], None]
+LEFTOVER = b"no file of a dataset is as long as this one, so that it cannot be one that is lacking anywhere"
 _DAYS_MORE = 1.1
 """A day of quarantine counts from its end."""
 
 
 def last_deeds(deeds: Deeds, looks: Looks, do: Do) -> Iterator[str]:
     """Do each of them where there is anything to do it with; whatever has not come of it is a violation."""
+    yield from _put_in_order(deeds, looks, do)
+    yield from _clean(deeds, SITES[0], do)
+
+
+def _put_in_order(deeds: Deeds, looks: Looks, do: Do) -> Iterator[str]:
     lying = [place for place in deeds.lying() if _may_come_back(deeds, *place)]
     if lying:
         site, path = lying[0]
@@ -43,6 +49,21 @@ def last_deeds(deeds: Deeds, looks: Looks, do: Do) -> Iterator[str]:
             do("check", lambda site=site: deeds.check_one(site, with_checksums=True))  # type: ignore[misc]
         yield from _purge(deeds, site, do)
         yield from _declare(deeds, site, looks, do)
+
+
+def _clean(deeds: Deeds, site: str, do: Do) -> Iterator[str]:
+    """In the production area what is old goes, and what is young stays."""
+    world = deeds.world
+    old, young, needed = (world.path(site, f"{AREA}/last/{name}") for name in ("old", "young", "needed"))
+    world.protected[site].add(needed)
+    for path, age_ns in ((old, WEEK_NS), (young, 0), (needed, WEEK_NS)):
+        world.put(site, path, LEFTOVER, age_ns=age_ns)
+    world.look()
+    do("clean area", lambda: deeds.clean_area_at(site))
+    do("carry", deeds.carry)
+    left = {old, young, needed} & world.files(site).keys()
+    if left != {young, needed}:
+        yield f"end: of what was left in the area of {site} young and needed were to stay, and {sorted(left)} have"
 
 
 def _may_come_back(deeds: Deeds, site: str, path: str) -> bool:
