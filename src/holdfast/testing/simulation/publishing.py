@@ -55,6 +55,8 @@ class Publishing(Operating):
         world, chance = self.world, self.world.faults.source
         self.was_disturbed = True
         there = [path for path in world.files(source.site) if path.startswith(f"{source.directory}/")]
+        if not there:
+            return
         path = chance.choice(there)
         how = chance.choice(("change", "remove", "add"))
         if how == "change":
