@@ -52,18 +52,21 @@ def _put_in_order(deeds: Deeds, looks: Looks, do: Do) -> Iterator[str]:
 
 
 def _clean(deeds: Deeds, site: str, do: Do) -> Iterator[str]:
-    """In the production area what is old goes, and what is young stays."""
+    """In the production area what is old goes, and what is young stays; so much is needed that no limit is met."""
     world = deeds.world
-    old, young, needed = (world.path(site, f"{AREA}/last/{name}") for name in ("old", "young", "needed"))
+    area = world.path(site, AREA)
+    old, young, needed = (f"{area}/last/{name}" for name in ("old", "young", "needed"))
     world.protected[site].add(needed)
-    for path, age_ns in ((old, WEEK_NS), (young, 0), (needed, WEEK_NS)):
-        world.put(site, path, LEFTOVER, age_ns=age_ns)
+    n_there = sum(path.startswith(f"{area}/") for path in world.files(site))
+    stays = {young, *(f"{needed}/{number}" for number in range(n_there + 1))}
+    for path in (old, *sorted(stays)):
+        world.put(site, path, LEFTOVER, age_ns=0 if path == young else WEEK_NS)
     world.look()
     do("clean area", lambda: deeds.clean_area_at(site))
     do("carry", deeds.carry)
-    left = {old, young, needed} & world.files(site).keys()
-    if left != {young, needed}:
-        yield f"end: of what was left in the area of {site} young and needed were to stay, and {sorted(left)} have"
+    left = {old, *stays} & world.files(site).keys()
+    if left != stays:
+        yield f"end: in the area of {site} {sorted(stays)} were to stay, and {sorted(left)} have"
 
 
 def _may_come_back(deeds: Deeds, site: str, path: str) -> bool:
