@@ -235,6 +235,37 @@ def test_an_orphan_that_was_moved_back_while_the_last_run_went_on_begins_anew(ru
     assert (back.is_current, back.first_run, back.n_runs) == (True, "run3", 1)
 
 
+def test_an_orphan_that_was_moved_back_while_the_run_that_saw_it_last_went_on_begins_anew(runs: Runs) -> None:
+    """That run was interrupted and went on the next day; of those since nobody knows if it was there."""
+    there = replace(orphan("/x"), changed_ns=DAY_US * 250)
+    runs.see(there)
+    runs.lasted_us = DAY_US // 2
+    assert one(runs.see(there)).n_runs == 2
+    runs.lasted_us = 0
+    runs.see(unlisted("/"))
+    runs.see(unlisted("/"))
+    back = one(runs.see(replace(there, changed_ns=DAY_US * 1750)))
+    assert (back.is_current, back.first_run, back.n_runs) == (True, "run5", 1)
+
+
+def test_an_orphan_that_nobody_touched_goes_on_through_runs_that_could_not_see_it(runs: Runs) -> None:
+    runs.lasted_us = DAY_US // 2
+    there = replace(orphan("/x"), changed_ns=DAY_US * 250)
+    runs.see(there)
+    runs.see(unlisted("/"))
+    assert one(runs.see(there)).n_runs == 2
+
+
+def test_a_table_that_does_not_say_when_its_runs_began_confirms_no_orphan(runs: Runs) -> None:
+    there = replace(orphan("/x"), changed_ns=DAY_US * 500)
+    runs.see(there, missing("/y"))
+    table = pq.read_table(runs.folder / SIGHTINGS)
+    pq.write_table(table.drop_columns(["seen_from_us"]), runs.folder / SIGHTINGS)
+    missed, kept = runs.see(there, missing("/y"))
+    assert (missed.path, missed.n_runs) == ("/y", 2)
+    assert (kept.path, kept.n_runs) == ("/x", 1)
+
+
 def test_that_a_wrong_file_was_asked_for_its_checksum_confirms_it_nevertheless(runs: Runs) -> None:
     wrong = Finding(Class.CHECKSUM_MISMATCH, "/x", expected_size=3, actual_size=3, mtime_ns=1)
     runs.see(replace(wrong, changed_ns=DAY_US * 500))

@@ -16,23 +16,22 @@ from holdfast.model.clock import SECOND_US
 
 SCHEMA = (
     "class VARCHAR, dir VARCHAR, name VARCHAR, size BIGINT, mtime_ns BIGINT, first_us BIGINT, first_run VARCHAR, "
-    "last_us BIGINT, last_run VARCHAR, n_runs BIGINT, is_current BOOLEAN"
+    "last_us BIGINT, last_run VARCHAR, seen_from_us BIGINT, n_runs BIGINT, is_current BOOLEAN"
 )
 """The table's columns and their types."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The run whose sightings are made, when that is, and since when former rows are kept.
+    """The run whose sightings are made, when that is, when it began, and since when former rows are kept.
 
-    ``began_before_us``: when the run before began; None if it does not say.
     ``was_hidden``: the run before may not have seen all that was there.
     """
 
     run: str
     at_us: int
+    began_us: int
     kept_since_us: int
-    began_before_us: int | None
     was_hidden: bool
 
 
@@ -41,10 +40,11 @@ def table(path: Path) -> str:
     return f"read_parquet({literal(str(path))})"
 
 
-def no_table() -> str:
-    """What stands for the sightings of the run before where there is none."""
+def before(previous: Path | None) -> str:
+    """The sightings of the run before, if there is one; what its table has no column for is null."""
     columns = (f"NULL::{kind} AS {name}" for name, kind in (column.split() for column in SCHEMA.split(", ")))
-    return f"(SELECT {', '.join(columns)} LIMIT 0)"
+    none = f"(SELECT {', '.join(columns)} LIMIT 0)"
+    return none if previous is None else f"({none} UNION ALL BY NAME SELECT * FROM {table(previous)})"
 
 
 def carried_on(findings: str, before: str, moment: Moment) -> str:
@@ -53,8 +53,8 @@ def carried_on(findings: str, before: str, moment: Moment) -> str:
     goes_on = "is_seen AND was_current AND size IS NOT DISTINCT FROM old_size"
     goes_on += f" AND mtime_ns IS NOT DISTINCT FROM old_mtime_ns AND first_us <= {now}"
     # Of wrong files that says nothing: where a storage keeps checksums beside them, asking for one is a change.
-    seen_us = "last_us" if moment.began_before_us is None else f"least(last_us, {moment.began_before_us})"
-    goes_on += f" AND (class <> {literal(Class.ORPHAN.value)} OR coalesce(changed_ns // 1000 <= {seen_us}, true))"
+    is_untouched = "changed_ns IS NULL OR changed_ns // 1000 <= least(last_us, coalesce(seen_from_us, 0))"
+    goes_on += f" AND (class <> {literal(Class.ORPHAN.value)} OR {is_untouched})"
     stays = "was_current AND (d.dir IS NOT NULL OR p.dir IS NOT NULL)"
     if moment.was_hidden:
         goes_on += f" AND class <> {literal(Class.MISSING.value)}"
@@ -68,7 +68,8 @@ def carried_on(findings: str, before: str, moment: Moment) -> str:
         met AS MATERIALIZED (
             SELECT coalesce(s.class, b.class) AS class, coalesce(s.dir, b.dir) AS dir,
                    coalesce(s.name, b.name) AS name, s.size, s.mtime_ns, s.changed_ns, b.size AS old_size,
-                   b.mtime_ns AS old_mtime_ns, b.first_us, b.first_run, b.last_us, b.last_run, b.n_runs,
+                   b.mtime_ns AS old_mtime_ns, b.first_us, b.first_run, b.last_us, b.last_run,
+                   b.seen_from_us, b.n_runs,
                    s.class IS NOT NULL AS is_seen, coalesce(b.is_current, false) AS was_current
             FROM {before} b FULL OUTER JOIN seen s ON b.class = s.class AND b.dir = s.dir AND b.name = s.name),
         {_hidden("SELECT DISTINCT dir FROM met WHERE was_current AND NOT is_seen")},
@@ -84,6 +85,7 @@ def carried_on(findings: str, before: str, moment: Moment) -> str:
                CASE WHEN is_seen AND NOT goes_on THEN {run} ELSE first_run END AS first_run,
                CASE WHEN is_seen THEN {now}::BIGINT ELSE last_us END AS last_us,
                CASE WHEN is_seen THEN {run} ELSE last_run END AS last_run,
+               CASE WHEN is_seen THEN {moment.began_us}::BIGINT ELSE seen_from_us END AS seen_from_us,
                CASE WHEN goes_on THEN n_runs + 1 WHEN is_seen THEN 1 ELSE n_runs END::BIGINT AS n_runs,
                is_current
         FROM judged WHERE is_current OR last_us >= {moment.kept_since_us} ORDER BY class, dir, name"""

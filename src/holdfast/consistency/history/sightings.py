@@ -4,7 +4,7 @@ A Parquet table in the folder of the run, ``sightings.parquet``, made of that of
 the run before and the findings of this one. Columns: ``class``, ``dir``,
 ``name``; ``size`` and ``mtime_ns`` of what lies there, or the size of what
 should where nothing does; ``first_us``, ``first_run``, ``last_us``,
-``last_run``, ``n_runs``, ``is_current``.
+``last_run``; ``seen_from_us``, when that last run began; ``n_runs``, ``is_current``.
 
 Rules
   * One row a class and path, of the classes that are ``KEPT``, in the order of class, directory and name, byte by
@@ -12,7 +12,7 @@ Rules
   * What is seen in a class is current. It goes on from the run before only if that row was current and what lies
     there has the same size and time; else it begins anew. So does an orphan that was changed or moved there since,
     out of the quarantine for one, and what was first seen in a future that a wrong clock has told. Since is: since
-    the run before began, for nobody knows when in it a file was listed.
+    the run began that saw it last, for nobody knows when in it a file was listed.
   * What a run did not see in the class is former from then on: the row is broken. A run that could not see there
     neither confirms nor breaks it: something at or above it was unlisted or suspect, or the path itself in a class
     that leaves that open, as awaited or ignored.
@@ -60,9 +60,6 @@ HISTORY_US = 365 * DAY_US
 
 _AT = "holdfast.at_us"
 """The table's own note of when it was made, never before that of the run before: names and clocks may say anything."""
-
-_BEGAN = "holdfast.began_us"
-"""The table's own note of when its run began: what was changed after that may have been changed after it was listed."""
 
 _FILES = "holdfast.files"
 """The table's own note of how many files the site showed in its run."""
@@ -126,15 +123,13 @@ def write_sightings(
         _log.warning("the site has another first door than before; confirmations begin anew", place=str(folder))
         previous = None
     target, part = folder / SIGHTINGS, folder / f"{SIGHTINGS}{PART}"
-    before = sighting_query.no_table() if previous is None else sighting_query.table(previous)
     made_before_us = None if previous is None else _noted(previous, _AT)
     files_before = None if previous is None else _noted(previous, _FILES)
     was_hidden = files > 0 and (not files_before or (files - files_before) / files > shrunk_fraction_max)
-    began_before_us = None if previous is None else _noted(previous, _BEGAN)
-    moment = Moment(run, at_us, at_us - history_us, began_before_us, was_hidden=was_hidden)
+    moment = Moment(run, at_us, began_us, at_us - history_us, was_hidden=was_hidden)
     made_us = at_us if made_before_us is None else max(at_us, made_before_us + 1)
-    query = sighting_query.carried_on(sighting_query.table(folder / FINDINGS), before, moment)
-    notes = f"{{'{_AT}': '{made_us}', '{_BEGAN}': '{began_us}', '{_FILES}': '{files}', '{_DOOR}': '{door}'}}"
+    query = sighting_query.carried_on(sighting_query.table(folder / FINDINGS), sighting_query.before(previous), moment)
+    notes = f"{{'{_AT}': '{made_us}', '{_FILES}': '{files}', '{_DOOR}': '{door}'}}"
     form = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480, KV_METADATA {notes}"
     with _engine(folder, limits) as connection:
         # What is grouped, joined and sorted may be more than memory holds.
@@ -249,6 +244,7 @@ def _equal(batch: pa.RecordBatch, column: str, value: str | bool) -> Any:
 
 def _sighting(row: dict[str, Any]) -> Sighting:
     cls = Class(row.pop("class"))
+    row.pop("seen_from_us", None)  # For the next run alone.
     return Sighting(cls, names.join(row.pop("dir"), row.pop("name")), **row)
 
 
