@@ -116,9 +116,8 @@ def test_names_without_a_path_are_shown(installed: Commands) -> None:
     for name in ("before", "after"):
         (installed.folder / name).write_text("/data/f0\n/data//f1\n")
     wanted = Wanted("dump", str(installed.folder / "before"), f"{installed.folder / 'after'}?taken=2100-01-01")
-    assert (
-        "1 name of the catalogue (after) have no path here, as /data//f1" in ran(installed, ForeignOptions(wanted)).out
-    )
+    told = ran(installed, ForeignOptions(wanted)).out
+    assert "1 name of the catalogue (after) have no path here, as /data//f1" in told
 
 
 NOTHING = {

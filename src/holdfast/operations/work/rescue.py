@@ -20,7 +20,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from types import MappingProxyType
 
 from holdfast import logs
 from holdfast.inventory import deletion
@@ -42,8 +41,6 @@ from holdfast.operations.work.stops import Stops
 
 HELD_INTERVAL_S = 30.0
 """How often what is held is looked at, if nothing is heard of the inventory."""
-
-_NONE: Mapping[int, str] = MappingProxyType({})
 
 _log = logs.get("operations")
 
@@ -138,19 +135,19 @@ class Rescue:
         # What was seen not to be in its own place is not looked for there by the hour: of very many files without a
         # source that would be more work than all others make.
         seen = {batch.id: batch.site for batch in held if batch.code is not Code.SOURCE_FAILED}
-        return self._requeue(again.as_is, again.anew, but=seen)
+        return self._requeue(again.as_is, again.anew, seen)
 
     def requeue_all(self) -> bool:
         """Somebody wants it done now: queue again all that is held of what we know, with sources that failed, too."""
         with self._tools.queue.read() as connection:
             held = self._ours(self._tools.queue.held(connection))
-        return self._requeue((), tuple(batch.id for batch in held if not batch.held.is_refused))
+        return self._requeue((), tuple(batch.id for batch in held if not batch.held.is_refused), {})
 
     def expire(self, expired: Collection[str]) -> bool:
         """What is held of requests whose deadline has passed waits no longer: it is given up with the rest."""
         with self._tools.queue.read() as connection:
             held = [batch for batch in self._tools.queue.held(connection) if batch.request.id in expired]
-        return self._requeue(tuple(batch.id for batch in held), ())
+        return self._requeue(tuple(batch.id for batch in held), (), {})
 
     def _may_go(self, view: Snapshot, refused: Iterable[Batch]) -> set[int]:
         """The batches of which the check lets something go now; made once for each request."""
@@ -170,7 +167,7 @@ class Rescue:
             found |= {batch.id for batch in some if batch.files - staying.get(batch.block_key, FileSet())}
         return found
 
-    def _requeue(self, as_is: tuple[int, ...], anew: tuple[int, ...], *, but: Mapping[int, str] = _NONE) -> bool:
+    def _requeue(self, as_is: tuple[int, ...], anew: tuple[int, ...], but: Mapping[int, str]) -> bool:
         if as_is or anew:
             with self._tools.queue.write() as connection:
                 self._tools.queue.requeue(connection, as_is)
