@@ -266,6 +266,36 @@ def test_a_table_that_does_not_say_when_its_runs_began_confirms_no_orphan(runs: 
     assert (kept.path, kept.n_runs) == ("/x", 1)
 
 
+def test_an_orphan_that_was_moved_back_after_a_run_whose_clock_was_ahead_begins_anew(runs: Runs) -> None:
+    there = replace(orphan("/x"), changed_ns=DAY_US * 250)
+    runs.see(there)
+    runs.days_ahead = 100
+    runs.see(there)
+    runs.days_ahead = 0
+    back = one(runs.see(replace(there, changed_ns=DAY_US * 2500)))
+    assert (back.first_run, back.n_runs) == ("run3", 1)
+
+
+def test_an_orphan_that_was_moved_back_while_a_clock_that_was_ahead_was_put_right_begins_anew(runs: Runs) -> None:
+    """Nobody knows when that run began."""
+    there = replace(orphan("/x"), changed_ns=DAY_US * 250)
+    runs.see(there)
+    runs.lasted_us = -10 * DAY_US
+    runs.see(there)
+    runs.lasted_us = 0
+    back = one(runs.see(replace(there, changed_ns=DAY_US * 1999)))
+    assert (back.first_run, back.n_runs) == ("run3", 1)
+
+
+def test_an_orphan_that_nobody_touched_goes_on_once_the_clock_is_right_again(runs: Runs) -> None:
+    there = replace(orphan("/x"), changed_ns=DAY_US * 250)
+    runs.see(there)
+    runs.days_ahead = 100
+    runs.see(there)
+    runs.days_ahead = 0
+    assert [one(runs.see(there)).n_runs for _ in range(3)] == [1, 2, 3]
+
+
 def test_that_a_wrong_file_was_asked_for_its_checksum_confirms_it_nevertheless(runs: Runs) -> None:
     wrong = Finding(Class.CHECKSUM_MISMATCH, "/x", expected_size=3, actual_size=3, mtime_ns=1)
     runs.see(replace(wrong, changed_ns=DAY_US * 500))

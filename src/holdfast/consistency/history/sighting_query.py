@@ -50,10 +50,13 @@ def before(previous: Path | None) -> str:
 def carried_on(findings: str, before: str, moment: Moment) -> str:
     """The sightings after a run: those of the run before, with what this one has found."""
     now, run = moment.at_us, literal(moment.run)
+    # Under a clock that was set back meanwhile, nobody knows when the run began.
+    seen_from_us = moment.began_us if moment.began_us <= now else 0
     goes_on = "is_seen AND was_current AND size IS NOT DISTINCT FROM old_size"
     goes_on += f" AND mtime_ns IS NOT DISTINCT FROM old_mtime_ns AND first_us <= {now}"
     # Of wrong files that says nothing: where a storage keeps checksums beside them, asking for one is a change.
     is_untouched = "changed_ns IS NULL OR changed_ns // 1000 <= least(last_us, coalesce(seen_from_us, 0))"
+    is_untouched += f" AND greatest(last_us, seen_from_us) <= {now}"
     goes_on += f" AND (class <> {literal(Class.ORPHAN.value)} OR {is_untouched})"
     stays = "was_current AND (d.dir IS NOT NULL OR p.dir IS NOT NULL)"
     if moment.was_hidden:
@@ -85,7 +88,7 @@ def carried_on(findings: str, before: str, moment: Moment) -> str:
                CASE WHEN is_seen AND NOT goes_on THEN {run} ELSE first_run END AS first_run,
                CASE WHEN is_seen THEN {now}::BIGINT ELSE last_us END AS last_us,
                CASE WHEN is_seen THEN {run} ELSE last_run END AS last_run,
-               CASE WHEN is_seen THEN {moment.began_us}::BIGINT ELSE seen_from_us END AS seen_from_us,
+               CASE WHEN is_seen THEN {seen_from_us}::BIGINT ELSE seen_from_us END AS seen_from_us,
                CASE WHEN goes_on THEN n_runs + 1 WHEN is_seen THEN 1 ELSE n_runs END::BIGINT AS n_runs,
                is_current
         FROM judged WHERE is_current OR last_us >= {moment.kept_since_us} ORDER BY class, dir, name"""

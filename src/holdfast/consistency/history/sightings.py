@@ -12,7 +12,8 @@ Rules
   * What is seen in a class is current. It goes on from the run before only if that row was current and what lies
     there has the same size and time; else it begins anew. So does an orphan that was changed or moved there since,
     out of the quarantine for one, and what was first seen in a future that a wrong clock has told. Since is: since
-    the run began that saw it last, for nobody knows when in it a file was listed.
+    the run began that saw it last, for nobody knows when in it a file was listed; if that run was in such a future,
+    it cannot be told, and what has such a time begins anew.
   * What a run did not see in the class is former from then on: the row is broken. A run that could not see there
     neither confirms nor breaks it: something at or above it was unlisted or suspect, or the path itself in a class
     that leaves that open, as awaited or ignored.
