@@ -33,6 +33,7 @@ SiteArgument = Annotated[
     str, typer.Argument(metavar="SITE", help="The site to clean.", autocompletion=completing.sites)
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Only ask for it; `deletions run` does it.")]
+Again = Annotated[bool, typer.Option("--again", help="Ask even for what somebody has called off.")]
 
 Work = Callable[[CleaningTools, Sequence[StorageDriver]], Awaitable[Cleaned]]
 
@@ -57,6 +58,7 @@ def area_command(
         bool,
         typer.Option("--despite-shrunk", help="Believe lists of protected paths that are far shorter than before."),
     ] = False,
+    again: Again = False,
     no_wait: NoWait = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -84,6 +86,7 @@ def area_command(
             context,
             site,
             lambda tools, doors: areas_cleaning.clean_areas(tools, doors, areas, protecting, limits),
+            again=again,
             no_wait=no_wait,
             dry_run=dry_run,
             json=json,
@@ -94,6 +97,7 @@ def area_command(
 def quarantine_command(
     site: SiteArgument,
     *,
+    again: Again = False,
     no_wait: NoWait = False,
     dry_run: options.DryRun = False,
     json: options.Json = False,
@@ -117,6 +121,7 @@ def quarantine_command(
                 quarantine_days=configured.quarantine_days,
                 check_days=configured.quarantine_check_days,
             ),
+            again=again,
             no_wait=no_wait,
             dry_run=dry_run,
             json=json,
@@ -124,12 +129,14 @@ def quarantine_command(
         )
 
 
-def _clean(context: Context, site: str, work: Work, *, no_wait: bool, dry_run: bool, json: bool, quiet: bool) -> None:
+def _clean(
+    context: Context, site: str, work: Work, *, again: bool, no_wait: bool, dry_run: bool, json: bool, quiet: bool
+) -> None:
     """Clean a site, say what came of it, and carry out what was asked for."""
     with context.store.snapshot() as snapshot:
         record = snapshot.site(site)
     with progress("Listing", unit="steps", quiet=quiet or json) as update:
-        tools = _tools(context, site, site_listing.teller(update), dry_run=dry_run)
+        tools = _tools(context, site, site_listing.teller(update), again=again, dry_run=dry_run)
         cleaned = context.with_doors(record, record.first_door, lambda doors: work(tools, doors))
     if not json:
         _show(cleaned, dry_run=dry_run)
@@ -145,7 +152,7 @@ def _clean(context: Context, site: str, work: Work, *, no_wait: bool, dry_run: b
         raise typer.Exit(1)
 
 
-def _tools(context: Context, site: str, tell: OnListing, *, dry_run: bool) -> CleaningTools:
+def _tools(context: Context, site: str, tell: OnListing, *, again: bool, dry_run: bool) -> CleaningTools:
     configured, storage = context.config.consistency, context.config.storage.for_site(site)
     of_site = configured.for_site(site)
     states = states_of(context)
@@ -164,6 +171,7 @@ def _tools(context: Context, site: str, tell: OnListing, *, dry_run: bool) -> Cl
         ignored=Ignored(of_site.ignore_directories, of_site.ignore_datasets),
         progress=tell,
         dry_run=dry_run,
+        again=again,
     )
 
 

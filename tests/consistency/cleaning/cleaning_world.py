@@ -119,7 +119,7 @@ class World:
             self.commit(c.FilesArrived(BlockKey(key, "0000"), "away", tuple(range(len(paths))), 1))
             self.commit(c.CloseRequest(f"copy-{name}", RequestState.DONE))
 
-    def tools(self, *, dry_run: bool = False) -> CleaningTools:
+    def tools(self, *, dry_run: bool = False, again: bool = False) -> CleaningTools:
         return CleaningTools(
             store=self.store,
             site="away",
@@ -132,6 +132,7 @@ class World:
             listing=ListingLimits(in_flight_max=2, pause_s=0.0),
             ignored=self.ignored,
             dry_run=dry_run,
+            again=again,
         )
 
     def new_id(self) -> str:
@@ -145,12 +146,15 @@ class World:
         source: Told | None = None,
         limits: GoingLimits = NO_LIMITS,
         dry_run: bool = False,
+        again: bool = False,
         despite_shrunk: bool = False,
         belief: Belief = BELIEF,
     ) -> Cleaned:
         """Clean the areas; ``protected`` is what a source says, unless there is one."""
         protecting = ProtectedSources([source or Told([protected or (ELSEWHERE,)])], belief, despite_shrunk)
-        return asyncio.run(clean_areas(self.tools(dry_run=dry_run), [self.away], areas, protecting, limits))
+        return asyncio.run(
+            clean_areas(self.tools(dry_run=dry_run, again=again), [self.away], areas, protecting, limits)
+        )
 
     def clean_by(self, sources: Sequence[Told]) -> Cleaned:
         """Clean the area, with several sources."""

@@ -6,6 +6,7 @@ Rules
   * Files and directories are asked for by themselves, the deepest directories first.
   * Nothing is done here but asking: operations ask the inventory once more for
     each file before it goes, and let no directory go that is not empty.
+  * What was asked for is noted by path, in the same transaction, so that nobody asks again for what is called off.
   * A dry run goes through the same transactions, which are then undone.
 """
 
@@ -24,6 +25,7 @@ from holdfast.consistency.cleaning.inventory_word import InventoryWord
 from holdfast.consistency.cleaning.looks import still_old
 from holdfast.consistency.cleaning.tools import CleaningTools
 from holdfast.consistency.findings import Finding
+from holdfast.consistency.history.deeds import DeedKind, Deeds
 from holdfast.consistency.mending.request_sizes import cut, orphan_cost
 from holdfast.model import steps
 from holdfast.model.records import EmptyDirectory, Orphan
@@ -73,6 +75,8 @@ class CleaningAsker:
         tools = self.tools
         files = [each for each in part if each.cls is Class.ORPHAN]
         directories = [each for each in part if each.cls is Class.EMPTY_DIRECTORY]
+        id = tools.new_id()
+        kind = DeedKind.DIRECTORY_REMOVAL if directories else DeedKind.DELETION
         request = requests.request_deletion(
             tools.store,
             tools.site,
@@ -81,8 +85,9 @@ class CleaningAsker:
             reason=self.cause,
             actor=tools.actor,
             clock=tools.clock,
+            also=Deeds(tools.store).recorder(tools.site, kind, id, part, tools.clock()),
             dry_run=tools.dry_run,
-            new_id=tools.new_id,
+            new_id=lambda: id,
         )
         self.result.files += len(files)
         self.result.size += sum(each.size for each in files)

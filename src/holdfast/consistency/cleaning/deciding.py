@@ -6,7 +6,8 @@ Rules
   * What was not listed wholly stays: what is below a directory that failed, was not
     entered, or is not believed.
   * A directory goes only if nothing is below it but directories that go.
-  * What an open request takes already is not asked for again.
+  * What an open request takes already is not asked for again. Nor is what a person
+    has called off (``mending/cancelled.py``), unless whoever cleans says so.
 
 Pure: rows of a listing in, findings out. What goes is an ORPHAN or an
 EMPTY_DIRECTORY, what stays is IGNORED, with the reason.
@@ -15,13 +16,14 @@ EMPTY_DIRECTORY, what stays is IGNORED, with the reason.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import islice
 from typing import Protocol
 
 from holdfast.consistency.classes import Class
-from holdfast.consistency.findings import Finding
+from holdfast.consistency.findings import PIECE_ROWS, Finding
 from holdfast.consistency.unlisted import Unlisted
 from holdfast.model import names
 from holdfast.model.records import DeletionRequest, EmptyDirectory
@@ -36,6 +38,7 @@ class Stays(StrEnum):
     PROTECTED = "protected"
     IGNORED = "ignored"
     ASKED = "asked to go already"
+    CALLED_OFF = "called off"
     NOT_EMPTY = "something stays below it"
     NEEDED = "the inventory is against it"
     LOST = "may be a lost file"
@@ -48,6 +51,20 @@ class Reason:
 
     stays: Stays
     told: str
+
+
+Decided = tuple[Finding, Reason | None]
+"""A thing, and why it stays; None: it goes."""
+
+
+def unless(
+    decided: Iterable[Decided], reasons: Callable[[Sequence[Finding]], Mapping[str, Reason]]
+) -> Iterator[Decided]:
+    """The same decisions, in the same order; what was to go stays if there are ``reasons``, told by path, in pieces."""
+    rest = iter(decided)
+    while piece := list(islice(rest, PIECE_ROWS)):
+        staying = reasons([finding for finding, reason in piece if reason is None])
+        yield from ((finding, reason or staying.get(finding.path)) for finding, reason in piece)
 
 
 class Ages(Protocol):
@@ -66,7 +83,7 @@ class Tally:
     directories: int = 0
     stays: Counter[Stays] = field(default_factory=Counter)
 
-    def note(self, decided: Iterable[tuple[Finding, Reason | None]]) -> Iterator[Finding]:
+    def note(self, decided: Iterable[Decided]) -> Iterator[Finding]:
         """Count decisions as they go by; each as a finding, but for what is too young: that is nearly all there is."""
         for finding, reason in decided:
             if reason is not None:
@@ -96,7 +113,7 @@ class Decider:
         """Why a file stays; None if it may go."""
         return self._otherwise(found.path) or self.too_young(found)
 
-    def directories(self, empty: Iterable[EmptyDirectory]) -> Iterator[tuple[Finding, Reason | None]]:
+    def directories(self, empty: Iterable[EmptyDirectory]) -> Iterator[Decided]:
         """Empty directories, the deepest first, each with why it stays."""
         full: set[str] = set()
         for each in empty:

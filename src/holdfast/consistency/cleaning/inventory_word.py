@@ -9,12 +9,11 @@ Pure: a snapshot and findings in, reasons out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 
 from holdfast.consistency.classes import Class
 from holdfast.consistency.cleaning.deciding import Reason, Stays
-from holdfast.consistency.findings import PIECE_ROWS, Finding
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.mending.sought import sought_files
 from holdfast.inventory import deletion
 from holdfast.inventory.deletion.directories import directory_obstacles
@@ -29,13 +28,6 @@ class InventoryWord:
         self._site = view.site(site)
         self._now_us = now_us
         self._sought = sought_files(view, site, lacking)
-
-    def heard(self, decided: Iterable[tuple[Finding, Reason | None]]) -> Iterator[tuple[Finding, Reason | None]]:
-        """The same decisions, in the same order; what was to go may have to stay after all."""
-        rest = iter(decided)
-        while piece := list(islice(rest, PIECE_ROWS)):
-            reasons = self.reasons([finding for finding, reason in piece if reason is None])
-            yield from ((finding, reason or reasons.get(finding.path)) for finding, reason in piece)
 
     def reasons(self, piece: Sequence[Finding]) -> dict[str, Reason]:
         """Why some of these stay, by their paths."""

@@ -45,6 +45,8 @@ class CleaningTools:
     ignored: Ignored = NOTHING
     progress: OnListing = _silent
     dry_run: bool = False
+    again: bool = False
+    """Whether even what somebody has called off is asked for."""
 
     @property
     def history(self) -> History:

@@ -1,4 +1,4 @@
-"""Cancelled: removals that a person has called off, so that the next check does not ask for them again.
+"""Cancelled: removals that a person has called off, so that no later check or cleaning asks for them again.
 
 Rules
   * What was asked for last about a path counts, as far as that is remembered (``history/deeds.py``).
@@ -27,6 +27,13 @@ def without(store: Store, site: str, findings: Sequence[Finding], skipped: list[
 
     ``findings`` are a piece, with all that a stat tells.
     """
+    spared = reasons(store, site, findings)
+    skipped += [replace(each, reason=spared[each.path]) for each in findings if each.path in spared]
+    return [each for each in findings if each.path not in spared]
+
+
+def reasons(store: Store, site: str, findings: Sequence[Finding]) -> dict[str, str]:
+    """Who wants which of these orphans or empty directories kept, by path; ``findings`` as for ``without``."""
     deeds = Deeds(store).last(site, (Seen(each.cls, each.path, 0) for each in findings))
     by_request: dict[str, list[Finding]] = {}
     for each in findings:
@@ -40,8 +47,7 @@ def without(store: Store, site: str, findings: Sequence[Finding], skipped: list[
                 asked = _looks(request)
                 why = f"{request.detail or 'its removal was cancelled'}; --again asks for it nonetheless"
                 spared |= {each.path: why for each in about if asked.get(each.path) == _look(each)}
-    skipped += [replace(each, reason=spared[each.path]) for each in findings if each.path in spared]
-    return [each for each in findings if each.path not in spared]
+    return spared
 
 
 def _looks(request: DeletionRequest) -> dict[str, _Look]:
