@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,8 @@ from holdfast.model import changes as c
 from holdfast.model.errors import Conflict, HoldfastError, PeerError
 from holdfast.model.names import BlockKey, DatasetKey
 from holdfast.model.records import CopyRequest, Evidence, RequestState, SiteStatus
+from holdfast.operations.batch import Held
+from holdfast.operations.batches.queue import Queue
 from holdfast.operations.codes import Code
 from holdfast.operations.engine import Place, Transfer
 from holdfast.operations.engines import standing
@@ -96,21 +98,34 @@ def test_a_different_file_stays_whatever_the_request_may_replace(world: World) -
     world.assert_copied(lfns)
 
 
-def many_rounds(world: World) -> None:
-    """A worker that runs for ever, until what is held was six times due to be tried again."""
+Wait = Callable[[float], Awaitable[None]]
+"""Lets the worker work for so many seconds."""
 
-    async def scenario() -> None:
-        ends_s = world.clock.waited_s + 6 * HELD_RETRY_S
+
+def beside_a_worker(world: World, scenario: Callable[[Wait], Awaitable[None]]) -> None:
+    """A scenario beside a worker that runs for ever."""
+
+    async def whole() -> None:
         settings = SETTINGS.model_copy(update={"held_retry_s": HELD_RETRY_S})
         working = asyncio.ensure_future(world.running(forever=True, settings=settings))
-        while world.clock.waited_s < ends_s and not working.done():
-            await asyncio.sleep(0)
-        assert not working.done()
+
+        async def wait(seconds: float) -> None:
+            ends_s = world.clock.waited_s + seconds
+            while world.clock.waited_s < ends_s and not working.done():
+                await asyncio.sleep(0)
+            assert not working.done()
+
+        await scenario(wait)
         working.cancel()
         with suppress(asyncio.CancelledError):
             await working
 
-    asyncio.run(scenario())
+    asyncio.run(whole())
+
+
+def many_rounds(world: World) -> None:
+    """A worker that runs for ever, until what is held was six times due to be tried again."""
+    beside_a_worker(world, lambda wait: wait(6 * HELD_RETRY_S))
 
 
 class Looks:
@@ -163,7 +178,7 @@ def test_what_could_not_be_looked_at_costs_no_try_and_stops_nobody(
     world.ask("B", dataset=other)
     report = world.run()
     assert (report.files_copied, set(report.held)) == (len(brought), {request.id})
-    assert "no source: no other ready site holds it; not to be used: A (morgue)" in report.held[request.id]
+    assert "no source: no other ready site holds it" in report.held[request.id]
     assert any(reason in report.held[request.id] for reason in ("permission denied", "no answer"))
     many_rounds(world)
     assert 4 <= looks.stats[lfns[0]] <= 8, "what could not be seen is tried each time"
@@ -172,6 +187,61 @@ def test_what_could_not_be_looked_at_costs_no_try_and_stops_nobody(
     report = world.run(request)
     assert (report.files_found, report.files_copied) == (1, 1)
     assert [world.get("B", lfn) for lfn in lfns] == [world.data[lfn] for lfn in lfns]
+
+
+def test_what_could_not_be_looked_at_is_tried_again_whatever_has_failed_since(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (lfn,) = world.publish(1)
+    request = without_source(world)
+    world.put("B", lfn, world.data[lfn])
+    looks = Looks(world, "B", monkeypatch)
+    looks.errors[lfn] = PeerError("no answer", place=f"B:{lfn}")
+    asyncio.run(world.drivers["A"].delete(lfn))
+
+    async def scenario(wait: Wait) -> None:
+        await wait(60)
+        await asyncio.to_thread(world.change_site, "A", status=SiteStatus.READY)
+        await wait(200)
+        await asyncio.to_thread(lose, world, "A", 0)
+        await wait(60)
+        looks.errors.clear()
+        await wait(3 * HELD_RETRY_S)
+
+    beside_a_worker(world, scenario)
+    assert world.request(request.id).state is RequestState.DONE
+
+
+def test_looks_leave_nothing_to_be_removed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each look would ask the storage that is in trouble to delete the parts of all looks before it."""
+    lfns = world.publish(2)
+    request = without_source(world)
+    looks = Looks(world, "B", monkeypatch)
+    looks.errors[lfns[0]] = PeerError("no answer", place=f"B:{lfns[0]}")
+    many_rounds(world)
+    assert looks.stats[lfns[0]] > 3
+    assert not [each for each in world.drivers["B"].done if each[0] == "delete"]
+    queue = Queue(world.store)
+    with queue.read() as connection:
+        held = queue.held(connection)
+    assert [(batch.request.id, batch.held, batch.left) for batch in held] == [(request.id, Held.NO_SOURCE, ())] * 2
+    assert sorted(batch.bad_sources for batch in held) == [(), ("B",)]
+
+
+def test_what_nothing_could_tell_from_others_is_looked_for_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory lies in one place, and of the other file the inventory knows no checksum."""
+    (lfn,) = world.publish(1)
+    other = DatasetKey("/sky/other", "1")
+    (unproved,) = world.publish(1, dataset=other, digests=())
+    requests = [without_source(world), world.ask("B", dataset=other)]
+    world.put("B", f"{lfn}/below", b"x")
+    world.put("B", unproved, world.data[unproved])
+    looks = Looks(world, "B", monkeypatch)
+    many_rounds(world)
+    assert looks.stats == Counter([lfn])
+    report = world.run(*requests)
+    assert "is a directory, and stays" in report.held[requests[0].id]
+    assert "no checksum" in report.held[requests[1].id]
 
 
 def test_a_dump_shows_nothing_in_its_place(world: World, tmp_path: Path) -> None:

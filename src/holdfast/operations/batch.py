@@ -62,6 +62,7 @@ class BatchState(StrEnum):
     SKIPPED = "skipped"
 
 
+NO_OTHER_SOURCE = "no other ready site holds it"
 IN_ITS_PLACE = "looked for in its place: "
 """So the words begin of what came of a look where a file was to be brought; who holds it then repeats them."""
 FINAL = frozenset({BatchState.FAILED, BatchState.SKIPPED})
@@ -173,6 +174,11 @@ class Batch:
     def is_over_link(self) -> bool:
         """Whether its files come from another site. What is found in its place (``engines/in_place.py``) does not."""
         return self.source not in ("", self.site)
+
+    @property
+    def is_look(self) -> bool:
+        """Whether its files are only looked for in their place."""
+        return self.source == self.site
 
     @property
     def block_key(self) -> BlockKey:

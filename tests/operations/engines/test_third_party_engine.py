@@ -15,6 +15,7 @@ from holdfast.operations.codes import Code
 from holdfast.operations.engine import TransferEngine, Verdict
 from holdfast.operations.engines import standing, third_party
 from holdfast.operations.engines.one_by_one import OneByOne
+from holdfast.operations.engines.proving import Depth
 from holdfast.operations.engines.third_party import PROOF_PAUSES_S, ThirdPartyEngine
 from holdfast.storage.driver import Capabilities, FarNotAllowed, NoSpace, NotAllowed, StorageDriver, Unsupported
 from holdfast.testing.driver_hooks import pattern
@@ -345,6 +346,50 @@ def test_a_large_file_in_place_is_not_read_by_an_engine_that_copies_past_us(monk
     monkeypatch.setattr(standing, "READ_FOUND_BYTES_MAX", len(DATA) - 1)
     outcome_of(made, at_destination=hear, expected=(Verdict.FOUND, None))
     assert len(read) == 1
+
+
+@pytest.mark.parametrize("why", ["large", "reads nothing"])
+@pytest.mark.parametrize("renames", [True, False], ids=["renames", "renames nothing"])
+def test_what_was_called_wrong_is_copied_anew_where_it_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, why: str, *, renames: bool
+) -> None:
+    """The storage tells the checksum of the day when it came; it has rotted since."""
+    made = link(reads=why != "reads nothing")
+    made.capabilities = replace(COPYING, rename=renames, atomic_rename=renames)
+    made.put_source("/a/file", DATA)
+    made.put("/a/file", DATA)
+    MemoryDriver(tree=made.there).flip_byte("/a/file", 100)
+    rotten = made.get("/a/file")
+    if why == "large":
+        monkeypatch.setattr(standing, "READ_FOUND_BYTES_MAX", len(DATA) - 1)
+
+    async def scenario(ends: Ends) -> None:
+        outcome = await ends.carry_one(ends.transfer())
+        assert outcome.verdict is Verdict.FOUND, "nobody has called it wrong"
+        outcome = await ends.carry_one(ends.transfer(replaceable=lambda: "somebody still wants it"))
+        assert outcome.code is Code.DESTINATION_OCCUPIED
+        outcome = await ends.carry_one(ends.transfer(replaceable=lambda: ""))
+        if renames:
+            assert (outcome.verdict, outcome.has_replaced) == (Verdict.COPIED, True)
+        else:
+            assert outcome.code is Code.DESTINATION_OCCUPIED
+            assert "it was called wrong, and is not read" in outcome.error
+
+    made.run(scenario)
+    assert made.get("/a/file") == (DATA if renames else rotten)
+    assert made.paths() == ["/a/file"]
+
+
+def test_what_was_called_wrong_at_a_door_that_nothing_is_read_through_is_not_read() -> None:
+    made = link()
+
+    async def scenario(ends: Ends) -> None:
+        wrong = ends.transfer(replaceable=lambda: "")
+        assert standing.depth_for(wrong) is Depth.READ
+        blind = CopyingMemoryDriver({}, label="blind", capabilities=replace(COPYING, readable=False))
+        assert standing.depth_for(replace(wrong, destination=replace(wrong.destination, driver=blind))) is None
+
+    made.run(scenario)
 
 
 def test_only_doors_of_the_protocol_will_do() -> None:

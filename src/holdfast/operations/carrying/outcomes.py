@@ -5,7 +5,8 @@ Rules
     ``attempts_max`` tries; then it is held until somebody says so.
   * A source that failed for good is not asked again for these files; the next
     one is, at once. What is to be done when none is left, planning says.
-  * A look for a file in its own place is no try, whatever comes of it.
+  * A look for a file in its own place is no try, writes nothing, and says nothing of the site. Where the file was seen
+    not to be is not looked again before somebody says so; what could not be looked at is held, to be tried later.
   * A destination that is full or lets nobody in, an engine that is down and an
     interruption are nobody's failure: they cost no attempt.
   * What the destination will not have is final; so is what cannot be named or
@@ -22,7 +23,7 @@ from dataclasses import dataclass, replace
 from holdfast.config import OperationsSettings
 from holdfast.model.clock import SECOND_US
 from holdfast.model.fileset import FileSet
-from holdfast.operations.batch import IN_ITS_PLACE, Batch, BatchFailure, BatchState, Held, RequestKind
+from holdfast.operations.batch import IN_ITS_PLACE, NO_OTHER_SOURCE, Batch, BatchFailure, BatchState, Held, RequestKind
 from holdfast.operations.codes import Code
 from holdfast.operations.planning import waits
 
@@ -62,15 +63,18 @@ def failure(batch: Batch, setback: Setback, settings: OperationsSettings, *, now
     made = BatchFailure(
         setback.files, setback.size, BatchState.FAILED, batch.attempts + 1, code, setback.error[:ERROR_CHARS]
     )
-    made = replace(made, bad_sources=batch.bad_sources, left=batch.left if code in _LEAVES_NOTHING else None)
+    leaves_nothing = batch.is_look or code in _LEAVES_NOTHING
+    made = replace(made, bad_sources=batch.bad_sources, left=batch.left if leaves_nothing else None)
     if code in _UNTRIED:
         return replace(made, state=BatchState.QUEUED, attempts=batch.attempts)
     if code in _RIGHTLY and batch.request.kind is RequestKind.ORPHANS:
         return replace(made, state=BatchState.SKIPPED, attempts=batch.attempts)
     if code.stops_site:
         return replace(made, state=BatchState.HELD, attempts=batch.attempts, held=Held.SITE_UNAVAILABLE)
-    is_look = batch.source == batch.site
-    if batch.source and (code in _OF_THE_SOURCE or (code is Code.SOURCE_FAILED and is_look)):
+    if batch.is_look and code is Code.SOURCE_FAILED:
+        error = f"{NO_OTHER_SOURCE}; {made.error}"[:ERROR_CHARS]
+        return replace(made, state=BatchState.HELD, attempts=batch.attempts, held=Held.NO_SOURCE, error=error)
+    if batch.source and code in _OF_THE_SOURCE:
         known = tuple(sorted({*batch.bad_sources, batch.source}))
         return replace(made, state=BatchState.QUEUED, attempts=batch.attempts, bad_sources=known)
     if code.is_permanent:

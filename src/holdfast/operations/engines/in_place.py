@@ -8,8 +8,9 @@ Rules, beside those of the contract
   * It serves one site as its own source, and nothing else; no other engine serves that.
   * What is found was read, whole: what a storage remembers or a dump says is hearsay, and this may become the only copy
     that is known. So it serves no door that is not live, or not readable.
-  * A file that is not in its place, or is a different one, is missing at its source; what lies there stays.
-  * What cannot be looked at is a failure of the source. A look in place says nothing of the destination as a whole,
+  * A file that is not in its place, is a different one, or could not be told from one, is missing at its source; what
+    lies there stays.
+  * What cannot be looked at now is a failure of the source. A look in place says nothing of the destination as a whole,
     which may well take what others send: it stops no site, and it is no try (``carrying/outcomes.py``).
 """
 
@@ -22,6 +23,9 @@ from holdfast.operations.engine import Check, Note, Outcome, Place, Transfer, Ve
 from holdfast.operations.engines import placing, proving, standing
 from holdfast.operations.engines.choosing import IN_PLACE
 from holdfast.operations.engines.proving import Depth, EngineFault
+
+_SEEN = frozenset({Code.DESTINATION_OCCUPIED, Code.NO_CHECKSUM})
+"""What looking again would not change: something lies there that is no file, or nothing tells the file from others."""
 
 
 class InPlaceEngine:
@@ -48,7 +52,8 @@ class InPlaceEngine:
             proving.require_checksum(transfer)
             there = await standing.look(transfer, depth=Depth.READ)
         except EngineFault as fault:
-            return Outcome(Verdict.FAILED, code=Code.SOURCE_FAILED, error=IN_ITS_PLACE + fault.message)
+            code = Code.SOURCE_MISSING if fault.code in _SEEN else Code.SOURCE_FAILED
+            return Outcome(Verdict.FAILED, code=code, error=IN_ITS_PLACE + fault.message)
         if there.is_found:
             return Outcome(Verdict.FOUND, verified_us)
         lies = "it is not there" if there.stat is None else f"a different file is there ({there.difference})"

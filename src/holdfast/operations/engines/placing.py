@@ -11,7 +11,7 @@ Rules
   * Where the storage cannot rename, the source is tried and proved first if a
     wrong file must make room; the new one is then written under its final
     name, which drivers give to whole files only, and removed again if it does
-    not prove good.
+    not prove good. What may be good after all stays.
   * Whatever ends a try but success removes the part, unless somebody else goes
     on writing it (``Way.goes_on``). What lies under the final name is removed
     only while the claim is ours: others may have found it good since, and told
@@ -139,6 +139,12 @@ async def _by_part(transfer: Transfer, check: Check, clock: Clock, way: Way, the
 
 async def _in_place(transfer: Transfer, check: Check, clock: Clock, way: Way, there: Standing) -> int:
     destination = transfer.destination
+    if there.is_unread:
+        raise EngineFault(
+            Code.DESTINATION_OCCUPIED,
+            f"{destination}: {there.difference}, and stays, for a new copy could not be renamed to its place there; "
+            "read it, take it away if it is wrong, and `holdfast transfers retry`",
+        )
     if there.stat is not None:
         await way.rehearse()
         await check()

@@ -205,7 +205,8 @@ async def ask(place: Place, wanted: Sequence[str], depth: Depth, size: int = 0) 
         likely = [each for each in wanted if each in driver.capabilities.told]
         return await _taken(place, likely[:1] or wanted, reads=False)
     strong = checksums.CRYPTOGRAPHIC.intersection(wanted)
-    if depth is Depth.STRONG and strong and not strong.intersection(driver.capabilities.checksums):
+    must_be_strong = depth is Depth.STRONG or (depth is Depth.READ and driver.capabilities.readable)
+    if must_be_strong and strong and not strong.intersection(driver.capabilities.checksums):
         return await _read_here(place, wanted)
     return await _taken(place, wanted, reads=depth is Depth.READ)
 

@@ -5,9 +5,10 @@ Rules
   * A good file is found. It is read through a cryptographic checksum if the
     inventory has one, whatever cheaper answers the storage offers; where files
     are to go past us, only up to READ_FOUND_BYTES_MAX: beyond, what the
-    storage tells counts, as it does for a copy. What somebody has found wrong
-    (``replaceable``) is read in any case, for what the storage remembers of it
-    may be what it was.
+    storage tells counts, as it does for a copy.
+  * What somebody has called wrong (``replaceable``) is never found by what the
+    storage tells, which may be what the file once was: it is read, and where
+    it is not to be read here, it is taken to be wrong, and a new copy is made.
   * A different file stays, unless ``replaceable``, asked right before, lets it
     go. What is replaced is still the one that was looked at.
   * What is no regular file is never touched.
@@ -37,6 +38,8 @@ class Standing:
     stat: Stat | None = None
     difference: str = ""
     """Why it is not the file; "" if it is."""
+    is_unread: bool = False
+    """It may be the file all the same: it was called wrong, and could not be read to see."""
 
     @property
     def is_found(self) -> bool:
@@ -68,8 +71,8 @@ class Standing:
             )
 
 
-async def look(transfer: Transfer, *, depth: Depth = Depth.STRONG, glances: Glances | None = None) -> Standing:
-    """What is there; ``depth``: how it is proved. Fault if it must stay anyhow."""
+async def look(transfer: Transfer, *, depth: Depth | None = Depth.STRONG, glances: Glances | None = None) -> Standing:
+    """What is there. ``depth``: how it is proved; None: not at all, so that it is not found. Fault if it must stay."""
     place = transfer.destination
     if not place.driver.capabilities.live:
         raise EngineFault(Code.UNSUPPORTED, f"{place}: cannot be looked at through this door")
@@ -90,6 +93,8 @@ async def look(transfer: Transfer, *, depth: Depth = Depth.STRONG, glances: Glan
         raise EngineFault(Code.DESTINATION_OCCUPIED, f"{place}: is {what}, and stays")
     if stat.size != transfer.size:
         return Standing(stat, f"has {stat.size} bytes, not {transfer.size}")
+    if depth is None:
+        return Standing(stat, "it was called wrong, and is not read to see whether it still is", is_unread=True)
     try:
         await proving.prove(transfer, depth=depth)
     except EngineFault as fault:
@@ -99,10 +104,12 @@ async def look(transfer: Transfer, *, depth: Depth = Depth.STRONG, glances: Glan
     return Standing(stat)
 
 
-def depth_for(transfer: Transfer, *, reads: bool = True, past_us: bool = False) -> Depth:
-    """How what lies there is proved. ``past_us``: large files are not read; not ``reads``: none is."""
+def depth_for(transfer: Transfer, *, reads: bool = True, past_us: bool = False) -> Depth | None:
+    """How what lies there is proved, for ``look``. ``past_us``: large files are not read; not ``reads``: none is."""
+    is_large = past_us and transfer.size > READ_FOUND_BYTES_MAX
+    if transfer.replaceable is not None:
+        is_read = reads and not is_large and transfer.destination.driver.capabilities.readable
+        return Depth.READ if is_read else None
     if not reads:
         return Depth.TOLD
-    if past_us and transfer.size > READ_FOUND_BYTES_MAX:
-        return Depth.CHEAP
-    return Depth.STRONG if transfer.replaceable is None else Depth.READ
+    return Depth.CHEAP if is_large else Depth.STRONG

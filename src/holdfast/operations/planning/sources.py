@@ -8,7 +8,7 @@ Rules
     and has not failed for it for good.
   * What would have NO_SOURCE may lie in its place though nobody knows it: the destination
     itself comes last, and gives what it is found to have (``engines/in_place``). What was not there is
-    not looked for again before somebody says so.
+    not looked for again while the batch remembers that.
   * Disk goes before tape; then the fewest failures in a row on the link, as far
     as they are recent; then the higher measured rate; then the name. Where
     others are measured, a link that is not counts as the fastest of them.
@@ -28,7 +28,7 @@ from typing import Protocol
 from holdfast.model.clock import SECOND_US
 from holdfast.model.fileset import FileSet
 from holdfast.model.records import Site, StorageType
-from holdfast.operations.batch import IN_ITS_PLACE, Batch, Held
+from holdfast.operations.batch import IN_ITS_PLACE, NO_OTHER_SOURCE, Batch, Held
 from holdfast.operations.planning.holders import Holders
 
 RECENT_US = 3600 * SECOND_US
@@ -213,6 +213,6 @@ class Sources:
 
     def _absence(self, batch: Batch) -> str:
         unusable = self._holders(batch.block_key).unusable
-        said = "no other ready site holds it" + (f"; not to be used: {', '.join(unusable)}" if unusable else "")
+        said = NO_OTHER_SOURCE + (f"; not to be used: {', '.join(unusable)}" if unusable else "")
         _, looked, found = batch.error.partition(IN_ITS_PLACE)
         return f"{said}; {looked}{found}" if looked else said

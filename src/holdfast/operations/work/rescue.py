@@ -31,7 +31,6 @@ from holdfast.model.names import BlockKey
 from holdfast.operations.batch import Batch, RequestKind, Settled
 from holdfast.operations.batches.workers import Workers
 from holdfast.operations.carrying.outside import Tools
-from holdfast.operations.codes import Code
 from holdfast.operations.planning.holders import read_holders
 from holdfast.operations.work import holding
 from holdfast.operations.work.copying import Route
@@ -134,8 +133,7 @@ class Rescue:
             )
         # What was seen not to be in its own place is not looked for there by the hour: of very many files without a
         # source that would be more work than all others make.
-        seen = {batch.id: batch.site for batch in held if batch.code is not Code.SOURCE_FAILED}
-        return self._requeue(again.as_is, again.anew, seen)
+        return self._requeue(again.as_is, again.anew, {batch.id: batch.site for batch in held})
 
     def requeue_all(self) -> bool:
         """Somebody wants it done now: queue again all that is held of what we know, with sources that failed, too."""
