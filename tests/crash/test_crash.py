@@ -52,7 +52,6 @@ PASSED_OFTEN = (
     "copy.part-written",
     "copy.renamed",
     "copy.reported",
-    "check.repair-requested",
     "deletion.claimed",
     "deletion.deleted",
     "deletion.reported",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -169,6 +170,24 @@ def test_a_file_that_goes_away_while_it_is_read_has_changed(hands: CarelessHands
     hands.before = remove
     with pytest.raises(ChangedWhileRead):
         asyncio.run(everything(driver.read("/file")))
+
+
+@pytest.mark.parametrize("is_changed", [True, False])
+def test_who_stumbles_over_a_file_that_is_exchanged_has_read_a_changed_one(
+    hands: CarelessHands, driver: GuardedDriver, *, is_changed: bool
+) -> None:
+    hands.tree.put("/file", pattern(2 * CHUNK_BYTES))
+
+    async def stumbling(path: str) -> AsyncIterator[bytes]:
+        yield b"123"
+        if is_changed:
+            hands.tree.put("/file", pattern(CHUNK_BYTES))
+        raise PeerError("invalid read")
+
+    hands.read = stumbling  # type: ignore[method-assign]
+    with pytest.raises(PeerError, match="changed while it was read" if is_changed else "invalid read") as caught:
+        asyncio.run(everything(driver.read("/file")))
+    assert isinstance(caught.value, ChangedWhileRead) is is_changed
 
 
 def test_only_what_the_storage_does_not_tell_is_read(hands: CarelessHands, driver: GuardedDriver) -> None:

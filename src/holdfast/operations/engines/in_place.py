@@ -23,6 +23,7 @@ from holdfast.operations.engine import Check, Note, Outcome, Place, Transfer, Ve
 from holdfast.operations.engines import placing, proving, standing
 from holdfast.operations.engines.choosing import IN_PLACE
 from holdfast.operations.engines.proving import Depth, EngineFault
+from holdfast.operations.engines.standing import Standing
 
 _SEEN = frozenset({Code.DESTINATION_OCCUPIED, Code.NO_CHECKSUM})
 """What looking again would not change: something lies there that is no file, or nothing tells the file from others."""
@@ -56,8 +57,7 @@ class InPlaceEngine:
             return Outcome(Verdict.FAILED, code=code, error=IN_ITS_PLACE + fault.message)
         if there.is_found:
             return Outcome(Verdict.FOUND, verified_us)
-        lies = "it is not there" if there.stat is None else f"a different file is there ({there.difference})"
-        error = f"{IN_ITS_PLACE}{transfer.destination}: {lies}"
+        error = f"{IN_ITS_PLACE}{transfer.destination}: {_lacking(there)}"
         return Outcome(Verdict.FAILED, code=Code.SOURCE_MISSING, error=error)
 
     async def discard(self, destination: Place, token: str) -> None:
@@ -66,3 +66,9 @@ class InPlaceEngine:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+def _lacking(there: Standing) -> str:
+    if there.stat is None:
+        return "it is not there"
+    return f"a different file is there ({there.difference}); put the right one there, then `holdfast transfers retry`"

@@ -190,20 +190,28 @@ class GuardedDriver:
         seen = 0
         if before.size:
             async with aclosing(self._hands.read(path)) as chunks:
-                async for chunk in chunks:
-                    seen += len(chunk)
-                    yield chunk
+                try:
+                    async for chunk in chunks:
+                        seen += len(chunk)
+                        yield chunk
+                except PeerError:
+                    # Some stumble over a file that is exchanged under them, and say only that they stumbled.
+                    await self._require_still(path, before)
+                    raise
         await self._require_unchanged(path, before, seen)
 
     async def _require_unchanged(self, path: str, before: Stat, seen: int) -> None:
+        await self._require_still(path, before)
+        if seen != before.size:
+            raise PeerError(f"the storage gave {seen} bytes of a file that has {before.size}")
+
+    async def _require_still(self, path: str, before: Stat) -> None:
         try:
             after = await self._look(path)
         except NotThere as error:
             raise ChangedWhileRead("went away while it was read") from error
         if not after.is_still(before):
             raise ChangedWhileRead("changed while it was read")
-        if seen != after.size:
-            raise PeerError(f"the storage gave {seen} bytes of a file that has {after.size}")
 
     async def _put(self, path: str, source: _Source) -> Stat:
         """Make the file ``path`` of all that ``source`` gives; nothing of it stays if that fails."""
