@@ -11,7 +11,8 @@ Rules
     and checksum having been read back from there (or from the part that was
     then renamed in one step) after ``Outcome.verified_us``. No other verdict
     leaves a new file under the final path.
-  * A good file at the destination is found, not copied again. A different one
+  * A good file at the destination is found, not copied again; but one that was
+    called wrong (``replaceable``) only if it was read. A different one
     stays, and the transfer fails; unless ``replaceable``, asked right before,
     lets it go, and then not before a good copy is at hand, where the storage
     can rename. What is no regular file is never touched.
