@@ -11,7 +11,8 @@ import pytest
 
 from holdfast.model.clock import system_clock
 from holdfast.operations.codes import Code
-from holdfast.operations.engine import Verdict
+from holdfast.operations.engine import Outcome, Verdict
+from holdfast.storage.digest import digests_of
 from holdfast.testing.driver_hooks import pattern
 from holdfast.testing.engine_hooks import DATA, Ends, EngineHooks, MemoryDesk
 
@@ -147,6 +148,24 @@ class CopyRules(EngineHooks):
         self.run(scenario)
         assert self.get("/a/file") == DATA
         assert self.paths() == ["/a/file"]
+
+    def test_what_may_have_been_called_wrong_is_not_found_by_what_its_storage_remembers(self) -> None:
+        """It tells the checksums of the day when the file came; the bytes have changed since."""
+        self.put_source("/a/file", DATA)
+        self.put("/a/file", OTHER)
+        outcomes: list[Outcome] = []
+
+        async def scenario(ends: Ends) -> None:
+            outcomes.append(await ends.carry_one(ends.transfer(replaceable=lambda: "")))
+
+        self.run(scenario, noted={"/a/file": digests_of(DATA, self.algorithms)})
+        (outcome,) = outcomes
+        if outcome.verdict is Verdict.COPIED:
+            assert outcome.has_replaced
+            assert self.get("/a/file") == DATA
+        else:
+            assert outcome.code is Code.DESTINATION_OCCUPIED, "an engine that cannot read it leaves it"
+            assert self.get("/a/file") == OTHER
 
     @pytest.mark.parametrize("lacking", [True, False], ids=["missing", "wrong"])
     def test_nothing_makes_room_for_a_file_that_is_not_to_be_had(self, lacking: bool) -> None:

@@ -8,9 +8,10 @@ Rules
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 
+from holdfast.model.checksums import Checksums
 from holdfast.storage.abilities import FarFile, Progress, ThirdPartyCopyDriver
 from holdfast.storage.driver import Capabilities, Digest, DirectoryListing, Stat, StorageDriver
 
@@ -133,6 +134,30 @@ class MeddledDriver:
         heard = self._meddle(operation, path)
         if inspect.isawaitable(heard):
             await heard
+
+
+class RememberingDriver(MeddledDriver):
+    """The driver ``inner`` of a storage that tells what it has noted of some files, by path, whatever their bytes are.
+
+    Who reads a file gets its bytes, and their checksums.
+    """
+
+    def __init__(self, inner: StorageDriver, meddle: Meddle, noted: Mapping[str, Checksums]) -> None:
+        super().__init__(inner, meddle)
+        self._noted = noted
+
+    async def checksum(self, path: str, algorithms: Sequence[str], *, read: bool = False) -> Digest:
+        """What was noted, unless it is to be read."""
+        digest = await super().checksum(path, algorithms, read=read)
+        return digest if read else self._as_noted(path, digest)
+
+    async def told(self, path: str, algorithms: Sequence[str], *, size: int = 0) -> Digest:
+        """What was noted."""
+        return self._as_noted(path, await super().told(path, algorithms, size=size))
+
+    def _as_noted(self, path: str, digest: Digest) -> Digest:
+        noted = self._noted.get(path, {})
+        return replace(digest, checksums={name: noted.get(name, value) for name, value in digest.checksums.items()})
 
 
 CHANGING = frozenset({"write", "rename", "delete", "make_directory", "remove_directory", "pull", "push"})

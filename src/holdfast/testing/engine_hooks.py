@@ -9,12 +9,13 @@ from typing import ClassVar
 
 import pytest
 
+from holdfast.model.checksums import Checksums
 from holdfast.operations.codes import Code
 from holdfast.operations.engine import ClaimLost, Job, Outcome, Place, Transfer, TransferEngine, Verdict
 from holdfast.storage.digest import digests_of
 from holdfast.storage.driver import StorageDriver
 from holdfast.testing.driver_hooks import pattern
-from holdfast.testing.engine_drivers import PROVING, MeddledDriver
+from holdfast.testing.engine_drivers import PROVING, MeddledDriver, RememberingDriver
 
 DATA = pattern(100_000)
 """What most tests bring."""
@@ -192,18 +193,25 @@ class EngineHooks:
         *,
         at_source: Callable[[str, str], object] | None = None,
         at_destination: Callable[[str, str], object] | None = None,
+        noted: Mapping[str, Checksums] | None = None,
     ) -> None:
-        """Run a scenario; the callables hear of each call of a driver, and may raise."""
+        """Run a scenario; the callables hear of each call of a driver, and may raise.
+
+        ``noted``: what the destination tells of some files, whatever their bytes are.
+        """
 
         async def whole() -> None:
             source, destination = self.make_source(), self.make_destination()
             engine = self.make_engine()
+            seen = destination if at_destination is None else MeddledDriver(destination, at_destination)
+            if noted is not None:
+                seen = RememberingDriver(seen, lambda operation, path: None, noted)
             try:
                 await scenario(
                     Ends(
                         engine,
                         source if at_source is None else MeddledDriver(source, at_source),
-                        destination if at_destination is None else MeddledDriver(destination, at_destination),
+                        seen,
                         self,
                     )
                 )

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cleaning_world import DAY_US, World, left
 
+from holdfast.consistency.cleaning import cleaning
 from holdfast.consistency.cleaning.cleaned import Cleaned
 from holdfast.consistency.cleaning.deciding import Stays
+from holdfast.consistency.findings import Finding
 from holdfast.model import quarantine
 from holdfast.operations.requesting import ending
 
@@ -77,6 +83,35 @@ def test_what_is_called_off_in_the_quarantine_stays(world: World) -> None:
     assert target in world.away.paths()
 
 
-def test_a_dry_run_notes_nothing(world: World) -> None:
-    world.clean(dry_run=True)
-    assert world.clean().files == 1
+def test_a_directory_in_which_one_is_called_off_stays(world: World) -> None:
+    world.make("/store/unmerged/a/b")
+    world.put("/store/unmerged/a/young", days=1)
+    world.clean()
+    assert "/store/unmerged/a/b" in world.asked()
+    call_off(world)
+    asyncio.run(world.away.delete("/store/unmerged/a/young"))
+    world.now_us += 200 * DAY_US
+    told = left(world.clean())
+    assert "we still need it" in told["/store/unmerged/a/b"]
+    assert "a directory in it stays" in told["/store/unmerged/a"]
+    assert world.asked() == []
+
+
+def test_what_only_a_stat_tells_the_size_of_stays_called_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    told_all = cleaning.old_files
+
+    def without_sizes(*asked: Any) -> Iterator[Finding]:
+        return (replace(each, actual_size=None) for each in told_all(*asked))
+
+    monkeypatch.setattr(cleaning, "old_files", without_sizes)
+    world.clean()
+    assert OLD in world.asked()
+    call_off(world)
+    assert (world.clean().changed, world.asked()) == (1, [])
+
+
+def test_a_dry_run_that_would_ask_again_notes_nothing(world: World) -> None:
+    world.clean()
+    call_off(world)
+    assert world.clean(again=True, dry_run=True).files == 1
+    stays_called_off(world.clean(), OLD, EMPTY)

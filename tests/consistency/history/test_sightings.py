@@ -277,13 +277,13 @@ def test_an_orphan_that_was_moved_back_after_a_run_whose_clock_was_ahead_begins_
 
 
 def test_an_orphan_that_was_moved_back_while_a_clock_that_was_ahead_was_put_right_begins_anew(runs: Runs) -> None:
-    """Nobody knows when that run began."""
+    """Nobody knows when that run began, also later than it said."""
     there = replace(orphan("/x"), changed_ns=DAY_US * 250)
     runs.see(there)
-    runs.lasted_us = -10 * DAY_US
+    runs.lasted_us = -2 * DAY_US
     runs.see(there)
-    runs.lasted_us = 0
-    back = one(runs.see(replace(there, changed_ns=DAY_US * 1999)))
+    runs.lasted_us, runs.days_ahead = 0, 2
+    back = one(runs.see(replace(there, changed_ns=DAY_US * 1500)))
     assert (back.first_run, back.n_runs) == ("run3", 1)
 
 

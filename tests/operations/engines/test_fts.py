@@ -12,6 +12,7 @@ from fts_world import OSLO, FtsWorld, MemoryDesk, fts_world, job, place
 
 from holdfast.operations.codes import Code
 from holdfast.operations.engine import ClaimLost, Transfer
+from holdfast.operations.engines import standing
 from holdfast.operations.engines.fts.engine import FtsEngine
 from holdfast.storage import parts
 from holdfast.storage.posix.driver import PosixDriver
@@ -201,6 +202,19 @@ def test_there_a_wrong_file_makes_room_when_the_source_is_proved(world: FtsWorld
     assert desk.outcomes[0].has_replaced
     assert desk.outcomes[1].code is Code.SOURCE_WRONG
     assert (world.oslo / "y").read_bytes() == b"WRONG"
+
+
+def test_who_takes_the_job_up_after_a_repair_was_named_finds_it(
+    world: FtsWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker was killed before it could tell; the files are large."""
+    monkeypatch.setattr(standing, "READ_FOUND_BYTES_MAX", 1)
+    transfers = [replace(each, replaceable=lambda: "") for each in world.transfers(2)]
+    desk = carry(world, transfers)
+    assert desk.verdicts == dict.fromkeys(range(2), "copied")
+    again = [replace(each, token=f"c2t{each.ordinal}") for each in transfers]
+    desk = asyncio.run(carried(world.engine(), again, claim="c2", handle=desk.handles[-1]))
+    assert desk.verdicts == dict.fromkeys(range(2), "found")
 
 
 def test_a_job_that_takes_too_long_is_cancelled_and_tried_again(world: FtsWorld) -> None:

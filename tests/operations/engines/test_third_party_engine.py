@@ -348,20 +348,20 @@ def test_a_large_file_in_place_is_not_read_by_an_engine_that_copies_past_us(monk
     assert len(read) == 1
 
 
-@pytest.mark.parametrize("why", ["large", "reads nothing"])
 @pytest.mark.parametrize("renames", [True, False], ids=["renames", "renames nothing"])
-def test_what_was_called_wrong_is_copied_anew_where_it_is_not_read(
-    monkeypatch: pytest.MonkeyPatch, why: str, *, renames: bool
+@pytest.mark.parametrize("reads", [True, False], ids=["reads", "reads nothing"])
+def test_a_large_file_that_was_called_wrong_is_read_or_copied_anew(
+    monkeypatch: pytest.MonkeyPatch, *, reads: bool, renames: bool
 ) -> None:
     """The storage tells the checksum of the day when it came; it has rotted since."""
-    made = link(reads=why != "reads nothing")
+    made = link(reads=reads)
     made.capabilities = replace(COPYING, rename=renames, atomic_rename=renames)
     made.put_source("/a/file", DATA)
     made.put("/a/file", DATA)
     MemoryDriver(tree=made.there).flip_byte("/a/file", 100)
     rotten = made.get("/a/file")
-    if why == "large":
-        monkeypatch.setattr(standing, "READ_FOUND_BYTES_MAX", len(DATA) - 1)
+    monkeypatch.setattr(standing, "READ_FOUND_BYTES_MAX", len(DATA) - 1)
+    stays = not (reads or renames)
 
     async def scenario(ends: Ends) -> None:
         outcome = await ends.carry_one(ends.transfer())
@@ -369,15 +369,32 @@ def test_what_was_called_wrong_is_copied_anew_where_it_is_not_read(
         outcome = await ends.carry_one(ends.transfer(replaceable=lambda: "somebody still wants it"))
         assert outcome.code is Code.DESTINATION_OCCUPIED
         outcome = await ends.carry_one(ends.transfer(replaceable=lambda: ""))
-        if renames:
-            assert (outcome.verdict, outcome.has_replaced) == (Verdict.COPIED, True)
-        else:
+        if stays:
             assert outcome.code is Code.DESTINATION_OCCUPIED
-            assert "it was called wrong, and is not read" in outcome.error
+            assert "give the site a door that can be read" in outcome.error
+        else:
+            assert (outcome.verdict, outcome.has_replaced) == (Verdict.COPIED, True)
 
     made.run(scenario)
-    assert made.get("/a/file") == (DATA if renames else rotten)
+    assert made.get("/a/file") == (rotten if stays else DATA)
     assert made.paths() == ["/a/file"]
+
+
+@pytest.mark.parametrize("renames", [True, False], ids=["renames", "renames nothing"])
+def test_what_was_brought_by_one_who_was_killed_is_found_however_large(
+    monkeypatch: pytest.MonkeyPatch, *, renames: bool
+) -> None:
+    made = link()
+    made.capabilities = replace(COPYING, rename=renames, atomic_rename=renames)
+    made.put_source("/a/file", DATA)
+    monkeypatch.setattr(standing, "READ_FOUND_BYTES_MAX", len(DATA) - 1)
+
+    async def scenario(ends: Ends) -> None:
+        for expected in (Verdict.COPIED, Verdict.FOUND):
+            outcome = await ends.carry_one(ends.transfer(replaceable=lambda: ""))
+            assert outcome.verdict is expected
+
+    made.run(scenario)
 
 
 def test_what_was_called_wrong_at_a_door_that_nothing_is_read_through_is_not_read() -> None:

@@ -61,12 +61,14 @@ class CleaningAsker:
                 self._request(part)
 
     async def _still_going(self, piece: Sequence[Finding]) -> list[Finding]:
-        """Those of them that may go at this moment; the others are counted as changed."""
+        """Those of them that may go at this moment, by their stat; the others are counted as changed."""
         looked = await still_old(self.driver, piece, self.ages)
         good = [each for each in looked if not isinstance(each, Reason)]
         with self.tools.store.snapshot() as view:
             word = InventoryWord(view, self.tools.site, now_us=self.tools.clock(), lacking=self.lacking)
             reasons = word.reasons(good)
+        # A listing need not tell all that a file is known by again; a stat does.
+        reasons |= self.tools.called_off(good)
         good = [each for each in good if each.path not in reasons]
         self.result.changed += len(piece) - len(good)
         return good

@@ -37,7 +37,8 @@ class Cleaned:
     directories: int = 0
     """How much was asked for: what was decided to go, and was still as it had been listed."""
     changed: int = 0
-    """Files and directories that were decided to go, and were not as they had been listed when they were looked at."""
+    """Files and directories that were decided to go, and had to stay when they were looked at once more:
+    mostly those that were not as they had been listed."""
     refusals: list[str] = field(default_factory=list)
     """Why nothing, or not all, is asked for that could go."""
     protected: int = 0

@@ -22,7 +22,14 @@ from holdfast.consistency.checking.halting import unless_halted
 from holdfast.consistency.cleaning.areas import is_at_or_below
 from holdfast.consistency.cleaning.asking import CleaningAsker
 from holdfast.consistency.cleaning.cleaned import Cleaned, PlaceCleaned
-from holdfast.consistency.cleaning.deciding import Ages, Decider, Reason, Stays, asked_already, unless
+from holdfast.consistency.cleaning.deciding import (
+    Ages,
+    Decider,
+    Reason,
+    asked_already,
+    unless,
+    unless_one_below_stays,
+)
 from holdfast.consistency.cleaning.found import old_files
 from holdfast.consistency.cleaning.inventory_word import InventoryWord
 from holdfast.consistency.cleaning.last_check import last_lacking
@@ -34,7 +41,6 @@ from holdfast.consistency.comparing.duckdb_session import literal
 from holdfast.consistency.doors import require_live
 from holdfast.consistency.findings import Finding
 from holdfast.consistency.history.kept_report import require_here
-from holdfast.consistency.mending import cancelled
 from holdfast.consistency.tree.empty import empty_directories
 from holdfast.consistency.unlisted import Unlisted
 from holdfast.model import steps
@@ -161,13 +167,7 @@ class Cleaning:
             decider = Decider(ages, Unlisted.read(listing), asked, spares)
             youngest_ns = self.tools.clock() * 1000 - place.least_age_s * 1_000_000_000
             files = ((each, decider.file(each)) for each in old_files(listing, youngest_ns, tally.stays))
-            yield from tally.note(unless(unless(files, word.reasons), self._called_off))
-            empty = empty_directories(listing, self.tools.limits, fixed=[place.path])
-            yield from tally.note(unless(unless(decider.directories(empty), word.reasons), self._called_off))
-
-    def _called_off(self, piece: Sequence[Finding]) -> dict[str, Reason]:
-        """What a person wants kept of what may go."""
-        if self.tools.again:
-            return {}
-        told = cancelled.reasons(self.tools.store, self.tools.site, piece)
-        return {path: Reason(Stays.CALLED_OFF, why) for path, why in told.items()}
+            yield from tally.note(unless(unless(files, word.reasons), self.tools.called_off))
+            empty = decider.directories(empty_directories(listing, self.tools.limits, fixed=[place.path]))
+            staying = unless(unless(empty, word.reasons), self.tools.called_off)
+            yield from tally.note(unless_one_below_stays(staying))

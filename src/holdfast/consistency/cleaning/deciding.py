@@ -67,6 +67,17 @@ def unless(
         yield from ((finding, reason or staying.get(finding.path)) for finding, reason in piece)
 
 
+def unless_one_below_stays(decided: Iterable[Decided]) -> Iterator[Decided]:
+    """The same decisions about directories, the deepest first; one in which another stays cannot go."""
+    full: set[str] = set()
+    for found, reason in decided:
+        if found.path in full and reason is None:
+            reason = Reason(Stays.NOT_EMPTY, "a directory in it stays")
+        if reason is not None and reason.stays is not Stays.ASKED:
+            full.add(names.split(found.path)[0])
+        yield found, reason
+
+
 class Ages(Protocol):
     """How old things have to be."""
 
@@ -114,16 +125,10 @@ class Decider:
         return self._otherwise(found.path) or self.too_young(found)
 
     def directories(self, empty: Iterable[EmptyDirectory]) -> Iterator[Decided]:
-        """Empty directories, the deepest first, each with why it stays."""
-        full: set[str] = set()
+        """Empty directories, in their order, each with why it stays by itself."""
         for each in empty:
             found = Finding(Class.EMPTY_DIRECTORY, each.path, mtime_ns=each.mtime_ns, n_files=0)
-            reason = self._otherwise(each.path) or self.too_young(found)
-            if each.path in full and reason is None:
-                reason = Reason(Stays.NOT_EMPTY, "a directory in it stays")
-            if reason is not None and reason.stays is not Stays.ASKED:
-                full.add(names.split(each.path)[0])
-            yield found, reason
+            yield found, self._otherwise(each.path) or self.too_young(found)
 
     def too_young(self, found: Finding) -> Reason | None:
         """Why something is not old enough; None if it is."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.consistency.checking.ignored import NOTHING, Ignored
+from holdfast.consistency.cleaning.deciding import Reason, Stays
 from holdfast.consistency.comparing.duckdb_session import EngineLimits
+from holdfast.consistency.findings import Finding
 from holdfast.consistency.history.runs import History
 from holdfast.consistency.history.states import SiteState
+from holdfast.consistency.mending import cancelled
 from holdfast.inventory.store import Store
 from holdfast.model.clock import Clock
 from holdfast.storage.listing.limits import DEFAULTS, ListingLimits
@@ -47,6 +50,13 @@ class CleaningTools:
     dry_run: bool = False
     again: bool = False
     """Whether even what somebody has called off is asked for."""
+
+    def called_off(self, piece: Sequence[Finding]) -> dict[str, Reason]:
+        """Which of these files or empty directories a person wants kept, by path."""
+        if self.again:
+            return {}
+        told = cancelled.reasons(self.store, self.site, piece)
+        return {path: Reason(Stays.CALLED_OFF, why) for path, why in told.items()}
 
     @property
     def history(self) -> History:

@@ -142,8 +142,8 @@ async def _in_place(transfer: Transfer, check: Check, clock: Clock, way: Way, th
     if there.is_unread:
         raise EngineFault(
             Code.DESTINATION_OCCUPIED,
-            f"{destination}: {there.difference}, and stays, for a new copy could not be renamed to its place there; "
-            "read it, take it away if it is wrong, and `holdfast transfers retry`",
+            f"{destination}: what is in its place {there.difference}, and a new copy could not be renamed to it: "
+            "take it away if it is wrong, or give the site a door that can be read, then `holdfast transfers retry`",
         )
     if there.stat is not None:
         await way.rehearse()

@@ -6,9 +6,11 @@ Rules
     inventory has one, whatever cheaper answers the storage offers; where files
     are to go past us, only up to READ_FOUND_BYTES_MAX: beyond, what the
     storage tells counts, as it does for a copy.
-  * What somebody has called wrong (``replaceable``) is never found by what the
-    storage tells, which may be what the file once was: it is read, and where
-    it is not to be read here, it is taken to be wrong, and a new copy is made.
+  * What somebody may have called wrong, which is all that a request is for that
+    may replace (``replaceable``), is never found by what the storage tells:
+    that may be what the file once was. It is read, however large; that is
+    rare, for mostly nothing lies there or too little. What cannot be read
+    counts as wrong, and a new copy is made.
   * A different file stays, unless ``replaceable``, asked right before, lets it
     go. What is replaced is still the one that was looked at.
   * What is no regular file is never touched.
@@ -39,7 +41,7 @@ class Standing:
     difference: str = ""
     """Why it is not the file; "" if it is."""
     is_unread: bool = False
-    """It may be the file all the same: it was called wrong, and could not be read to see."""
+    """It may be the file all the same: it may have been called wrong, and cannot be read here to see."""
 
     @property
     def is_found(self) -> bool:
@@ -52,10 +54,12 @@ class Standing:
             return
         reason = transfer.replaceable() if transfer.replaceable is not None else "it was not asked to be replaced"
         if reason:
-            raise EngineFault(
-                Code.DESTINATION_OCCUPIED,
-                f"{transfer.destination}: a different file is in its place ({self.difference}), and stays: {reason}",
+            what = (
+                f"what is in its place {self.difference}"
+                if self.is_unread
+                else f"a different file is in its place ({self.difference})"
             )
+            raise EngineFault(Code.DESTINATION_OCCUPIED, f"{transfer.destination}: {what}, and stays: {reason}")
 
     async def require_unchanged(self, transfer: Transfer) -> None:
         """Fault if yet another file has come there since we looked; the next try looks at that one."""
@@ -94,7 +98,7 @@ async def look(transfer: Transfer, *, depth: Depth | None = Depth.STRONG, glance
     if stat.size != transfer.size:
         return Standing(stat, f"has {stat.size} bytes, not {transfer.size}")
     if depth is None:
-        return Standing(stat, "it was called wrong, and is not read to see whether it still is", is_unread=True)
+        return Standing(stat, "may have been called wrong, and cannot be read here to see", is_unread=True)
     try:
         await proving.prove(transfer, depth=depth)
     except EngineFault as fault:
@@ -106,10 +110,8 @@ async def look(transfer: Transfer, *, depth: Depth | None = Depth.STRONG, glance
 
 def depth_for(transfer: Transfer, *, reads: bool = True, past_us: bool = False) -> Depth | None:
     """How what lies there is proved, for ``look``. ``past_us``: large files are not read; not ``reads``: none is."""
-    is_large = past_us and transfer.size > READ_FOUND_BYTES_MAX
     if transfer.replaceable is not None:
-        is_read = reads and not is_large and transfer.destination.driver.capabilities.readable
-        return Depth.READ if is_read else None
+        return Depth.READ if reads and transfer.destination.driver.capabilities.readable else None
     if not reads:
         return Depth.TOLD
-    return Depth.CHEAP if is_large else Depth.STRONG
+    return Depth.CHEAP if past_us and transfer.size > READ_FOUND_BYTES_MAX else Depth.STRONG
