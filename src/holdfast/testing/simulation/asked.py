@@ -53,6 +53,7 @@ class AskedChecker:
                         yield from _judge_state(world, change.request.site)
                         checked = self.looks.last(change.request.site)
                         yield from judge_moved(world, span.before, change.request, checked)
+                        yield from self.removals.judge_called_off(span.before, change.request, is_again=deeds.is_again)
                         if entry.cause == quarantine_purge.CAUSE:
                             yield from _judge_checked(world, change.request.site, checked, deeds.began_us)
                         if entry.cause == areas_cleaning.CAUSE:

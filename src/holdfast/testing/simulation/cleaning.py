@@ -34,6 +34,8 @@ class Cleaning(Checking):
 
     cleaned: str = ""
     """The site whose area this very deed has cleaned, for the checkers."""
+    is_again: bool = False
+    """Whether this deed asks even for what somebody has called off."""
     named: set[str] = field(default_factory=set)
     """What any list has named as protected in this deed."""
     restored: set[tuple[str, str]] = field(default_factory=set)
@@ -42,7 +44,7 @@ class Cleaning(Checking):
     def begin(self) -> None:
         """Another deed begins."""
         super().begin()
-        self.cleaned, self.named, self.restored = "", set(), set()
+        self.cleaned, self.named, self.restored, self.is_again = "", set(), set(), False
 
     def restore(self) -> str:
         """A person has a file back from the quarantine, sometimes though another lies where it was."""
@@ -83,8 +85,9 @@ class Cleaning(Checking):
         sites = sorted({site for site, _ in self.lying()})
         return self.purge_one(self.source.choice(sites or SITES))
 
-    def purge_one(self, site: str) -> str:
-        """The same at one site."""
+    def purge_one(self, site: str, *, is_again: bool = False) -> str:
+        """The same at one site; ``is_again``: even what somebody has called off."""
+        self.is_again = is_again
         settings, doors = self.world.settings[site], [self.world.driver(self.world.sites[site])]
         days = {"quarantine_days": settings.quarantine_days, "check_days": settings.quarantine_check_days}
         return self._clean(site, lambda tools: purge_quarantine(tools, doors, **days))
@@ -113,6 +116,7 @@ class Cleaning(Checking):
             state=lambda: States(world.store).get(site),
             limits=self.limits,
             listing=LISTING,
+            again=self.is_again,
         )
         cleaned: Cleaned = self._run(lambda: work(tools))
         world.counts["leftovers asked to go"] += cleaned.files if self.cleaned else 0

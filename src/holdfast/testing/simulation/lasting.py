@@ -87,7 +87,7 @@ def _purge(deeds: Deeds, site: str, do: Do) -> Iterator[str]:
         return
     # One that has died is gone on with first, with its old listing.
     for _ in range(2):
-        do("purge", lambda: deeds.purge_one(site))
+        do("purge", lambda: deeds.purge_one(site, is_again=True))
         do("carry", deeds.carry)
     left = sorted(set(may_go) & deeds.world.files(site).keys())
     yield from (f"end: {site}:{path} was to be purged, and lies there yet" for path in left)
