@@ -7,7 +7,7 @@ import itertools
 import os
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -165,6 +165,33 @@ def test_the_claim_for_a_part_ends_with_the_part(server: XrootdServer, folder: s
     # Whoever takes over from the dead removes their parts first.
     (server.data / (folder + part)[1:]).unlink()
     asyncio.run(take(patience_s=PATIENCE_S))
+    assert left_in(server, folder) == []
+
+
+def test_a_claim_that_others_have_just_ended_is_over(server: XrootdServer, folder: str) -> None:
+    from holdfast.storage.xroot.claims import holder_name
+
+    over = holder_name("/file", "/.holdfast-part-gonex1", DEAD)
+    claimed_by_the_dead(server, folder, seconds_ago=1, name=over)
+
+    async def scenario() -> None:
+        door = open_at(server, folder)
+        change = door.change
+        ended: list[str] = []
+
+        async def second(call: str, path: str, *more: Any) -> None:
+            if call == "rmdir" and path.endswith(over) and not ended:
+                ended.append(path)
+                await change(call, path, *more)
+            await change(call, path, *more)
+
+        door.change = second  # type: ignore[method-assign]
+        claim = wish(door)
+        await claim.take()
+        await claim.release()
+        assert ended
+
+    asyncio.run(scenario())
     assert left_in(server, folder) == []
 
 

@@ -113,7 +113,9 @@ class NameClaim:
         for holder in holders:
             is_stale = made_ns - holder.stat.mtime_ns > (STALE_S + 4 * self._patience_s) * _NS
             if is_stale or await self._is_over(holder.name):
-                await self._door.change("rmdir", self._inner(self._claim, holder.name), self._place)
+                # Others who wait may end it at the same time; so may its holder, if he lives.
+                with suppress(NotThere):
+                    await self._door.change("rmdir", self._inner(self._claim, holder.name), self._place)
         if not holders:
             # Some file systems rename onto no directory, not even an empty one.
             with suppress(HoldfastError):
